@@ -1,0 +1,30 @@
+# Two commands on a fresh machine:  make demo  and  make test
+PYTHON ?= python3
+BIN := .venv/bin
+FAISS := $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu)
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+.PHONY: demo test lint clean
+
+# constraints.txt pins torch; where a local CPU build of it is offered (UV_FIND_LINKS), uv takes that one.
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+		--constraint constraints.txt --editable '.[$(FAISS),lightcurves,test]'
+	touch $@
+
+demo: .venv/ready
+	$(BIN)/python scripts/demo.py
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+clean:
+	rm -rf .venv demo build dist *.egg-info

@@ -1,0 +1,32 @@
+"""multistar: a multimodal foundation model for stars."""
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import encoders
+
+if TYPE_CHECKING:
+    from multistar.api import MultiStar
+    from multistar.data.stars import Stars, read_stars
+    from multistar.tasks.search import StarIndex
+
+if Path(encoders.__path__[0]).resolve().parent != Path(__file__).resolve().parent.parent:
+    raise ImportError(f"multistar needs its own package `encoders`, but Python found another at {encoders.__path__[0]}")
+
+__version__ = "0.1.0"
+__all__ = ["MultiStar", "StarIndex", "Stars", "read_stars"]
+
+_HOME = {
+    "MultiStar": "multistar.api",
+    "StarIndex": "multistar.tasks.search",
+    "Stars": "multistar.data.stars",
+    "read_stars": "multistar.data.stars",
+}
+
+
+def __getattr__(name: str):
+    """Import the front door's names on first use, so that `import multistar` stays light."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'multistar' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

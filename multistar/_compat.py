@@ -1,0 +1,33 @@
+"""Guards for two libraries whose import does more, or less, than it should."""
+
+
+def shield_torchvision() -> None:
+    """Let timm import where torchvision was built for another torch (CPU wheels from plain PyPI).
+
+    Such a torchvision fails at import because its operator `nms` is missing. multistar uses no
+    torchvision operator, so declaring the names is enough.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        return  # absent: timm says so itself
+    except RuntimeError:
+        import torch
+
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _KEPT.append(library)  # the definitions live as long as the object
+
+
+_KEPT: list = []
+
+
+def load_gaiaxpy() -> None:
+    """Import GaiaXPy without its side effect: it switches all of matplotlib to LaTeX, which many lack."""
+    import matplotlib
+
+    before = matplotlib.rcParams["text.usetex"]
+    import gaiaxpy  # noqa: F401
+
+    matplotlib.rcParams["text.usetex"] = before
