@@ -1,0 +1,226 @@
+"""Stars: everything measured about a list of stars, in physical units, one row per input row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import pandas as pd
+
+from multistar.data import status
+from multistar.data.gaia_xp import XPCoefficients, read_xp
+from multistar.data.tables import ID_COLUMNS, Columns, read_columns
+from multistar.data.xp_synthesis import synthetic_g
+from multistar.quantities import QUANTITIES, Quantity
+
+MAG_PER_RELATIVE_FLUX = 2.5 / np.log(10)
+EXACT_FLOAT_IDS = 2**53  # integers above this are not exact in float64
+
+
+@dataclass
+class Scalar:
+    """value, sigma (n,) float64 in the quantity's unit; NaN value = not observed, NaN sigma = unknown."""
+
+    value: np.ndarray
+    sigma: np.ndarray
+
+
+@dataclass
+class Stars:
+    """source_id (n,) int64; flags (n,) bits of status.BIT; scalars by quantity name; xp by band."""
+
+    source_id: np.ndarray
+    flags: np.ndarray
+    scalars: dict[str, Scalar]
+    xp: dict[str, XPCoefficients]
+    extra: dict[str, np.ndarray] = field(default_factory=dict)  # other numeric columns, carried along
+
+    def __len__(self) -> int:
+        return len(self.source_id)
+
+    def select(self, rows) -> "Stars":
+        """The given rows (slice, indices or boolean mask)."""
+        return Stars(
+            self.source_id[rows],
+            self.flags[rows],
+            {k: Scalar(s.value[rows], s.sigma[rows]) for k, s in self.scalars.items()},
+            {k: XPCoefficients(x.value[rows], x.sigma[rows]) for k, x in self.xp.items()},
+            {k: v[rows] for k, v in self.extra.items()},
+        )
+
+
+def read_stars(source: Any, columns: Mapping[str, str] | None = None) -> Stars:
+    """Read a catalogue. Every input row becomes one row, in order; faults set a flag, never drop a row.
+
+    source   anything that `read_columns` takes
+    columns  {quantity: column name} where the file's names are not in the table of quantities,
+             e.g. {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}
+
+    Raises ValueError for a table that cannot be meant: no id column, ids that lost digits, no
+    recognised measurement, a unit that does not convert, unknown names in `columns`.
+    """
+    table = read_columns(source)
+    renamed = dict(columns or {})
+    _check_mapping(table, renamed)
+    source_id, flags = _read_ids(table, renamed)
+    scalars = {}
+    for name, quantity in QUANTITIES.items():
+        scalar = _read_scalar(table, quantity, renamed, flags)
+        if scalar is not None:
+            scalars[name] = scalar
+    xp = read_xp(table)
+    if not scalars and not xp:
+        raise ValueError(
+            f"{table.origin}: no measurement found in the columns {sorted(table.data)[:12]}; expected XP coefficients "
+            "(bp_coefficients, rp_coefficients), magnitudes or parallax; name yours with --columns"
+        )
+    _check_xp(xp, flags)
+    stars = Stars(source_id, flags, scalars, xp, _extra(table))
+    _complete_g(stars)
+    _flag_missing(stars)
+    return stars
+
+
+def read_ids(source: Any) -> np.ndarray:
+    """(n,) int64 source_ids of a table that needs no other column; ValueError if one is missing."""
+    table = read_columns(source)
+    source_id, _ = _read_ids(table, {})
+    if np.any(source_id < 0):
+        raise ValueError(f"{table.origin}: row {np.argmax(source_id < 0)} has no source_id")
+    return source_id
+
+
+def _check_mapping(table: Columns, renamed: dict[str, str]) -> None:
+    known = {"source_id"} | set(QUANTITIES) | {f"{name}_error" for name in QUANTITIES}
+    if unknown := sorted(set(renamed) - known):
+        raise ValueError(f"--columns: unknown quantities {unknown}; known are {sorted(known)}")
+    if absent := sorted(column for column in renamed.values() if column not in table):
+        raise ValueError(f"{table.origin}: no column {absent}; the table has {sorted(table.data)[:20]}")
+
+
+def _read_ids(table: Columns, renamed: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    names = [renamed["source_id"]] if "source_id" in renamed else list(ID_COLUMNS)
+    name = next((n for n in names if n in table), None)
+    if name is None:
+        raise ValueError(
+            f"{table.origin}: no column source_id; the table has {sorted(table.data)[:12]}. "
+            "Name yours with --columns source_id=NAME; a row number will do"
+        )
+    raw = table[name]
+    flags = np.zeros(len(raw), np.uint16)
+    source_id = np.array([_one_id(x, table.origin, name) for x in raw], np.int64) \
+        if raw.dtype.kind not in "iu" else raw.astype(np.int64)  # fmt: skip
+    missing = source_id < 0
+    source_id = np.where(missing, -1, source_id)
+    flags[missing] |= status.BIT["bad_id"]
+    repeated = pd.Series(source_id).duplicated(keep=False).to_numpy() & ~missing
+    flags[repeated] |= status.BIT["duplicate_id"]
+    return source_id, flags
+
+
+def _one_id(value, origin: str, name: str) -> int:
+    if value is None or value is pd.NA or value != value:
+        return -1
+    if isinstance(value, (float, np.floating)):
+        if not value.is_integer() or abs(value) > EXACT_FLOAT_IDS:
+            raise ValueError(
+                f"{origin}: column {name} holds the float {value!r}; a float cannot hold a 64-bit id exactly. "
+                "Read or save the ids as integers or text"
+            )
+        return int(value)
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    text = text.strip().removeprefix("Gaia DR3 ").removeprefix("Gaia DR4 ")
+    if text.lower() in ("", "nan", "null", "none", "<na>"):
+        return -1
+    if not text.isdigit() or int(text) >= 2**63:
+        raise ValueError(f"{origin}: column {name} must hold integer ids, found {value!r}")
+    return int(text)
+
+
+def _read_scalar(table: Columns, quantity: Quantity, renamed: dict[str, str], flags: np.ndarray) -> Scalar | None:
+    column = renamed.get(quantity.name) or next((c for c in quantity.columns if c in table), None)
+    if column is None:
+        return None
+    value = _in_unit(table, column, quantity)
+    error = renamed.get(f"{quantity.name}_error") or next((c for c in quantity.error_columns if c in table), None)
+    ratio = next((c for c in quantity.snr_columns if c in table), None)
+    if error is not None:
+        sigma = _in_unit(table, error, quantity)
+    elif ratio is not None:
+        signal_to_noise = table.numbers(ratio)
+        sigma = MAG_PER_RELATIVE_FLUX / np.where(signal_to_noise > 0, signal_to_noise, np.nan)
+    else:
+        sigma = np.full(len(value), np.nan)
+    low, high = quantity.valid
+    impossible = ~np.isnan(value) & ~((value >= low) & (value <= high))
+    bad_sigma = ~np.isnan(sigma) & ~((sigma > 0) & np.isfinite(sigma) & (sigma < 1e8))
+    flags[impossible | (bad_sigma & ~np.isnan(value))] |= status.BIT["bad_value"]
+    return Scalar(np.where(impossible, np.nan, value), np.where(bad_sigma | impossible, np.nan, sigma))
+
+
+def _in_unit(table: Columns, name: str, quantity: Quantity) -> np.ndarray:
+    """Values converted to the quantity's unit where the file states another."""
+    values = table.numbers(name)
+    unit = table.unit.get(name)
+    if unit is None or unit == u.dimensionless_unscaled:
+        return values
+    physical = getattr(unit, "physical_unit", None)  # logarithmic units such as mag(AB) or dex(cm s-2)
+    if physical is not None or (unit in (u.mag, u.dex) and quantity.unit in ("mag", "dex")):
+        return values
+    wanted = u.Unit(quantity.unit.replace("Msun", "solMass"))
+    if not unit.is_equivalent(wanted):
+        raise ValueError(f"{table.origin}: column {name} is in {unit}, expected {quantity.unit or 'a plain number'}")
+    return values * unit.to(wanted)
+
+
+def _check_xp(xp: dict[str, XPCoefficients], flags: np.ndarray) -> None:
+    for band in xp.values():
+        impossible = np.isinf(band.value) | (np.abs(band.value) > 1e12)
+        bad_sigma = ~np.isnan(band.sigma) & ~((band.sigma > 0) & np.isfinite(band.sigma))
+        observed = ~np.isnan(band.value)
+        flags[(impossible | (bad_sigma & observed)).any(1)] |= status.BIT["bad_value"]
+        band.value[impossible] = np.nan
+        band.sigma[bad_sigma | impossible] = np.nan
+
+
+def _complete_g(stars: Stars) -> None:
+    """Fill in G from XP where it is missing; XP that then has no G cannot be normalised and is dropped."""
+    if not stars.xp:
+        return
+    n = len(stars)
+    g = stars.scalars.get("g") or Scalar(np.full(n, np.nan), np.full(n, np.nan))
+    derived = synthetic_g(stars.xp)
+    fill = np.isnan(g.value) & np.isfinite(derived)
+    stars.scalars["g"] = Scalar(np.where(fill, derived, g.value), np.where(fill, np.nan, g.sigma))
+    stars.flags[fill] |= status.BIT["g_from_xp"]
+    has_xp = np.any([np.isfinite(x.value).any(1) for x in stars.xp.values()], axis=0)
+    lost = has_xp & np.isnan(stars.scalars["g"].value)
+    stars.flags[lost] |= status.BIT["no_g"]
+    for band in stars.xp.values():
+        band.value[lost] = np.nan
+
+
+def _flag_missing(stars: Stars) -> None:
+    n = len(stars)
+    has_xp, has_error, has_scalar = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool)
+    for band in stars.xp.values():
+        observed = np.isfinite(band.value)
+        has_xp |= observed.any(1)
+        has_error |= (observed & np.isfinite(band.sigma)).any(1)
+    for name, scalar in stars.scalars.items():
+        if QUANTITIES[name].kind != "label":
+            has_scalar |= np.isfinite(scalar.value)
+    stars.flags[~has_xp] |= status.BIT["no_xp"]
+    stars.flags[has_xp & ~has_error] |= status.BIT["no_xp_error"]
+    stars.flags[~has_xp & ~has_scalar] |= status.BIT["no_data"]
+
+
+def _extra(table: Columns) -> dict[str, np.ndarray]:
+    """Numeric columns such as ra, dec and mock truth, for checks and maps; never an input of the model."""
+    wanted = ("ra", "dec", "l", "b")
+    return {
+        k: v
+        for k, v in table.data.items()
+        if v.ndim == 1 and v.dtype.kind == "f" and (k in wanted or k.startswith("true_"))
+    }

@@ -1,0 +1,23 @@
+"""Why a star's result deserves a second look: one bit per reason, written out as words."""
+
+import numpy as np
+
+FLAGS = {
+    "no_data": "nothing was observed; the result is the prior",
+    "bad_value": "a NaN-free value was impossible (infinite, outside the valid range, error <= 0) and was ignored",
+    "no_xp": "no XP coefficients",
+    "no_xp_error": "XP coefficients without errors; the model is told that they are unknown",
+    "no_g": "G is neither given nor derivable, so the XP coefficients could not be normalised and were ignored",
+    "g_from_xp": "G was synthesised from the XP coefficients",
+    "duplicate_id": "another row has the same source_id",
+    "bad_id": "source_id is missing; the row carries -1",
+    "outside_training": "unlike the stars that the model was trained on; do not trust the labels",
+}
+BIT = {name: np.uint16(1 << i) for i, name in enumerate(FLAGS)}
+
+
+def words(flags: np.ndarray) -> np.ndarray:
+    """(n,) strings: "ok", or the names of the flags that are set, joined by commas."""
+    unique, inverse = np.unique(flags, return_inverse=True)
+    text = [",".join(name for name, bit in BIT.items() if value & bit) or "ok" for value in unique]
+    return np.array(text, dtype=object)[inverse]

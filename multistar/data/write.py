@@ -1,0 +1,59 @@
+"""Result tables -> files that the ecosystem reads, written atomically."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table import Column, Table
+
+from multistar.files import atomic_write
+
+ASTROPY_FORMATS = {".fits": "fits", ".vot": "votable", ".xml": "votable", ".ecsv": "ascii.ecsv", ".csv": "ascii.csv"}
+UNITS = {"dex": "", "Msun": "solMass"}  # FITS and VOTable know no dex
+
+
+def to_arrow(columns: dict[str, np.ndarray], metadata: dict[str, str]) -> pa.Table:
+    """Columns (n,) or (n, k), the latter as fixed-size lists."""
+    arrays = {
+        name: pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+        if values.ndim == 2
+        else pa.array(values)
+        for name, values in columns.items()
+    }
+    return pa.table(arrays).replace_schema_metadata(metadata)
+
+
+def to_astropy(table: pa.Table) -> Table:
+    """With units and metadata; fixed-size lists become two-dimensional columns."""
+    out = Table(meta={k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if k != b"pandas"})
+    for field in table.schema:
+        column = table[field.name].combine_chunks()
+        if pa.types.is_fixed_size_list(field.type):
+            values = column.flatten().to_numpy().reshape(len(table), -1)
+        else:
+            values = column.to_numpy(zero_copy_only=False)
+        unit = (field.metadata or {}).get(b"unit", b"").decode()
+        text = pa.types.is_string(field.type)
+        out[field.name] = Column(values.astype(str) if text else values, unit=UNITS.get(unit, unit) or None)
+    return out
+
+
+def check_ending(path: str | Path) -> None:
+    """Before long work: ValueError if no writer knows the ending."""
+    known = [".parquet", *ASTROPY_FORMATS]
+    if Path(path).suffix not in known:
+        raise ValueError(f"{path}: cannot tell the format from the name; known endings are {known}")
+
+
+def write_table(table: pa.Table, path: str | Path, overwrite: bool = False) -> None:
+    """Parquet, FITS, VOTable, ECSV or CSV by the file's ending (CSV cannot hold embeddings)."""
+    check_ending(path)
+    with atomic_write(path, overwrite) as temporary:
+        if Path(path).suffix == ".parquet":
+            pq.write_table(table, temporary)
+        else:
+            out = to_astropy(table)
+            if Path(path).suffix == ".fits":  # header keywords are short; comments keep the whole text
+                out.meta = {"comments": [f"{key}: {value}" for key, value in dict(out.meta or {}).items()]}
+            out.write(temporary, format=ASTROPY_FORMATS[Path(path).suffix])

@@ -1,0 +1,90 @@
+"""What GaiaXPy derives from XP coefficients, as matrices: G magnitude and the sampled spectrum.
+
+Both are linear in the coefficients, so running GaiaXPy once on unit vectors gives its own result for
+any number of stars at the cost of a matrix product.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from functools import lru_cache
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+from multistar._compat import load_gaiaxpy
+from multistar.data.gaia_xp import XP_BANDS, XPCoefficients
+
+DR3_ORDERS = {"bp": 55, "rp": 55}  # the layout whose bases the installed GaiaXPy knows
+_BASIS_ID = {"bp": 56, "rp": 57}
+WAVELENGTH = np.arange(336.0, 1021.0, 2.0)  # nm, the archive's sampling
+
+
+def _unit_coefficients() -> pd.DataFrame:
+    """One row per coefficient, equal to 1, the others 0, in the archive's columns."""
+    n = sum(DR3_ORDERS.values())
+    frame = pd.DataFrame({"source_id": np.arange(n), "solution_id": 0})
+    blocks = np.split(np.eye(n), [DR3_ORDERS["bp"]], axis=1)
+    for band, block in zip(XP_BANDS, blocks, strict=True):
+        orders = block.shape[1]
+        frame[f"{band}_coefficients"] = list(block)
+        frame[f"{band}_coefficient_errors"] = [np.ones(orders)] * n
+        frame[f"{band}_coefficient_correlations"] = [np.zeros(orders * (orders - 1) // 2)] * n
+        frame[f"{band}_n_parameters"] = frame[f"{band}_n_relevant_bases"] = orders
+        frame[f"{band}_standard_deviation"] = 1.0
+        frame[f"{band}_basis_function_id"] = _BASIS_ID[band]
+    return frame
+
+
+@contextlib.contextmanager
+def _quiet_gaiaxpy() -> Iterator[None]:
+    """GaiaXPy prints what it does and draws progress bars; neither makes sense for unit vectors."""
+    load_gaiaxpy()
+    import gaiaxpy.calibrator.calibrator
+    import gaiaxpy.generator.multi_synthetic_photometry_generator
+
+    modules = gaiaxpy.calibrator.calibrator, gaiaxpy.generator.multi_synthetic_photometry_generator
+    with contextlib.ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(patch.object(module, "tqdm", lambda rows, **_: rows))
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        yield
+
+
+@lru_cache(maxsize=1)
+def _g_flux_weights() -> tuple[np.ndarray, float]:
+    """G flux of unit coefficients (110,), and the zero point of G [mag]."""
+    with _quiet_gaiaxpy():
+        from gaiaxpy import PhotometricSystem, generate
+
+        out = generate(_unit_coefficients(), photometric_system=PhotometricSystem.Gaia_DR3_Vega, save_file=False)
+    flux = out["GaiaDr3Vega_flux_G"].to_numpy(np.float64)
+    bright = int(np.argmax(flux))
+    return flux, float(out["GaiaDr3Vega_mag_G"].to_numpy()[bright] + 2.5 * np.log10(flux[bright]))
+
+
+@lru_cache(maxsize=1)
+def flux_matrix() -> np.ndarray:
+    """(110, 343): BP then RP coefficients [e-/s] @ matrix = flux [W m-2 nm-1] at WAVELENGTH."""
+    with _quiet_gaiaxpy():
+        from gaiaxpy import calibrate
+
+        spectra, _ = calibrate(_unit_coefficients(), sampling=WAVELENGTH, truncation=False, save_file=False)
+    return np.stack(spectra["flux"].to_list())
+
+
+def synthetic_g(xp: dict[str, XPCoefficients]) -> np.ndarray:
+    """(n,) G magnitude from XP coefficients; NaN where it cannot be derived.
+
+    Needs both bands in the DR3 layout (55 + 55). Truncated orders count as zero, as the archive does.
+    """
+    n = len(next(iter(xp.values())).value)
+    if any(band not in xp or xp[band].value.shape[1] != orders for band, orders in DR3_ORDERS.items()):
+        return np.full(n, np.nan)
+    weights, zero = _g_flux_weights()
+    values = np.hstack([xp[band].value for band in XP_BANDS])
+    flux = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0) @ weights
+    first_orders = np.isfinite(xp["bp"].value[:, 0]) & np.isfinite(xp["rp"].value[:, 0])
+    usable = first_orders & (flux > 0)
+    return np.where(usable, zero - 2.5 * np.log10(np.where(usable, flux, 1.0)), np.nan)
