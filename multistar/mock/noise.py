@@ -1,0 +1,87 @@
+"""Measurement errors of Gaia XP coefficients, photometry and parallaxes."""
+
+import numpy as np
+import torch
+
+from multistar.mock.sed import BANDS
+from multistar.mock.xp_operator import load_band
+
+EXPOSURE = 4.42  # s per CCD transit
+BACKGROUND = 1.0  # e- s-1 per pixel
+SAMPLES = np.linspace(0, 60, 121)  # pseudo-wavelengths at which the mean spectrum is constrained
+CHUNK = 500
+
+# Real DR3 errors over photon noise, measured on GaiaXPy's test sources (G 13-17.5).
+INFLATION = {"bp": 1.15, "rp": 1.25}
+MIDDLE_ORDERS, HIGH_ORDERS = 1.15, {"bp": 1.8, "rp": 1.0}  # on top, for orders 10-29 and from 30
+# Fractional scatter per transit and sample at the bright end, from two real stars only.
+CALIBRATION_SCATTER = ([6, 9, 11.5, 13], [0.02, 0.012, 0.006, 0.0045])
+
+# mag: floor, amplitude at the reference magnitude, exponent per mag, reference magnitude
+PHOTOMETRIC_ERROR = {
+    "g": (0.0028, 0.001, 0.2, 15.0), "bp": (0.0035, 0.0025, 0.25, 15.0), "rp": (0.0030, 0.002, 0.25, 15.0),
+    "j": (0.022, 0.1, 0.3, 15.2), "h": (0.022, 0.1, 0.3, 14.4), "ks": (0.022, 0.1, 0.3, 13.8),
+    "w1": (0.022, 0.1, 0.3, 16.0), "w2": (0.022, 0.1, 0.3, 15.0),
+}  # fmt: skip
+PARALLAX_ZERO_POINT = -0.017  # mas, Lindegren et al. 2021 (mean over quasars)
+
+
+def draw_transits(n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n,) focal-plane transits that went into each mean spectrum."""
+    return np.clip(rng.lognormal(np.log(34), 0.4, n), 8, 110).astype(int)
+
+
+def _order_inflation(name: str, n_basis: int) -> np.ndarray:
+    order = np.arange(n_basis)
+    factor = np.where(order < 10, 1.0, np.where(order < 30, MIDDLE_ORDERS, HIGH_ORDERS[name]))
+    return factor * INFLATION[name]
+
+
+def noisy_coefficients(name: str, coefficients, g_mag, transits, rng: np.random.Generator):
+    """Observed coefficients and their standard errors, each (n, n_basis), in e-/s.
+
+    A mean spectrum is a weighted least-squares fit, so the coefficient covariance is the inverse of
+    the Fisher matrix basis @ diag(1 / variance) @ basis.T; noise is drawn from that full covariance.
+    """
+    observed, errors = np.empty_like(coefficients), np.empty_like(coefficients)
+    scatter = np.interp(g_mag, *CALIBRATION_SCATTER)
+    for start in range(0, len(coefficients), CHUNK):
+        rows = slice(start, start + CHUNK)
+        draw = rng.normal(size=coefficients[rows].shape)
+        noise, sigma = _correlated_noise(name, coefficients[rows], scatter[rows], transits[rows], draw)
+        observed[rows], errors[rows] = coefficients[rows] + noise, sigma
+    return observed, errors
+
+
+def _correlated_noise(name: str, coefficients, scatter, transits, draw) -> tuple[np.ndarray, np.ndarray]:
+    band = load_band(name)
+    basis = band.internal_basis(SAMPLES)
+    signal = np.maximum(coefficients @ basis, 0)
+    step = SAMPLES[1] - SAMPLES[0]
+    variance = (signal + BACKGROUND) / EXPOSURE + (scatter[:, None] * signal) ** 2
+    whitened = torch.from_numpy(basis * np.sqrt(transits[:, None, None] * step / variance[:, None, :]))
+    fisher = whitened @ whitened.mT
+    identity = torch.eye(band.n_basis, dtype=torch.float64)
+    trace = fisher.diagonal(dim1=1, dim2=2).sum(1) / band.n_basis
+    factor = torch.linalg.cholesky(fisher + 1e-9 * trace[:, None, None] * identity)
+    inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
+    noise = (inverse.mT @ torch.from_numpy(draw)[:, :, None]).squeeze(2).numpy()
+    sigma = inverse.square().sum(1).sqrt().numpy()
+    inflation = _order_inflation(name, band.n_basis)
+    return noise * inflation, sigma * inflation
+
+
+def noisy_magnitudes(magnitudes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Observed magnitudes and errors, (n, n_band) in the order of BANDS."""
+    errors = np.empty_like(magnitudes)
+    for i, band in enumerate(BANDS):
+        floor, amplitude, exponent, reference = PHOTOMETRIC_ERROR[band]
+        errors[:, i] = np.hypot(floor, amplitude * 10 ** (exponent * (magnitudes[:, i] - reference)))
+    return magnitudes + rng.normal(size=magnitudes.shape) * errors, errors
+
+
+def noisy_parallax(distance: np.ndarray, g_mag: np.ndarray, rng: np.random.Generator):
+    """Observed parallax and error [mas]; the error model is a DR3-like function of G (shape from memory)."""
+    z = np.maximum(10 ** (0.4 * (12.09 - 15)), 10 ** (0.4 * (g_mag - 15)))
+    errors = np.hypot(0.011, 1e-3 * np.sqrt(-1.631 + 680.766 * z + 32.732 * z * z))
+    return 1 / distance + PARALLAX_ZERO_POINT + rng.normal(size=len(distance)) * errors, errors
