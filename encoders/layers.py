@@ -1,0 +1,32 @@
+"""Pieces that encoders share."""
+
+import torch
+from torch import Tensor, nn
+
+from encoders.contract import Measurement
+
+LOG_SIGMA_RANGE = (-9.0, 4.0)  # of standardised errors; beyond, more or less is the same to the model
+N_CHANNELS = 4  # what `channels` gives per slot
+
+
+def channels(m: Measurement) -> Tensor:
+    """(B, N, N_CHANNELS): value, log sigma, observed, sigma known; all zero where not observed.
+
+    `torch.where`, not multiplication, so that NaN or 1e9 in an unobserved slot cannot leak.
+    """
+    known = m.observed & torch.isfinite(m.sigma) & (m.sigma > 0)
+    value = torch.where(m.observed, m.value, 0)
+    log_sigma = torch.where(known, m.sigma, 1).log().clamp(*LOG_SIGMA_RANGE)
+    return torch.stack([value, log_sigma, m.observed.to(value.dtype), known.to(value.dtype)], -1)
+
+
+class SlotLinear(nn.Module):
+    """A linear map of its own for every token: (B, T, F) -> (B, T, D)."""
+
+    def __init__(self, tokens: int, features: int, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(tokens, features, width) * features**-0.5)
+        self.bias = nn.Parameter(torch.randn(tokens, width) * 0.2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum("btf,tfd->btd", x, self.weight) + self.bias
