@@ -1,0 +1,107 @@
+"""A model on disk: config.json + model.safetensors, hash-checked, loaded strictly, no pickle."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from multistar import __version__
+from multistar.config import from_table
+from multistar.files import atomic_write, sha256
+from multistar.model.domain import Domain
+from multistar.model.network import ModelConfig, Network
+from multistar.model.standardise import Standardiser
+from multistar.model.vocabulary import Vocabulary
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+MAX_CONFIG_BYTES = 1 << 20
+
+
+@dataclasses.dataclass
+class Model:
+    """Network, standardiser and domain that belong together; `hash` is the SHA-256 of the weights file."""
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    network: Network
+    standardiser: Standardiser
+    domain: Domain
+    hash: str = ""
+
+    @classmethod
+    def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
+        network = Network(config, vocabulary)
+        return cls(config, vocabulary, network, Standardiser(vocabulary), Domain(config.embedding, vocabulary.n_slots))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        parts = {"network": self.network, "standardiser": self.standardiser, "domain": self.domain}
+        return {f"{p}.{k}": v.contiguous() for p, module in parts.items() for k, v in module.state_dict().items()}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        for part in ("network", "standardiser", "domain"):
+            own = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")}
+            getattr(self, part).load_state_dict(own, strict=True)
+
+
+def save_model(model: Model, folder: str | Path, provenance: dict, overwrite: bool = False) -> None:
+    """Write the model folder atomically; `provenance` (data, seed, steps, ...) goes into config.json."""
+    with atomic_write(folder, overwrite) as temporary:
+        temporary.mkdir()
+        save_file(model.state(), temporary / WEIGHTS)
+        model.hash = sha256(temporary / WEIGHTS)
+        config = {
+            "format": 1,
+            "multistar": __version__,
+            "model": dataclasses.asdict(model.config),
+            "vocabulary": dataclasses.asdict(model.vocabulary),
+            "sha256": model.hash,
+            "provenance": provenance,
+        }
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1))
+
+
+def load_model(folder: str | Path) -> Model:
+    """Load a folder written by save_model.
+
+    Raises FileNotFoundError if it is no model folder, ValueError if a file is corrupt or does not
+    match its hash, or was made for other settings.
+    """
+    folder = Path(folder)
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder}: not a model folder, {name} is missing (train one: multistar pretrain RUN.toml)"
+            )
+    config = _read_config(folder / CONFIG)
+    found = sha256(folder / WEIGHTS)
+    if found != config["sha256"]:
+        raise ValueError(
+            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., config.json says {config['sha256'][:12]}...; "
+            "copy the folder again"
+        )
+    try:
+        model_config = from_table(ModelConfig, config["model"], "model")
+        words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["vocabulary"].items()}
+        model = Model.fresh(model_config, Vocabulary(**words))
+        model.load_state(load_file(folder / WEIGHTS))
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{folder}: config.json and weights do not fit together ({str(error)[:200]})") from error
+    model.hash = found
+    model.network.eval()
+    return model
+
+
+def _read_config(path: Path) -> dict:
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes is no config of ours")
+    try:
+        config = json.loads(path.read_text())
+        if config["format"] != 1 or not isinstance(config["sha256"], str):
+            raise ValueError(f"format {config['format']} is newer than this multistar {__version__}; upgrade it")
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a multistar config ({error!r})") from error
+    return config

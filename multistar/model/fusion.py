@@ -1,0 +1,60 @@
+"""Tokens of all modalities -> one memory, and one vector for the star.
+
+Shape letters: B star, T token, D width, E embedding size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from timm.layers.attention_pool import AttentionPoolLatent
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from encoders import Tokens
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the head looks at: features (B, T, D) with observed (B, T), and the embedding (B, E) of unit norm."""
+
+    features: Tensor
+    observed: Tensor
+    embedding: Tensor
+
+
+def attention_mask(observed: Tensor) -> Tensor:
+    """(B, 1, 1, T) for scaled-dot-product attention: True = may be attended to."""
+    return rearrange(observed, "b t -> b 1 1 t")
+
+
+class Fusion(nn.Module):
+    """Pre-norm transformer over the tokens of all modalities; absent tokens are never attended to.
+
+    A learned summary token is always there, so a star without any data still has a memory: the prior.
+    """
+
+    def __init__(self, width: int, depth: int, heads: int, embedding: int):
+        super().__init__()
+        self.summary = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.blocks = nn.ModuleList(
+            [Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU) for _ in range(depth)]
+        )
+        self.norm = nn.LayerNorm(width)
+        self.pool = AttentionPoolLatent(width, num_heads=heads, mlp_ratio=2.0, act_layer=nn.SiLU)
+        self.to_embedding = nn.Linear(width, embedding)
+
+    def forward(self, tokens: list[Tokens]) -> Memory:
+        summary = repeat(self.summary, "1 1 d -> b 1 d", b=tokens[0].features.shape[0])
+        present = tokens[0].observed.new_ones(len(summary), 1)
+        x = torch.cat([summary, *(t.features for t in tokens)], dim=1)
+        observed = torch.cat([present, *(t.observed for t in tokens)], dim=1)
+        used = observed.any(0)  # a token that no star of the batch has costs nothing
+        x, observed = x[:, used], observed[:, used]
+        mask = attention_mask(observed)
+        for block in self.blocks:
+            x = block(x, attn_mask=mask)
+        x = self.norm(x)
+        embedding = F.normalize(self.to_embedding(self.pool(x, attn_mask=mask)), dim=-1)
+        return Memory(x, observed, embedding)

@@ -1,0 +1,123 @@
+"""Physical units <-> the numbers that the network sees.
+
+Magnitudes become colours against G, XP coefficients are divided by the G flux, skewed quantities are
+transformed; then every slot is shifted and scaled by the median and MAD of the training stars.
+"""
+
+import numpy as np
+import torch
+from scipy.stats import median_abs_deviation
+from torch import nn
+
+from encoders import Measurement
+from multistar.data.stars import Stars
+from multistar.model.vocabulary import Vocabulary
+from multistar.quantities import QUANTITIES, Quantity
+
+NORMAL_MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
+G_ZERO_POINT = 25.6873668671  # mag, Gaia DR3 G of 1 e-/s (Riello et al. 2021)
+
+
+def forward(quantity: Quantity, x: np.ndarray) -> np.ndarray:
+    if quantity.transform == "log":
+        return np.log(x)
+    return np.arcsinh(x / quantity.softening) if quantity.transform == "asinh" else x
+
+
+def inverse(quantity: Quantity, y: np.ndarray) -> np.ndarray:
+    if quantity.transform == "log":
+        return np.exp(y)
+    return np.sinh(y) * quantity.softening if quantity.transform == "asinh" else y
+
+
+def slope(quantity: Quantity, x: np.ndarray) -> np.ndarray:
+    """d forward / d x, which carries errors over."""
+    if quantity.transform == "log":
+        return 1 / x
+    return 1 / np.hypot(quantity.softening, x) if quantity.transform == "asinh" else np.ones_like(x)
+
+
+class Standardiser(nn.Module):
+    """Holds center, scale (n_slots,) as buffers, so they travel with the weights."""
+
+    center: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, vocabulary: Vocabulary):
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.register_buffer("center", torch.zeros(vocabulary.n_slots))
+        self.register_buffer("scale", torch.ones(vocabulary.n_slots))
+
+    def fit(self, stars: Stars) -> None:
+        """Median and MAD of the transformed training values."""
+        value, _ = self._transform(stars)
+        center = np.nan_to_num(np.nanmedian(value, axis=0))
+        spread = median_abs_deviation(value, axis=0, nan_policy="omit") * NORMAL_MAD
+        scale = np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
+        self.center.copy_(torch.from_numpy(center))
+        self.scale.copy_(torch.from_numpy(scale))
+
+    def __call__(self, stars: Stars) -> Measurement:
+        """(n, n_slots) measurement of the stars; unobserved slots hold zero."""
+        value, sigma = self._transform(stars)
+        center, scale = self.center.double().cpu().numpy(), self.scale.double().cpu().numpy()
+        z, error = (value - center) / scale, sigma / scale
+        xp = slice(self.vocabulary.n_scalars, None)  # high orders have heavy tails
+        error[:, xp] /= np.sqrt(1 + z[:, xp] ** 2)
+        z[:, xp] = np.arcsinh(z[:, xp])
+        observed = np.isfinite(z)
+        return Measurement(
+            torch.from_numpy(np.where(observed, z, 0).astype(np.float32)),
+            torch.from_numpy(np.where(observed, error, np.nan).astype(np.float32)),
+            torch.from_numpy(observed),
+        )
+
+    def physical(self, name: str, z: np.ndarray) -> np.ndarray:
+        """Standardised values of a scalar slot -> its unit. Monotonic, so quantiles carry over."""
+        slot = self.vocabulary.slot(name)
+        return inverse(QUANTITIES[name], z * float(self.scale[slot]) + float(self.center[slot]))
+
+    def _transform(self, stars: Stars) -> tuple[np.ndarray, np.ndarray]:
+        """Value and sigma (n, n_slots) before shift and scale; NaN where not observed."""
+        vocabulary = self.vocabulary
+        value = np.full((len(stars), vocabulary.n_slots), np.nan)
+        sigma = np.full_like(value, np.nan)
+        for slot, name in enumerate(vocabulary.scalars):
+            if name in stars.scalars:
+                quantity, scalar = QUANTITIES[name], stars.scalars[name]
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    value[:, slot] = forward(quantity, scalar.value)
+                    sigma[:, slot] = scalar.sigma * np.abs(slope(quantity, scalar.value))
+        self._to_colours(value)
+        for band, slots in vocabulary.band_slots.items():
+            if band in stars.xp and len(slots):
+                self._normalise_xp(stars, band, slots, value, sigma)
+        return value, sigma
+
+    def _to_colours(self, value: np.ndarray) -> None:
+        """Magnitudes other than G are taken relative to G, or to the mean of the bands where G is missing."""
+        names = self.vocabulary.measurements
+        bands = [i for i, n in enumerate(names) if QUANTITIES[n].kind == "magnitude" and n != "g"]
+        if not bands:
+            return
+        typical = self.center.double().cpu().numpy()[bands]  # the typical band - G of the training stars
+        level = value[:, bands] - typical
+        n_observed = np.isfinite(level).sum(1)
+        reference = np.nansum(level, axis=1) / np.maximum(n_observed, 1)
+        if "g" in names:
+            g = value[:, names.index("g")]
+            reference = np.where(np.isfinite(g), g, reference)
+        value[:, bands] -= reference[:, None]
+
+    def _normalise_xp(self, stars: Stars, band: str, slots: range, value: np.ndarray, sigma: np.ndarray) -> None:
+        xp = stars.xp[band]
+        orders = xp.value.shape[1]
+        if orders > len(slots):
+            raise ValueError(
+                f"the table has {orders} {band} coefficients per star, the model was trained on {len(slots)}; "
+                "train a model on stars of the new layout (multistar pretrain)"
+            )
+        flux = 10 ** (0.4 * (G_ZERO_POINT - stars.scalars["g"].value))[:, None]
+        here = slice(slots.start, slots.start + orders)
+        value[:, here], sigma[:, here] = xp.value / flux, xp.sigma / flux
