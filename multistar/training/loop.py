@@ -1,0 +1,196 @@
+"""The training loop: one step function, checkpoints from which a run goes on exactly as if unbroken."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from encoders import Measurement
+from multistar.data.stars import Stars, read_stars
+from multistar.files import atomic_write, refuse_existing
+from multistar.model.checkpoint import Model, save_model
+from multistar.model.vocabulary import Vocabulary
+from multistar.training import optimiser
+from multistar.training.objective import negative_log_likelihood
+from multistar.training.run import RunConfig
+from multistar.training.splits import Splitter
+
+CLIP = 1.0  # gradient norm
+DOMAIN_STARS = 8000  # training stars whose embeddings define the domain
+BATCH_EMBED = 512
+
+
+def held_out(source_id: np.ndarray, share: float) -> np.ndarray:
+    """(n,) True for the stars kept for validation, decided by a hash of the id, so one star is on one side."""
+    x = source_id.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # the splitmix64 finaliser
+        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+    return (x ^ (x >> np.uint64(31))) < np.uint64(share * 2**64)
+
+
+def measured_only(stars: Measurement, vocabulary: Vocabulary) -> Measurement:
+    """The same without labels: what a star shows, and all that an embedding may know."""
+    observed = stars.observed.clone()
+    observed[:, list(vocabulary.label_slots)] = False
+    return Measurement(stars.value, stars.sigma, observed)
+
+
+class Trainer:
+    """Holds the data and the state of one run; the random choices of a step depend on (seed, step) alone."""
+
+    def __init__(self, config: RunConfig, stars: Stars):
+        torch.manual_seed(config.training.seed)
+        self.config, self.step, self.losses = config, 0, []
+        validation = held_out(stars.source_id, config.data.held_out)
+        train = stars.select(~validation)
+        if len(train) < config.training.batch or validation.sum() < 2:
+            raise ValueError(
+                f"{config.data.train}: {len(train)} training and {validation.sum()} held-out stars are too few "
+                f"for batches of {config.training.batch}"
+            )
+        vocabulary = Vocabulary.of(train)
+        if not vocabulary.labels:
+            raise ValueError(f"{config.data.train}: no label column found; expected some of teff, logg, m_h, ...")
+        self.model = Model.fresh(config.model, vocabulary)
+        self.model.standardiser.fit(train)
+        self.train, self.validation = self.model.standardiser(train), self.model.standardiser(stars.select(validation))
+        self.optimiser = optimiser.build(self.model.network, config.training)
+        self.generator = torch.Generator()
+        self.splitter = Splitter(vocabulary, config.training.queries, self.generator)
+
+    def _batch(self) -> Measurement:
+        """Stars of this step: each epoch is a fresh permutation, its incomplete last batch is left out."""
+        size, n = self.config.training.batch, len(self.train.value)
+        epoch, place = divmod(self.step, n // size)
+        order = np.random.default_rng([self.config.training.seed, epoch]).permutation(n)
+        rows = torch.from_numpy(order[place * size : (place + 1) * size])
+        return Measurement(self.train.value[rows], self.train.sigma[rows], self.train.observed[rows])
+
+    def advance(self) -> float:
+        """One optimiser step; returns the loss."""
+        settings = self.config.training
+        self.generator.manual_seed(settings.seed * 1_000_003 + self.step)
+        stars = self._batch()
+        from_embedding = bool(torch.rand((), generator=self.generator) < settings.embedding_share)
+        split = self.splitter(stars)
+        for group in self.optimiser.param_groups:
+            group["lr"] = optimiser.learning_rate(self.step, settings)
+        loss = negative_log_likelihood(self.model.network, stars, split, from_embedding)
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.network.parameters(), CLIP)
+        self.optimiser.step()
+        self.step += 1
+        self.losses.append(loss.item())
+        if not np.isfinite(self.losses[-1]):
+            raise FloatingPointError(f"loss became {self.losses[-1]} at step {self.step}; lower training.learning_rate")
+        return self.losses[-1]
+
+    @torch.no_grad()
+    def finish(self) -> dict:
+        """Fit the domain; returns provenance with the loss on held-out stars."""
+        network, vocabulary = self.model.network.eval(), self.model.vocabulary
+        some = _rows(self.train, slice(0, DOMAIN_STARS))
+        shown = [measured_only(m, vocabulary) for m in (some, self.validation)]
+        embeddings = [torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown]
+        self.model.domain.fit((embeddings[0], shown[0]), (embeddings[1], shown[1]))
+        return {
+            "run": dataclasses.asdict(self.config) | {"out": "", "data": {"held_out": self.config.data.held_out}},
+            "training_stars": len(self.train.value),
+            "steps": self.step,
+            "final_loss": float(np.mean(self.losses[-200:])),
+        }
+
+    def save(self, folder: Path) -> None:
+        optimiser_state = self.optimiser.state_dict()["state"]
+        tensors = {f"model.{k}": v for k, v in self.model.state().items()}
+        numbers = {}
+        for index, state in optimiser_state.items():
+            for key, value in state.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimiser.{index}.{key}"] = value.contiguous()
+                else:
+                    numbers[f"{index}.{key}"] = value
+        progress = {"step": self.step, "losses": self.losses, "numbers": numbers, "config": self._fingerprint()}
+        with atomic_write(folder, overwrite=True) as temporary:
+            temporary.mkdir()
+            save_file(tensors, temporary / "state.safetensors")
+            (temporary / "progress.json").write_text(json.dumps(progress))
+
+    def resume(self, folder: Path) -> None:
+        progress = json.loads((folder / "progress.json").read_text())
+        if progress["config"] != self._fingerprint():
+            raise ValueError(f"{folder} belongs to a run with other settings or data; delete it to start anew")
+        tensors = load_file(folder / "state.safetensors")
+        self.model.load_state({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        state: dict[int, dict] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimiser."):
+                _, index, name = key.split(".", 2)
+                state.setdefault(int(index), {})[name] = value
+        for key, value in progress["numbers"].items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
+        self.step, self.losses = progress["step"], progress["losses"]
+
+    def _fingerprint(self) -> dict:
+        """What must be equal for a run to be resumed, as JSON would give it back."""
+        described = {"run": dataclasses.asdict(self.config), "stars": len(self.train.value)}
+        return json.loads(json.dumps(described))
+
+
+def _rows(m: Measurement, rows) -> Measurement:
+    return Measurement(m.value[rows], m.sigma[rows], m.observed[rows])
+
+
+def _batches(m: Measurement):
+    for start in range(0, len(m.value), BATCH_EMBED):
+        yield _rows(m, slice(start, start + BATCH_EMBED))
+
+
+def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) -> Model:
+    """Train from scratch, or go on with an interrupted run of the same settings; write the model to config.out."""
+    refuse_existing(config.out, overwrite)
+    trainer = Trainer(config, read_stars(config.data.train, config.data.columns))
+    partial = Path(config.out).with_name(Path(config.out).name + ".partial")
+    if (partial / "progress.json").exists():
+        trainer.resume(partial)
+    _run(trainer, partial, quiet)
+    provenance = trainer.finish()
+    save_model(trainer.model, config.out, provenance, overwrite)
+    _discard(partial)
+    return trainer.model
+
+
+def _discard(folder: Path) -> None:
+    for name in ("state.safetensors", "progress.json"):
+        (folder / name).unlink(missing_ok=True)
+    if folder.exists():
+        folder.rmdir()
+
+
+def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
+    settings = trainer.config.training
+    bar = Progress(
+        TextColumn("pretrain"), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"),
+        TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet,
+    )  # fmt: skip
+    trainer.model.network.train()
+    begun, first = time.monotonic(), trainer.step
+    with bar:
+        task = bar.add_task("", total=settings.steps, completed=trainer.step)
+        while trainer.step < settings.steps:
+            trainer.advance()
+            if trainer.step % 10 == 0 or trainer.step == settings.steps:
+                speed = (trainer.step - first) * settings.batch / (time.monotonic() - begun)
+                recent = np.mean(trainer.losses[-100:])
+                bar.update(task, completed=trainer.step, description=f"loss {recent:.3f}, {speed:.0f} stars/s")
+            if trainer.step % settings.checkpoint_every == 0 and trainer.step < settings.steps:
+                trainer.save(partial)

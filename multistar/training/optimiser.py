@@ -1,0 +1,39 @@
+"""Muon for the matrices of the transformer, AdamW for everything else, both from timm."""
+
+import math
+
+from timm.optim.muon import Muon
+from torch import nn
+
+from multistar.training.run import TrainingConfig
+
+FINAL_SHARE = 0.005  # of the learning rate, at the end of the cosine
+
+
+def build(network: nn.Module, config: TrainingConfig) -> Muon:
+    """Muon orthogonalises the update of a matrix, which suits inputs as collinear as XP coefficients.
+
+    Embedding tables and per-slot maps are stacks of vectors, not one linear map: they get AdamW, as do
+    biases and norms, which are not decayed.
+    """
+    matrices, tables, vectors = [], [], []
+    for name, parameter in network.named_parameters():
+        if parameter.ndim < 2:
+            vectors.append(parameter)
+        elif parameter.ndim == 2 and not name.endswith("identity.weight") and not name.endswith(".bias"):
+            matrices.append(parameter)
+        else:
+            tables.append(parameter)
+    groups = [
+        {"params": matrices},
+        {"params": tables, "use_fallback": True},
+        {"params": vectors, "use_fallback": True, "weight_decay": 0.0},
+    ]
+    return Muon(groups, lr=config.learning_rate, weight_decay=config.weight_decay, nesterov=True)
+
+
+def learning_rate(step: int, config: TrainingConfig) -> float:
+    """Linear warm-up, then a cosine down to FINAL_SHARE."""
+    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.learning_rate * warm * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)

@@ -1,0 +1,66 @@
+"""One TOML file describes a training run completely."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from multistar.config import from_table
+from multistar.model.network import ModelConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    train: str = ""  # table of stars with labels, any format that read_stars takes; relative to the run file
+    held_out: float = 0.05  # share of the stars, drawn by source_id, that training never sees
+    columns: dict[str, str] = field(default_factory=dict)  # quantity -> column name in the table
+
+    def __post_init__(self):
+        if not self.train:
+            raise ValueError('data.train is missing: name a table, e.g. [data] train = "mock.parquet"')
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"data.held_out={self.held_out} must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    steps: int = 4000
+    batch: int = 128
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    warmup: int = 100  # steps
+    queries: int = 16  # hidden measurements asked per star and step, beside all labels
+    embedding_share: float = 0.2  # share of the steps in which the head sees the embedding alone
+    checkpoint_every: int = 500  # steps
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name}={getattr(self, name)} must be at least 1")
+        if not 0 <= self.embedding_share <= 1:
+            raise ValueError(f"training.embedding_share={self.embedding_share} must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    out: str  # folder of the trained model, relative to the run file
+    data: DataConfig
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def load_run(path: str | Path) -> RunConfig:
+    """Read a run file; its relative paths are taken from the file's own folder."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such run file")
+    try:
+        table = tomllib.loads(path.read_text())
+        run = from_table(RunConfig, table)
+    except (tomllib.TOMLDecodeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    here = path.resolve().parent
+    return dataclasses.replace(
+        run, out=str(here / run.out), data=dataclasses.replace(run.data, train=str(here / run.data.train))
+    )

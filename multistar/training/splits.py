@@ -1,0 +1,86 @@
+"""What is shown to the model and what is asked of it, drawn anew for every star at every step."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from encoders import Measurement
+from multistar.model.vocabulary import Vocabulary
+from multistar.quantities import QUANTITIES
+
+P_COMPLETE = 0.4  # show everything that was measured
+P_NO_XP, P_NO_PHOTOMETRY, P_NO_PARALLAX = 0.12, 0.2, 0.4
+P_TRUNCATE = 0.5  # keep only the first orders of a band, as `n_relevant_bases` does
+P_LABELS = 0.4  # show some labels
+P_NO_ERRORS = 0.05  # hide all errors, for tables that come without
+
+
+@dataclass(frozen=True)
+class Split:
+    """context: hidden slots are unobserved; query (Q,): the slots asked; asked (B, Q): for which stars."""
+
+    context: Measurement
+    query: Tensor
+    asked: Tensor
+
+
+class Splitter:
+    """Draws context and targets for a batch; all randomness comes from one generator, so runs resume exactly."""
+
+    def __init__(self, vocabulary: Vocabulary, n_queries: int, generator: torch.Generator):
+        self.vocabulary, self.n_queries, self.generator = vocabulary, n_queries, generator
+        slots = torch.arange(vocabulary.n_slots)
+        self.labels = torch.tensor(list(vocabulary.label_slots), dtype=torch.long)
+        self.others = torch.tensor([s for s in slots.tolist() if s not in vocabulary.label_slots])
+        kinds = {"magnitude": [], "astrometry": []}
+        for name in vocabulary.measurements:
+            kinds[QUANTITIES[name].kind].append(vocabulary.slot(name))
+        self.photometry, self.astrometry = kinds["magnitude"], kinds["astrometry"]
+        self.xp = list(vocabulary.xp_slots)
+
+    def _coin(self, batch: int, p: float) -> Tensor:
+        return torch.rand(batch, 1, generator=self.generator) < p
+
+    def shown(self, batch: int) -> Tensor:
+        """(B, n_slots) True where the model may look, if it was observed at all."""
+        n_slots = self.vocabulary.n_slots
+        keep = torch.rand(batch, 1, generator=self.generator).sqrt()
+        show = torch.rand(batch, n_slots, generator=self.generator) < keep
+        show[:, self.photometry] &= ~self._coin(batch, P_NO_PHOTOMETRY)
+        show[:, self.xp] = self._shown_orders(batch, keep)
+        show |= self._coin(batch, P_COMPLETE)
+        show[:, self.xp] &= self._truncation() & ~self._coin(1, P_NO_XP)
+        show[:, self.astrometry] &= ~self._coin(batch, P_NO_PARALLAX)
+        show[:, self.labels] = self._shown_labels(batch)
+        return show
+
+    def _shown_orders(self, batch: int, keep: Tensor) -> Tensor:
+        """Single orders drop out in half of the stars, runs of five in the others."""
+        single = torch.rand(batch, len(self.xp), generator=self.generator) < keep
+        runs = torch.rand(batch, -(-len(self.xp) // 5), generator=self.generator) < keep
+        runs = runs.repeat_interleave(5, dim=1)[:, : len(self.xp)]
+        return torch.where(self._coin(batch, 0.5), single, runs)
+
+    def _truncation(self) -> Tensor:
+        """(1, n_xp) the first orders of each band, for the whole batch: what all lack costs no time."""
+        kept = []
+        for slots in self.vocabulary.band_slots.values():
+            limit = 4 + torch.rand(1, 1, generator=self.generator) ** 1.5 * len(slots)
+            kept.append((torch.arange(len(slots)) < limit) | ~self._coin(1, P_TRUNCATE))
+        return torch.cat(kept, dim=1)
+
+    def _shown_labels(self, batch: int) -> Tensor:
+        share = torch.rand(batch, 1, generator=self.generator) * 0.7
+        some = torch.rand(batch, len(self.labels), generator=self.generator) < share
+        return some & self._coin(1, P_LABELS)
+
+    def __call__(self, stars: Measurement) -> Split:
+        """All labels are asked, and `n_queries` other slots; what is shown is not asked."""
+        batch = stars.value.shape[0]
+        visible = stars.observed & self.shown(batch)
+        sigma = torch.where(self._coin(batch, P_NO_ERRORS), torch.nan, stars.sigma)
+        chosen = torch.randperm(len(self.others), generator=self.generator)[: self.n_queries]
+        query = torch.cat([self.labels, self.others[chosen]])
+        asked = (stars.observed & ~visible)[:, query]
+        return Split(Measurement(stars.value, sigma, visible), query, asked)
