@@ -1,0 +1,43 @@
+"""The Python front door: MultiStar.from_pretrained(path).predict(table)."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from multistar.data.stars import Stars, read_stars
+from multistar.model.checkpoint import Model, load_model
+from multistar.tasks.embed import embed
+from multistar.tasks.predict import predict
+
+
+class MultiStar:
+    """A trained model and what one does with it.
+
+    `table` is a path (CSV, ECSV, FITS, VOTable, Parquet), DataFrame, astropy Table, Arrow table, dict
+    or Stars; `columns` maps quantity names to column names where they are not the usual ones.
+    """
+
+    def __init__(self, model: Model):
+        self.model = model
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> "MultiStar":
+        """Load a model folder; strict, hash-checked, no network. See load_model for the errors."""
+        return cls(load_model(path))
+
+    def predict(self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True) -> pa.Table:
+        """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L."""
+        return predict(self.model, _stars(table, columns), quiet)
+
+    def embed(self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True) -> pa.Table:
+        """One row per input row, in order: source_id, status, embedding."""
+        return embed(self.model, _stars(table, columns), quiet)
+
+
+def _stars(table: Any, columns: Mapping[str, str] | None) -> Stars:
+    if isinstance(table, Stars):
+        return dataclasses.replace(table, flags=table.flags.copy())  # tasks add flags
+    return read_stars(table, columns)

@@ -1,0 +1,146 @@
+"""multistar mock|pretrain|predict|embed|index|search: parse, call, print; no logic."""
+
+import argparse
+import sys
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from multistar import __version__
+
+
+def _mock(args) -> None:
+    from multistar.mock.survey import write_survey
+
+    write_survey(args.stars, args.seed, args.out, args.overwrite)
+    print(f"{args.stars} mock giants written to {args.out}")
+
+
+def _pretrain(args) -> None:
+    from multistar.training.loop import pretrain
+    from multistar.training.run import load_run
+
+    run = load_run(args.run)
+    model = pretrain(run, args.overwrite)
+    print(f"model written to {run.out} (SHA-256 {model.hash[:12]})")
+
+
+def _infer(args) -> None:
+    from multistar.api import MultiStar
+    from multistar.data.write import check_ending, write_table
+    from multistar.files import refuse_existing
+
+    check_ending(args.out)
+    refuse_existing(args.out, args.overwrite)
+    star = MultiStar.from_pretrained(args.model)
+    task = star.predict if args.command == "predict" else star.embed
+    table = task(args.table, columns=_mapping(args.columns), quiet=False)
+    write_table(table, args.out, args.overwrite)
+    counts = Counter(table["status"].to_pylist())
+    print(f"{len(table)} rows written to {args.out}; status:")
+    for text, number in counts.most_common():
+        print(f"  {number:8d}  {text}")
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise ValueError(f"--columns takes QUANTITY=COLUMN, got {pair!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _index(args) -> None:
+    from multistar.tasks.search import Embeddings, StarIndex
+
+    embeddings, left_out = Embeddings.from_table(_parquet(args.embeddings), args.embeddings).searchable()
+    index = StarIndex.build(embeddings)
+    index.save(args.out, args.overwrite)
+    note = f"; {left_out} rows without data or id left out" if left_out else ""
+    print(f"index of {len(index)} stars written to {args.out}{note}")
+
+
+def _search(args) -> None:
+    from multistar.data.stars import read_ids
+    from multistar.data.write import write_table
+    from multistar.tasks.search import StarIndex
+
+    index = StarIndex.load(args.index)
+    queries = np.array([args.source_id]) if args.source_id is not None else read_ids(args.queries)
+    table = index.neighbours(queries, args.k)
+    if args.out:
+        write_table(table, args.out, args.overwrite)
+        print(f"{len(table)} neighbours of {len(queries)} stars written to {args.out}")
+    else:
+        for row in table.to_pylist():
+            print(f"{row['query_id']}  {row['rank']:4d}  {row['neighbour_id']}  {row['distance']:.6f}")
+
+
+def _parquet(path: str) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: not a readable Parquet file ({error})") from error
+
+
+def parser() -> argparse.ArgumentParser:
+    main_parser = argparse.ArgumentParser(prog="multistar", description="A multimodal foundation model for stars.")
+    main_parser.add_argument("--version", action="version", version=f"multistar {__version__}")
+    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run_command=run)
+        sub.add_argument("--overwrite", action="store_true", help="replace an existing result")
+        return sub
+
+    mock = command("mock", _mock, "make mock giants with Gaia XP, photometry, parallax and labels")
+    mock.add_argument("--stars", type=int, required=True, help="how many")
+    mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    mock.add_argument("--out", required=True, help="Parquet file")
+
+    pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")
+    pretrain.add_argument("run", help="RUN.toml")
+
+    for name, text in (
+        ("predict", "labels with errors for the stars of a table"),
+        ("embed", "one vector per star of a table"),
+    ):
+        infer = command(name, _infer, text)
+        infer.add_argument("table", help="CSV, ECSV, FITS, VOTable or Parquet")
+        infer.add_argument("--model", required=True, help="model folder")
+        infer.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
+        infer.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+
+    index = command("index", _index, "an index for similarity search from embeddings")
+    index.add_argument("embeddings", help="Parquet file written by multistar embed")
+    index.add_argument("--out", required=True, help="index folder")
+
+    search = command("search", _search, "the stars most similar to one star or to many")
+    search.add_argument("index", help="index folder")
+    which = search.add_mutually_exclusive_group(required=True)
+    which.add_argument("--source-id", type=int, help="one star of the index")
+    which.add_argument("--queries", help="table with a column source_id")
+    search.add_argument("--k", type=int, default=10, help="how many neighbours")
+    search.add_argument("--out", help="Parquet, FITS, VOTable, ECSV or CSV; printed if not given")
+    return main_parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0, or 2 with one line on stderr that says what was wrong."""
+    args = parser().parse_args(arguments)
+    try:
+        args.run_command(args)
+    except (OSError, ValueError, KeyError, TypeError, FloatingPointError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f"multistar {args.command}: error: {message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"multistar {args.command}: interrupted; pretrain goes on from its last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Stars in batches through the encoder, with progress, in bounded memory."""
+
+from collections.abc import Iterator
+
+import torch
+from rich.progress import track
+
+from encoders import Measurement
+from multistar.data import status
+from multistar.data.stars import Stars
+from multistar.model.checkpoint import Model
+from multistar.model.fusion import Memory
+
+BATCH = 256  # fits the caches of a CPU; larger is slower there
+
+
+@torch.inference_mode()
+def encoded(model: Model, stars: Stars, what: str, quiet: bool = False) -> Iterator[tuple[slice, Memory]]:
+    """Rows and memory of each batch; flags of `stars` are completed with "outside_training".
+
+    Labels in the table are hidden from the encoder: they are never an input here.
+    """
+    labels = list(model.vocabulary.label_slots)
+    device = next(model.network.parameters()).device
+    starts = range(0, len(stars), BATCH)
+    for start in track(starts, f"{what} {len(stars)} stars", disable=quiet or len(stars) < 4 * BATCH):
+        rows = slice(start, min(start + BATCH, len(stars)))
+        m = model.standardiser(stars.select(rows))
+        m.observed[:, labels] = False
+        m = Measurement(*(x.to(device) for x in vars(m).values()))
+        memory = model.network.encode(m)
+        outside = model.domain.outside(memory.embedding, m).cpu().numpy()
+        stars.flags[rows][outside] |= status.BIT["outside_training"]
+        yield rows, memory
