@@ -1,0 +1,198 @@
+"""`make demo`: mock giants -> a small model -> labels, embeddings and neighbours -> demo/report.html."""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import umap
+import xgboost
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from multistar.api import MultiStar
+from multistar.checks.metrics import coverage, scatter
+from multistar.checks.report import Report
+from multistar.data.stars import Stars, read_stars
+from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
+from multistar.mock.survey import write_survey
+from multistar.model.standardise import forward, inverse
+from multistar.quantities import QUANTITIES
+from multistar.tasks.search import Embeddings, StarIndex
+from multistar.training.loop import held_out, pretrain
+from multistar.training.run import load_run
+
+HERE = Path(__file__).parent
+STARS, SEED, NEIGHBOURS = 30_000, 1, 5
+XGBOOST = {"n_estimators": 350, "max_depth": 6, "learning_rate": 0.07, "subsample": 0.8, "colsample_bytree": 0.6}
+DIGITS = {"teff": 1, "logg": 3, "m_h": 3, "alpha_m": 3, "mass": 3, "age": 2, "ebv": 4, "distance": 3}
+console = Console()
+
+
+def baseline(model: MultiStar, train: Stars, test: Stars) -> pd.DataFrame:
+    """XGBoost on the inputs that the model sees, fitted on the same training rows and noisy labels."""
+    vocabulary, standardiser = model.model.vocabulary, model.model.standardiser
+    inputs = [i for i in range(vocabulary.n_slots) if i not in vocabulary.label_slots]
+    x_train, x_test = (standardiser(stars).value[:, inputs].numpy() for stars in (train, test))
+    out = {}
+    for name in track(vocabulary.labels, "XGBoost, one model per label", console=console):
+        quantity, label = QUANTITIES[name], train.scalars[name].value
+        regressor = xgboost.XGBRegressor(**XGBOOST, tree_method="hist", random_state=0)
+        out[name] = inverse(quantity, regressor.fit(x_train, forward(quantity, label)).predict(x_test))
+    return pd.DataFrame(out)
+
+
+def score(predicted: pd.DataFrame, trees: pd.DataFrame, test: Stars, report: Report) -> None:
+    """The table of scatters, on the page and on the terminal."""
+    header = [
+        "label",
+        "multistar MAD-std",
+        "std",
+        "bias",
+        "in 68 % interval",
+        "XGBoost MAD-std",
+        "std",
+        "MAD-std ratio",
+    ]
+    rows = []
+    for name in trees:
+        truth, digits = test.extra[f"true_{name}"], DIGITS[name]
+        ours, theirs = scatter(predicted[name].to_numpy(), truth), scatter(trees[name].to_numpy(), truth)
+        inside = coverage(predicted[f"{name}_lower"].to_numpy(), predicted[f"{name}_upper"].to_numpy(), truth)
+        numbers = [f"{ours[key]:.{digits}f}" for key in ("mad_std", "std", "bias")] + [f"{100 * inside:.0f} %"]
+        numbers += [f"{theirs[key]:.{digits}f}" for key in ("mad_std", "std")]
+        rows.append([f"{name} [{QUANTITIES[name].unit}]", *numbers, f"{ours['mad_std'] / theirs['mad_std']:.2f}"])
+    report.table(header, rows)
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def truth_figure(predicted: pd.DataFrame, trees: pd.DataFrame, test: Stars) -> Figure:
+    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    for axis, name in zip(figure.subplots(2, 4).flat, trees, strict=True):
+        truth = test.extra[f"true_{name}"]
+        limits = np.percentile(truth, [0.2, 99.8])
+        axis.hexbin(
+            truth, predicted[name], gridsize=60, extent=(*limits, *limits), bins="log", cmap="viridis", mincnt=1
+        )
+        axis.plot(limits, limits, color="crimson", lw=1)
+        axis.set(xlabel=f"true {name} [{QUANTITIES[name].unit}]", ylabel="predicted", xlim=limits, ylim=limits)
+    return figure
+
+
+def kiel_figure(predicted: pd.DataFrame, test: Stars) -> Figure:
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    truth = {name: test.extra[f"true_{name}"] for name in ("teff", "logg", "m_h")}
+    for axis, stars, title in zip(
+        figure.subplots(1, 2, sharex=True, sharey=True), (truth, predicted), ("true", "predicted"), strict=True
+    ):
+        dots = axis.scatter(stars["teff"], stars["logg"], c=stars["m_h"], s=3, cmap="coolwarm", vmin=-1, vmax=0.4)
+        axis.set(xlabel="Teff [K]", ylabel="logg [dex]", title=title)
+    axis.invert_xaxis()
+    axis.invert_yaxis()
+    figure.colorbar(dots, label="[M/H] [dex]")
+    return figure
+
+
+def umap_figure(embeddings: Embeddings, test: Stars) -> Figure:
+    with console.status("UMAP of the embeddings"):
+        place = np.asarray(umap.UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(embeddings.vector))
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    for axis, name in zip(figure.subplots(1, 2), ("teff", "ebv"), strict=True):
+        value = test.extra[f"true_{name}"]
+        low, high = np.percentile(value, [2, 98])
+        dots = axis.scatter(place[:, 0], place[:, 1], c=value, s=3, cmap="plasma", vmin=low, vmax=high)
+        axis.set(xticks=[], yticks=[], title=f"true {name}")
+        figure.colorbar(dots, label=f"{name} [{QUANTITIES[name].unit}]")
+    return figure
+
+
+def neighbour_section(embeddings: Embeddings, test: Stars, report: Report) -> None:
+    """The star of median temperature and the stars most like it: a table and their spectra."""
+    index = StarIndex.build(embeddings)
+    teff = test.extra["true_teff"]
+    star = int(test.source_id[np.argsort(teff)[len(teff) // 2]])
+    found = index.neighbours([star], NEIGHBOURS)
+    ids = [star, *found["neighbour_id"].to_pylist()]
+    distance = ["query", *(f"{x:.5f}" for x in found["distance"].to_pylist())]
+    place = {int(x): i for i, x in enumerate(test.source_id)}
+    names = ("teff", "logg", "m_h", "mass", "ebv")
+    rows = [
+        [str(i), d, *(f"{test.extra[f'true_{n}'][place[i]]:.{DIGITS[n]}f}" for n in names)]
+        for i, d in zip(ids, distance, strict=True)
+    ]
+    report.section(
+        "One star and its neighbours", "True labels of a star and of the stars nearest to it in the embedding."
+    )
+    report.table(["source_id", "distance", *names], rows)
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for i, label in zip(ids, distance, strict=True):
+        row = place[i]
+        coefficients = np.r_[test.xp["bp"].value[row], test.xp["rp"].value[row]]
+        flux = coefficients @ flux_matrix()
+        axis.plot(
+            WAVELENGTH,
+            flux / np.median(flux),
+            label=label,
+            color="black" if i == star else None,
+            lw=2 if i == star else 1,
+        )
+    axis.set(xlabel="wavelength [nm]", ylabel="flux / median", title="XP spectra: the star and its neighbours")
+    axis.legend(title="distance")
+    report.figure(figure, "sampled XP spectra of the query star and its five neighbours, which nearly coincide")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", default=HERE / "demo.toml", help="TOML run file")
+    parser.add_argument("--stars", type=int, default=STARS)
+    args = parser.parse_args()
+    begun = time.monotonic()
+    run = load_run(args.run)
+    out = Path(run.out).parent
+    console.rule(f"1/4  {args.stars} mock giants")
+    write_survey(args.stars, SEED, run.data.train, overwrite=True)
+    console.rule("2/4  training")
+    pretrain(run, overwrite=True)
+    model = MultiStar.from_pretrained(run.out)
+    stars = read_stars(run.data.train)
+    test_rows = held_out(stars.source_id, run.data.held_out)
+    train, test = stars.select(~test_rows), stars.select(test_rows)
+    console.rule("3/4  XGBoost on the same rows, for comparison")
+    trees = baseline(model, train, test)
+    console.rule("4/4  predictions, embeddings, neighbours")
+    predicted = model.predict(test, quiet=False).to_pandas()
+    embeddings = Embeddings.from_table(model.embed(test, quiet=False))
+    report = Report("multistar demo")
+    report.section(
+        "What this is",
+        f"{args.stars} mock giants with Gaia XP spectra, eight magnitudes and parallaxes. A small model was trained "
+        f"on {len(train)} of them, with labels as noisy as a survey's, and judged on the true labels of the other "
+        f"{len(test)}. XGBoost had the same training rows and inputs.",
+    )
+    score(predicted, trees, test, report)
+    report.section("Predicted against true labels")
+    report.figure(
+        truth_figure(predicted, trees, test), "eight panels of predicted against true labels around the 1:1 line"
+    )
+    report.section("Kiel diagram")
+    report.figure(
+        kiel_figure(predicted, test), "logg against Teff coloured by metallicity, true and predicted side by side"
+    )
+    report.section("The embedding", "UMAP of the 256-dimensional vectors, coloured by temperature and by reddening.")
+    report.figure(
+        umap_figure(embeddings, test), "map of the embeddings coloured by effective temperature and by E(B-V)"
+    )
+    neighbour_section(embeddings, test, report)
+    report.write(out / "report.html", overwrite=True)
+    console.print(f"done in {(time.monotonic() - begun) / 60:.1f} minutes; open {out / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main()
