@@ -1,0 +1,98 @@
+"""The command line end to end: mock -> predict, embed -> index -> search; every failure is one clear line."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from astropy.table import Table
+
+from multistar.cli import main
+from multistar.quantities import LABELS
+
+
+def run(*arguments, code: int = 0) -> None:
+    assert main([str(a) for a in arguments]) == code
+
+
+@pytest.fixture(scope="module")
+def work(mock_file, model_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    run("predict", mock_file, "--model", model_folder, "--out", folder / "labels.parquet")
+    run("embed", mock_file, "--model", model_folder, "--out", folder / "vectors.parquet")
+    run("index", folder / "vectors.parquet", "--out", folder / "idx")
+    return folder
+
+
+def test_predict_writes_the_contract(work, mock_table):
+    table = pq.read_table(work / "labels.parquet")
+    wanted = ["source_id", "status"] + [f"{label}{s}" for label in LABELS for s in ("", "_lower", "_upper")]
+    assert table.column_names == wanted
+    assert table["source_id"].to_pylist() == mock_table["source_id"].to_pylist()
+    assert table.schema.field("teff").metadata[b"unit"] == b"K"
+    assert len(table.schema.metadata[b"model_sha256"]) == 64
+    frame = table.to_pandas()
+    for label in LABELS:
+        assert np.all((frame[f"{label}_lower"] < frame[label]) & (frame[label] < frame[f"{label}_upper"]))
+
+
+def test_embed_writes_the_contract(work, mock_table):
+    table = pq.read_table(work / "vectors.parquet")
+    assert table.column_names == ["source_id", "status", "embedding"]
+    assert table["source_id"].to_pylist() == mock_table["source_id"].to_pylist()
+    assert table.schema.field("embedding").type.list_size == 16
+
+
+def test_search_by_id_and_by_table(work, mock_table, capsys):
+    ids = mock_table["source_id"].to_pylist()[:3]
+    run("search", work / "idx", "--source-id", ids[0], "--k", 4)
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 4
+    pq.write_table(mock_table.select(["source_id"])[:3], work / "ids.parquet")
+    run("search", work / "idx", "--queries", work / "ids.parquet", "--k", 4, "--out", work / "found.parquet")
+    found = pq.read_table(work / "found.parquet")
+    assert found.column_names == ["query_id", "rank", "neighbour_id", "distance"]
+    assert found["neighbour_id"].to_pylist()[:4] == [int(line.split()[2]) for line in lines]
+
+
+@pytest.mark.parametrize("ending", ["fits", "vot", "ecsv", "csv"])
+def test_predictions_in_other_formats(work, mock_file, model_folder, ending):
+    out = work / f"labels.{ending}"
+    run("predict", mock_file, "--model", model_folder, "--out", out)
+    table = Table.read(out)
+    want = pq.read_table(work / "labels.parquet")
+    np.testing.assert_array_equal(np.asarray(table["source_id"]), want["source_id"].to_numpy())
+    np.testing.assert_allclose(np.asarray(table["mass"]), want["mass"].to_numpy())
+
+
+def test_mock_and_pretrain_commands(tmp_path, capsys):
+    run("mock", "--stars", 200, "--seed", 2, "--out", tmp_path / "m.parquet")
+    (tmp_path / "run.toml").write_text(
+        'out = "model"\n[data]\ntrain = "m.parquet"\nheld_out = 0.2\n'
+        "[model]\nwidth = 16\nencoder_depth = 1\ndecoder_depth = 1\nheads = 2\nembedding = 8\n"
+        "[training]\nsteps = 3\nbatch = 16\n"
+    )
+    run("pretrain", tmp_path / "run.toml")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.parquet", "model", "run.toml"]
+    run("pretrain", tmp_path / "run.toml", code=2)
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["predict", "absent.fits", "--model", "{model}", "--out", "x.parquet"], "no such file"),
+    (["predict", "{mock}", "--model", "absent", "--out", "x.parquet"], "not a model folder"),
+    (["predict", "{mock}", "--model", "{model}", "--out", "x.docx"], "known endings"),
+    (["predict", "{mock}", "--model", "{model}", "--out", "x.parquet", "--columns", "teff"], "QUANTITY=COLUMN"),
+    (["embed", "{mock}", "--model", "{model}", "--out", "{mock}"], "exists already"),
+    (["index", "{mock}", "--out", "i"], "expected the output of multistar embed"),
+    (["search", "absent", "--source-id", "1"], "not an index folder"),
+    (["search", "{index}", "--source-id", "1"], "not in the index"),
+    (["pretrain", "absent.toml"], "no such run file"),
+    (["mock", "--stars", "-3", "--out", "x.parquet"], "at least 1"),
+])  # fmt: skip
+def test_failures_are_one_clear_line(arguments, message, mock_file, model_folder, work, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    places = {"mock": mock_file, "model": model_folder, "index": work / "idx"}
+    run(*[a.format(**places) for a in arguments], code=2)
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

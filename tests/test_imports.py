@@ -1,0 +1,55 @@
+"""Imports run one way: a file may import only files named before it in ORDER."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ORDER = """
+encoders.contract encoders.layers encoders.scalars encoders.xp encoders
+multistar multistar.config multistar.files multistar.quantities multistar._compat
+multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
+multistar.data.stars multistar.data.write
+multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.population
+multistar.mock.xp_operator multistar.mock.noise multistar.mock.survey
+multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.fusion multistar.model.head
+multistar.model.network multistar.model.domain multistar.model.checkpoint
+multistar.training multistar.training.run multistar.training.splits multistar.training.objective
+multistar.training.optimiser multistar.training.loop
+multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed multistar.tasks.search
+multistar.api multistar.checks multistar.checks.metrics multistar.checks.report
+multistar.cli
+""".split()  # noqa: SIM905
+FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Our modules that a file imports anywhere in it, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (full & set(ORDER)) or {node.module or ""}
+    return {name for name in found if name.split(".")[0] in ("encoders", "multistar")}
+
+
+def test_order_names_every_file_once():
+    assert sorted(ORDER) == sorted(module_name(p) for p in FILES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_point_left(path):
+    name = module_name(path)
+    if name == "multistar":
+        return  # the front door re-exports what lies behind it
+    allowed = set(ORDER[: ORDER.index(name)])
+    wrong = sorted(imported_modules(path) - allowed)
+    assert not wrong, f"{name} imports {wrong}, which come after it"

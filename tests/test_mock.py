@@ -1,0 +1,126 @@
+"""The mock survey against known physics and the instrument model."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
+from multistar.mock.dust import DustDisc
+from multistar.mock.noise import noisy_coefficients
+from multistar.mock.population import absolute_h, draw_evolved
+from multistar.mock.sed import BANDS, load_sed_table
+from multistar.mock.survey import SOURCE_ID_STEP, survey, survey_block, write_survey
+from multistar.mock.xp_operator import load_band, xp_matrix
+
+RSUN_IN_PC = 2.2546e-8
+
+
+def test_same_seed_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_survey(300, 3, tmp_path / f"{name}.parquet", quiet=True)
+    write_survey(300, 4, tmp_path / "c.parquet", quiet=True)
+    a, b, c = ((tmp_path / f"{name}.parquet").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_a_longer_survey_starts_with_the_shorter_one():
+    short, long = pa.concat_tables(survey(50, 1)), pa.concat_tables(survey(6000, 1))
+    assert len(long) == 6000
+    assert short.equals(long[:50])
+    assert len(set(long["source_id"].to_pylist())) == 6000
+
+
+def test_source_ids_hold_the_sky_position(mock_table):
+    from astropy_healpix import HEALPix
+
+    pixel = mock_table["source_id"].to_numpy() // SOURCE_ID_STEP
+    lon, lat = HEALPix(4096, order="nested").healpix_to_lonlat(pixel)
+    offset = np.hypot((lon.deg - mock_table["ra"].to_numpy() + 180) % 360 - 180, lat.deg - mock_table["dec"].to_numpy())
+    assert np.all(offset * np.cos(lat.rad) < 0.05)
+
+
+def test_the_sun_has_its_magnitudes():
+    """Absolute G 4.67, BP-RP 0.82, Ks 3.27 (Vega) in the literature; 0.05 mag is what our spectra are good for."""
+    table = load_sed_table()
+    solar = (np.array([x]) for x in (5772.0, 4.438, 0.0, 0.0, 0.0))
+    flux = np.exp(table.ln_flux(*solar)) * 1e-10 * (RSUN_IN_PC / 10) ** 2
+    mag = dict(zip(BANDS, (table.zero_point - 2.5 * np.log10(flux @ table.passband.T))[0], strict=True))
+    assert mag["g"] == pytest.approx(4.67, abs=0.05)
+    assert mag["bp"] - mag["rp"] == pytest.approx(0.82, abs=0.05)
+    assert mag["ks"] == pytest.approx(3.27, abs=0.05)
+
+
+def test_xp_coefficients_calibrate_back_to_the_spectrum():
+    """Spectrum -> coefficients -> GaiaXPy's own calibration, against the spectrum at XP resolution."""
+    table = load_sed_table()
+    giant = (np.array([x]) for x in (4750.0, 2.5, 0.0, 0.0, 0.0))
+    flux = np.exp(table.ln_flux(*giant))[0] * 1e-30
+    back = (xp_matrix(table.wavelength) @ flux) @ flux_matrix()
+    fine = np.arange(300, 1100, 0.25)
+    resolution = np.interp(WAVELENGTH, [330, 400, 500, 640, 650, 800, 1000], [3, 4, 7.5, 14, 7, 10, 14]) * 0.3  # nm
+    kernel = np.exp(-0.5 * ((fine - WAVELENGTH[:, None]) / resolution[:, None]) ** 2)
+    smooth = kernel @ np.interp(fine, table.wavelength, flux) / kernel.sum(1)
+    for low, high, tolerance in ((420, 500, 0.05), (500, 640, 0.025), (640, 1000, 0.012)):
+        inside = (low < WAVELENGTH) & (high > WAVELENGTH)
+        assert np.sqrt(np.mean((back[inside] / smooth[inside] - 1) ** 2)) < tolerance, (low, high)
+
+
+def test_noise_has_the_quoted_errors_and_is_unbiased():
+    n = 3000
+    truth = np.tile(1000 * np.exp(-np.arange(55) / 3.0), (n, 1))
+    rng = np.random.default_rng(0)
+    value, sigma = noisy_coefficients("bp", truth, np.full(n, 15.0), np.full(n, 40), rng)
+    z = (value - truth) / sigma
+    assert np.all(np.abs(z.mean(0)) < 5 / np.sqrt(n))
+    assert np.all(np.abs(z.std(0) - 1) < 5 / np.sqrt(2 * n))
+    assert load_band("bp").n_basis == 55
+
+
+def test_more_massive_giants_are_younger(mock_table):
+    mass, age = mock_table["true_mass"].to_numpy(), mock_table["true_age"].to_numpy()
+    solar = np.abs(mock_table["m_h"].to_numpy()) < 0.15
+    slope = np.polyfit(np.log(mass[solar]), np.log(age[solar]), 1)[0]
+    assert -4 < slope < -2  # dln t / dln M of stellar evolution is about -3
+
+
+def test_evolved_stars_lie_on_the_giant_branch():
+    rng = np.random.default_rng(1)
+    mass, luminosity, teff, exists = draw_evolved(np.full(2000, 5.0), np.zeros(2000), rng)
+    assert exists.all()
+    assert 1.1 < np.median(mass) < 1.35  # 5 Gyr, solar metallicity: about 1.25 Msun
+    assert 4400 < np.median(teff) < 4900
+    clump = (luminosity > 40) & (luminosity < 70)
+    assert -2.0 < np.median(absolute_h(luminosity[clump], teff[clump])) < -1.2  # red clump M_H = -1.5
+
+
+def test_dust_grows_with_distance_and_is_the_same_every_time():
+    rng = np.random.default_rng(2)
+    l, b = rng.uniform(0, 2 * np.pi, 200), np.arcsin(rng.uniform(-1, 1, 200))  # noqa: E741
+    near, far = DustDisc().ebv(l, b, np.full(200, 1.0)), DustDisc().ebv(l, b, np.full(200, 5.0))
+    assert np.all(near > 0)
+    assert np.all(far > near * 0.98)
+    np.testing.assert_array_equal(near, DustDisc().ebv(l, b, np.full(200, 1.0)))
+
+
+def test_labels_carry_the_stated_errors(mock_table):
+    for name in ("teff", "logg", "m_h", "mass", "age", "ebv", "distance", "alpha_m"):
+        z = (mock_table[name].to_numpy() - mock_table[f"true_{name}"].to_numpy()) / mock_table[
+            f"{name}_error"
+        ].to_numpy()
+        assert abs(z.mean()) < 0.2
+        assert abs(z.std() - 1) < 0.15
+
+
+def test_blocks_are_independent_of_each_other():
+    assert not np.isin(survey_block(1, 0)["source_id"].to_numpy(), survey_block(1, 1)["source_id"].to_numpy()).any()
+
+
+def test_no_stars_and_existing_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least 1"):
+        write_survey(0, 1, tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_text("precious")
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        write_survey(10, 1, tmp_path / "b.parquet")
+    assert (tmp_path / "b.parquet").read_text() == "precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["b.parquet"]

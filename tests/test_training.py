@@ -1,0 +1,147 @@
+"""Training: learns, resumes exactly, and refuses what it cannot mean."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import small_run
+
+from encoders import Measurement
+from multistar.config import from_table
+from multistar.data.stars import read_stars
+from multistar.model.vocabulary import Vocabulary
+from multistar.training.loop import Trainer, held_out, pretrain
+from multistar.training.run import RunConfig, TrainingConfig, load_run
+from multistar.training.splits import Splitter
+
+
+def test_training_lowers_the_loss(mock_file, tmp_path):
+    trainer = Trainer(small_run(mock_file, tmp_path / "m"), read_stars(mock_file))
+    losses = [trainer.advance() for _ in range(60)]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.3
+
+
+def test_a_resumed_run_has_the_losses_of_an_unbroken_one(mock_file, tmp_path):
+    stars = read_stars(mock_file)
+    run = small_run(mock_file, tmp_path / "m")
+    unbroken = Trainer(run, stars)
+    for _ in range(20):
+        unbroken.advance()
+    unbroken.save(tmp_path / "partial")
+    for _ in range(15):
+        unbroken.advance()
+    resumed = Trainer(run, stars)
+    resumed.resume(tmp_path / "partial")
+    for _ in range(15):
+        resumed.advance()
+    assert resumed.losses == unbroken.losses
+    for a, b in zip(resumed.model.state().values(), unbroken.model.state().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_pretrain_goes_on_from_a_partial_run_and_removes_it(mock_file, tmp_path):
+    run = small_run(mock_file, tmp_path / "m", steps=30)
+    trainer = Trainer(run, read_stars(mock_file))
+    for _ in range(10):
+        trainer.advance()
+    trainer.save(tmp_path / "m.partial")
+    model = pretrain(run, quiet=True)
+    whole = pretrain(small_run(mock_file, tmp_path / "whole", steps=30), quiet=True)
+    assert not (tmp_path / "m.partial").exists()
+    for a, b in zip(model.state().values(), whole.state().values(), strict=True):
+        assert torch.equal(a, b)
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["provenance"]["steps"] == 30
+
+
+def test_a_partial_run_of_other_settings_is_not_continued(mock_file, tmp_path):
+    stars = read_stars(mock_file)
+    Trainer(small_run(mock_file, tmp_path / "m"), stars).save(tmp_path / "partial")
+    with pytest.raises(ValueError, match="other settings"):
+        Trainer(small_run(mock_file, tmp_path / "m", seed=1), stars).resume(tmp_path / "partial")
+
+
+def test_an_existing_model_is_not_overwritten(mock_file, model_folder):
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        pretrain(small_run(mock_file, model_folder), quiet=True)
+
+
+def test_a_star_is_on_one_side_of_the_split_and_the_share_is_right():
+    ids = np.random.default_rng(0).integers(0, 2**62, 50000)
+    first = held_out(ids, 0.1)
+    assert abs(first.mean() - 0.1) < 0.01
+    np.testing.assert_array_equal(first[::-1], held_out(ids[::-1], 0.1))
+
+
+@pytest.fixture(scope="module")
+def batch(mock_table):
+    vocabulary = Vocabulary.of(read_stars(mock_table))
+    g = torch.Generator().manual_seed(0)
+    shape = (64, vocabulary.n_slots)
+    observed = torch.rand(shape, generator=g) < 0.9
+    return vocabulary, Measurement(torch.randn(shape, generator=g), torch.ones(shape), observed)
+
+
+def test_what_is_shown_is_not_asked_and_what_was_not_observed_is_neither(batch):
+    vocabulary, stars = batch
+    splitter = Splitter(vocabulary, 16, torch.Generator().manual_seed(1))
+    for _ in range(20):
+        split = splitter(stars)
+        shown = split.context.observed
+        assert not (shown & ~stars.observed).any()
+        assert not (split.asked & shown[:, split.query]).any()
+        assert not (split.asked & ~stars.observed[:, split.query]).any()
+
+
+def test_splits_cover_every_kind_of_context(batch):
+    """Over many steps: complete stars, no XP, no photometry, truncated XP, labels shown, errors hidden."""
+    vocabulary, stars = batch
+    splitter = Splitter(vocabulary, 16, torch.Generator().manual_seed(2))
+    xp, labels = list(vocabulary.xp_slots), list(vocabulary.label_slots)
+    magnitudes = [vocabulary.slot(n) for n in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")]
+    seen = dict.fromkeys(("no_xp", "no_photometry", "all_xp", "high_orders_cut", "labels", "no_errors"), 0)
+    for _ in range(60):
+        m = splitter(stars).context
+        seen["no_xp"] += int((~m.observed[:, xp].any(1)).sum())
+        seen["no_photometry"] += int((~m.observed[:, magnitudes].any(1)).sum())
+        seen["all_xp"] += int((m.observed[:, xp] == stars.observed[:, xp]).all(1).sum())
+        seen["high_orders_cut"] += int(m.observed[:, xp[:4]].any() and not m.observed[:, xp[40:55]].any())
+        seen["labels"] += int(m.observed[:, labels].any())
+        seen["no_errors"] += int(torch.isnan(m.sigma).all(1).sum())
+    assert all(seen.values()), seen
+
+
+def test_tables_without_labels_or_with_too_few_stars_are_refused(mock_table, mock_file, tmp_path):
+    run = small_run(mock_file, tmp_path / "m")
+    with pytest.raises(ValueError, match="too few"):
+        Trainer(run, read_stars(mock_table[:20]))
+    bare = mock_table.select(["source_id", "bp_coefficients", "rp_coefficients", "phot_g_mean_mag"])
+    with pytest.raises(ValueError, match="no label column"):
+        Trainer(run, read_stars(bare))
+
+
+@pytest.mark.parametrize("text, message", [
+    ('out = "m"', "missing key.*data"),
+    ('out = "m"\n[data]\ntrain = "a"\n[model]\nwidht = 3', "unknown key.*model.widht"),
+    ('out = "m"\n[data]\ntrain = "a"\n[training]\nsteps = "many"', "training.steps must be a int"),
+    ('out = "m"\n[data]\ntrain = "a"\nheld_out = 2.0', "held_out=2.0 must lie between"),
+    ('out = "m"\n[data]\ntrain = "a"\n[training]\nsteps = 0', "at least 1"),
+    ("out =", "run.toml"),
+])  # fmt: skip
+def test_nonsense_in_a_run_file_is_named(text, message, tmp_path):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_run(tmp_path / "run.toml")
+
+
+def test_run_file_paths_are_relative_to_it(tmp_path):
+    (tmp_path / "run.toml").write_text('out = "m"\n[data]\ntrain = "a.parquet"\n[training]\nlearning_rate = 1')
+    run = load_run(tmp_path / "run.toml")
+    assert run.out == str(tmp_path / "m")
+    assert run.data.train == str(tmp_path / "a.parquet")
+    assert run.training.learning_rate == 1.0
+
+
+def test_config_classes_have_sound_defaults():
+    assert from_table(TrainingConfig, {}).batch > 0
+    assert from_table(RunConfig, {"out": "x", "data": {"train": "y"}}).model.width > 0
