@@ -16,6 +16,7 @@ import numpy as np
 from astropy.io import fits
 from scipy.ndimage import distance_transform_edt
 
+from multistar.checks.colour_teff import DWARF, GIANT, colour_from_teff
 from multistar.mock.xp_operator import STEP, fine_grid, load_band, resampling_matrix
 
 COMPONENTS = {"flux": 48, "alpha": 12, "cn": 8}
@@ -24,16 +25,6 @@ CURVES = {"g": "gaia_maw_g", "j": "2mass_j", "h": "2mass_h", "ks": "2mass_ks",
           "w1": "wise_rsr_w1", "w2": "wise_rsr_w2"}  # fmt: skip
 VEGA_G = 0.03  # mag of Vega in the Gaia system
 TO_NM = {"aa": 0.1, "angstrom": 0.1, "nm": 1.0, "nanometer": 1.0, "um": 1000.0}
-# theta = b0 + b1 C + b2 C^2 + b3 m + b4 m^2 + b5 m C with C = BP-RP, m = [Fe/H], theta = 5040 K / Teff
-GIANT = (0.5323, 0.4775, -0.0344, -0.0110, -0.0020, -0.0009)
-DWARF = (0.4929, 0.5092, -0.0353, 0.0192, -0.0020, -0.0395)
-
-
-def colour(teff, m_h, b):
-    """BP-RP of a star of Teff [K] and [M/H], the inverse of Mucciarelli's theta(colour)."""
-    linear = b[1] + b[5] * m_h
-    constant = b[0] + b[3] * m_h + b[4] * m_h**2 - 5040 / teff
-    return (-linear + np.sqrt(np.maximum(linear**2 - 4 * b[2] * constant, 1e-6))) / (2 * b[2])
 
 
 def read_curve(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +65,7 @@ def tilt(grid: dict[str, np.ndarray], bands) -> np.ndarray:
     mag = {n: -2.5 * np.log10(flux @ bands[n][0]) + bands[n][1] for n in ("bp", "rp")}
     inside, metal = np.clip(teff, 4000, 7000), np.clip(m_h, -2.5, 0.4)
     dwarf = 1 / (1 + np.exp(-(logg - 3.6) / 0.25))
-    wanted = dwarf * colour(inside, metal, DWARF) + (1 - dwarf) * colour(inside, metal, GIANT)
+    wanted = dwarf * colour_from_teff(inside, metal, DWARF) + (1 - dwarf) * colour_from_teff(inside, metal, GIANT)
     delta = wanted - (mag["bp"] - mag["rp"])
     coolest, hottest = (int(np.argmin(abs(grid["TE"] - t))) for t in (4000, 6900))
     delta[:coolest] = delta[coolest]  # the relation stops at 4000 K: keep its last correction

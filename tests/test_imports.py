@@ -18,7 +18,7 @@ multistar.model.network multistar.model.domain multistar.model.checkpoint
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
 multistar.training.optimiser multistar.training.loop
 multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed multistar.tasks.search
-multistar.api multistar.checks multistar.checks.metrics multistar.checks.report
+multistar.api multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
 multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]

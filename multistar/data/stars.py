@@ -11,7 +11,7 @@ import pandas as pd
 from multistar.data import status
 from multistar.data.gaia_xp import XPCoefficients, read_xp
 from multistar.data.tables import ID_COLUMNS, Columns, read_columns
-from multistar.data.xp_synthesis import synthetic_g
+from multistar.data.xp_synthesis import synthetic_magnitudes
 from multistar.quantities import QUANTITIES, Quantity
 
 MAG_PER_RELATIVE_FLUX = 2.5 / np.log(10)
@@ -190,7 +190,7 @@ def _complete_g(stars: Stars) -> None:
         return
     n = len(stars)
     g = stars.scalars.get("g") or Scalar(np.full(n, np.nan), np.full(n, np.nan))
-    derived = synthetic_g(stars.xp)
+    derived = synthetic_magnitudes(stars.xp)["g"]
     fill = np.isnan(g.value) & np.isfinite(derived)
     stars.scalars["g"] = Scalar(np.where(fill, derived, g.value), np.where(fill, np.nan, g.sigma))
     stars.flags[fill] |= status.BIT["g_from_xp"]

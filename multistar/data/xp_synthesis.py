@@ -1,4 +1,4 @@
-"""What GaiaXPy derives from XP coefficients, as matrices: G magnitude and the sampled spectrum.
+"""What GaiaXPy derives from XP coefficients, as matrices: G, BP, RP magnitudes and the sampled spectrum.
 
 Both are linear in the coefficients, so running GaiaXPy once on unit vectors gives its own result for
 any number of stars at the cost of a matrix product.
@@ -53,15 +53,16 @@ def _quiet_gaiaxpy() -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _g_flux_weights() -> tuple[np.ndarray, float]:
-    """G flux of unit coefficients (110,), and the zero point of G [mag]."""
+def _photometry() -> tuple[np.ndarray, np.ndarray]:
+    """Flux of unit coefficients in G, BP, RP (110, 3), and the zero points (3,) [mag]."""
     with _quiet_gaiaxpy():
         from gaiaxpy import PhotometricSystem, generate
 
         out = generate(_unit_coefficients(), photometric_system=PhotometricSystem.Gaia_DR3_Vega, save_file=False)
-    flux = out["GaiaDr3Vega_flux_G"].to_numpy(np.float64)
-    bright = int(np.argmax(flux))
-    return flux, float(out["GaiaDr3Vega_mag_G"].to_numpy()[bright] + 2.5 * np.log10(flux[bright]))
+    flux = np.stack([out[f"GaiaDr3Vega_flux_{band}"].to_numpy(np.float64) for band in ("G", "BP", "RP")], -1)
+    magnitude = np.stack([out[f"GaiaDr3Vega_mag_{band}"].to_numpy(np.float64) for band in ("G", "BP", "RP")], -1)
+    brightest = np.argmax(flux, axis=0), np.arange(3)
+    return flux, magnitude[brightest] + 2.5 * np.log10(flux[brightest])
 
 
 @lru_cache(maxsize=1)
@@ -74,17 +75,18 @@ def flux_matrix() -> np.ndarray:
     return np.stack(spectra["flux"].to_list())
 
 
-def synthetic_g(xp: dict[str, XPCoefficients]) -> np.ndarray:
-    """(n,) G magnitude from XP coefficients; NaN where it cannot be derived.
+def synthetic_magnitudes(xp: dict[str, XPCoefficients]) -> dict[str, np.ndarray]:
+    """g, bp, rp magnitudes (n,) from XP coefficients; NaN where they cannot be derived.
 
     Needs both bands in the DR3 layout (55 + 55). Truncated orders count as zero, as the archive does.
     """
     n = len(next(iter(xp.values())).value)
     if any(band not in xp or xp[band].value.shape[1] != orders for band, orders in DR3_ORDERS.items()):
-        return np.full(n, np.nan)
-    weights, zero = _g_flux_weights()
+        return {band: np.full(n, np.nan) for band in ("g", "bp", "rp")}
+    weights, zero = _photometry()
     values = np.hstack([xp[band].value for band in XP_BANDS])
     flux = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0) @ weights
     first_orders = np.isfinite(xp["bp"].value[:, 0]) & np.isfinite(xp["rp"].value[:, 0])
-    usable = first_orders & (flux > 0)
-    return np.where(usable, zero - 2.5 * np.log10(np.where(usable, flux, 1.0)), np.nan)
+    usable = first_orders[:, None] & (flux > 0)
+    magnitude = np.where(usable, zero - 2.5 * np.log10(np.where(usable, flux, 1.0)), np.nan)
+    return {band: magnitude[:, i] for i, band in enumerate(("g", "bp", "rp"))}
