@@ -125,3 +125,10 @@ def test_a_table_that_is_no_embedding_table_is_refused():
         Embeddings.from_table(pa.table({"source_id": [1]}))
     with pytest.raises(ValueError, match="fixed-size list"):
         Embeddings.from_table(pa.table({"source_id": [1], "embedding": [1.0]}))
+
+
+def test_an_index_is_built_from_what_embed_returns(star_model, mock_table):
+    vectors = star_model.embed(mock_table[:30])
+    index = StarIndex.build(vectors)
+    assert index.model_sha256 == star_model.model.hash
+    np.testing.assert_array_equal(index.source_id, mock_table["source_id"].to_numpy()[:30])

@@ -67,8 +67,13 @@ class StarIndex:
         return self._index.d
 
     @classmethod
-    def build(cls, embeddings: Embeddings) -> "StarIndex":
-        """Raises ValueError on an empty table, NaN or unnormalised vectors, missing or duplicate ids."""
+    def build(cls, embeddings: Embeddings | pa.Table) -> "StarIndex":
+        """From what `embed` returns.
+
+        Raises ValueError on an empty table, NaN or unnormalised vectors, missing or duplicate ids.
+        """
+        if isinstance(embeddings, pa.Table):
+            embeddings = Embeddings.from_table(embeddings)
         ids, vectors = embeddings.source_id, embeddings.vector
         if not len(ids):
             raise ValueError("cannot build an index of no stars: the embedding table is empty")

@@ -23,7 +23,7 @@ from multistar.training.splits import Splitter
 
 CLIP = 1.0  # gradient norm
 DOMAIN_STARS = 8000  # training stars whose embeddings define the domain
-BATCH_EMBED = 512
+BATCH_EMBED = 64  # stars that share one random context
 
 
 def held_out(source_id: np.ndarray, share: float) -> np.ndarray:
@@ -32,13 +32,6 @@ def held_out(source_id: np.ndarray, share: float) -> np.ndarray:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # the splitmix64 finaliser
         x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
     return (x ^ (x >> np.uint64(31))) < np.uint64(share * 2**64)
-
-
-def measured_only(stars: Measurement, vocabulary: Vocabulary) -> Measurement:
-    """The same without labels: what a star shows, and all that an embedding may know."""
-    observed = stars.observed.clone()
-    observed[:, list(vocabulary.label_slots)] = False
-    return Measurement(stars.value, stars.sigma, observed)
 
 
 class Trainer:
@@ -94,10 +87,10 @@ class Trainer:
 
     @torch.no_grad()
     def finish(self) -> dict:
-        """Fit the domain; returns provenance with the loss on held-out stars."""
-        network, vocabulary = self.model.network.eval(), self.model.vocabulary
-        some = _rows(self.train, slice(0, DOMAIN_STARS))
-        shown = [measured_only(m, vocabulary) for m in (some, self.validation)]
+        """Fit the domain; returns provenance with the loss of the last steps."""
+        network = self.model.network.eval()
+        self.generator.manual_seed(self.config.training.seed)
+        shown = [self._some_contexts(m) for m in (_rows(self.train, slice(0, DOMAIN_STARS)), self.validation)]
         embeddings = [torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown]
         self.model.domain.fit((embeddings[0], shown[0]), (embeddings[1], shown[1]))
         return {
@@ -106,6 +99,16 @@ class Trainer:
             "steps": self.step,
             "final_loss": float(np.mean(self.losses[-200:])),
         }
+
+    def _some_contexts(self, stars: Measurement) -> Measurement:
+        """What users' stars may look like: every other batch complete, every other one with parts hidden."""
+        parts = []
+        for number, part in enumerate(_batches(stars)):
+            size = len(part.value)
+            show = self.splitter.shown(size) if number % 2 else torch.ones_like(part.observed)
+            show[:, list(self.model.vocabulary.label_slots)] = False
+            parts.append(Measurement(part.value, part.sigma, part.observed & show))
+        return Measurement(*(torch.cat([vars(p)[name] for p in parts]) for name in vars(stars)))
 
     def save(self, folder: Path) -> None:
         optimiser_state = self.optimiser.state_dict()["state"]
