@@ -1,5 +1,9 @@
 """Measurement errors of Gaia XP coefficients, photometry and parallaxes."""
 
+import json
+from functools import lru_cache
+from importlib.resources import files
+
 import numpy as np
 import torch
 
@@ -11,9 +15,8 @@ BACKGROUND = 1.0  # e- s-1 per pixel
 SAMPLES = np.linspace(0, 60, 121)  # pseudo-wavelengths at which the mean spectrum is constrained
 CHUNK = 500
 
-# Real DR3 errors over photon noise, measured on GaiaXPy's test sources (G 13-17.5).
+# Real DR3 errors of orders 0-9 over photon noise, measured on GaiaXPy's test sources (G 13-17.5).
 INFLATION = {"bp": 1.15, "rp": 1.25}
-MIDDLE_ORDERS, HIGH_ORDERS = 1.15, {"bp": 1.8, "rp": 1.0}  # on top, for orders 10-29 and from 30
 # Fractional scatter per transit and sample at the bright end, from two real stars only.
 CALIBRATION_SCATTER = ([6, 9, 11.5, 13], [0.02, 0.012, 0.006, 0.0045])
 
@@ -31,10 +34,11 @@ def draw_transits(n: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip(rng.lognormal(np.log(34), 0.4, n), 8, 110).astype(int)
 
 
-def _order_inflation(name: str, n_basis: int) -> np.ndarray:
-    order = np.arange(n_basis)
-    factor = np.where(order < 10, 1.0, np.where(order < 30, MIDDLE_ORDERS, HIGH_ORDERS[name]))
-    return factor * INFLATION[name]
+@lru_cache(maxsize=1)
+def _order_shape() -> dict[str, np.ndarray]:
+    """Real errors over photon noise by order, median 1 over orders 0-9; made by scripts/calibrate_xp_noise.py."""
+    table = json.loads((files("multistar.mock") / "xp_noise.json").read_text())
+    return {band: np.array(table[band]) for band in ("bp", "rp")}
 
 
 def noisy_coefficients(name: str, coefficients, g_mag, transits, rng: np.random.Generator):
@@ -54,6 +58,14 @@ def noisy_coefficients(name: str, coefficients, g_mag, transits, rng: np.random.
 
 
 def _correlated_noise(name: str, coefficients, scatter, transits, draw) -> tuple[np.ndarray, np.ndarray]:
+    """Noise from standard normal draws (n, n_basis), and its standard deviation."""
+    noise, sigma = photon_noise(name, coefficients, scatter, transits, draw)
+    inflation = INFLATION[name] * _order_shape()[name]
+    return noise * inflation, sigma * inflation
+
+
+def photon_noise(name: str, coefficients, scatter, transits, draw) -> tuple[np.ndarray, np.ndarray]:
+    """The same as it would be with photon, background and bright-star scatter alone."""
     band = load_band(name)
     basis = band.internal_basis(SAMPLES)
     signal = np.maximum(coefficients @ basis, 0)
@@ -67,8 +79,7 @@ def _correlated_noise(name: str, coefficients, scatter, transits, draw) -> tuple
     inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
     noise = (inverse.mT @ torch.from_numpy(draw)[:, :, None]).squeeze(2).numpy()
     sigma = inverse.square().sum(1).sqrt().numpy()
-    inflation = _order_inflation(name, band.n_basis)
-    return noise * inflation, sigma * inflation
+    return noise, sigma
 
 
 def noisy_magnitudes(magnitudes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
