@@ -11,7 +11,11 @@ encoders.contract encoders.layers encoders.scalars encoders.xp encoders
 multistar multistar.config multistar.files multistar.quantities multistar._compat
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
 multistar.data.stars multistar.data.write
-multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.population
+multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
+multistar.mock.population
+multistar.mock.atmosphere multistar.mock.atmosphere.gas multistar.mock.atmosphere.continuum
+multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines multistar.mock.atmosphere.structure
+multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun
 multistar.mock.xp_operator multistar.mock.noise multistar.mock.survey
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.fusion multistar.model.head
 multistar.model.network multistar.model.domain multistar.model.checkpoint

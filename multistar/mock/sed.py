@@ -1,7 +1,7 @@
 """Stellar spectra from a compact table: (Teff, logg, [M/H], [alpha/M], [C/N]) -> ln F_lambda.
 
 The table holds principal components of a grid of plane-parallel LTE models, with its first
-derivatives in [alpha/M] and [C/N]. Node values are interpolated with cubic splines.
+derivatives in [alpha/M] and [C/N] (scripts/build_sed_grid.py). Node values are interpolated with cubic splines.
 """
 
 from functools import lru_cache
@@ -12,6 +12,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, spline_filter
 
 BANDS = ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")  # the passbands that a mock star is observed in
+CALIBRATION = ("forest", "solar_ratio", "colour_correction", "colour_slope")
 
 
 class SEDTable:
@@ -20,6 +21,8 @@ class SEDTable:
     wavelength  (n_wave,)           nm, 280-5600
     passband    (n_band, n_wave)    photon rate per unit F_lambda [W m-2 nm-1], arbitrary normalisation
     zero_point  (n_band,)           Vega magnitude = zero_point - 2.5 log10(passband @ F_lambda)
+    nodes       the grid's axes: teff [K], logg [dex], m_h [dex]
+    calibration what went into the models, so that a node can be computed again
     """
 
     def __init__(self, table: dict[str, np.ndarray]):
@@ -28,7 +31,9 @@ class SEDTable:
         rows = [stored.index(band) for band in BANDS]
         self.passband = table["passband"][rows]
         self.zero_point = table["zero_point"][rows]
-        self.limits = {name: (table[name].min(), table[name].max()) for name in ("teff", "logg", "m_h")}
+        self.nodes = {name: table[name] for name in ("teff", "logg", "m_h")}
+        self.limits = {name: (x.min(), x.max()) for name, x in self.nodes.items()}
+        self.calibration = {name: table[name] for name in CALIBRATION}
         nodes = np.log(table["teff"]), table["logg"], table["m_h"]
         self._axes = [PchipInterpolator(x, np.arange(len(x))) for x in nodes]
         self._parts = [self._part(table, name) for name in ("flux", "alpha", "cn")]

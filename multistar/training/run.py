@@ -61,6 +61,5 @@ def load_run(path: str | Path) -> RunConfig:
     except (tomllib.TOMLDecodeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     here = path.resolve().parent
-    return dataclasses.replace(
-        run, out=str(here / run.out), data=dataclasses.replace(run.data, train=str(here / run.data.train))
-    )
+    out, train = (str((here / name).resolve()) for name in (run.out, run.data.train))
+    return dataclasses.replace(run, out=out, data=dataclasses.replace(run.data, train=train))
