@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from astropy import units as u
-from astropy.table import Table
+from astropy.table import Column, Table
 
 from multistar.cli import main as multistar
 from multistar.mock.survey import survey_block
@@ -79,7 +79,7 @@ CASES = {
 
 def wrong_unit(folder: Path) -> Path:
     table = Table.from_pandas(good().drop(columns=[c for c in good() if "coefficient" in c]))
-    table.columns["parallax"] = table["parallax"] * u.km
+    table.replace_column("parallax", Column(table["parallax"], unit=u.km))
     table.write(folder / "wrong_unit.fits")
     return folder / "wrong_unit.fits"
 
