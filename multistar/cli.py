@@ -12,9 +12,10 @@ from multistar import __version__
 
 
 def _mock(args) -> None:
-    from multistar.mock.survey import write_survey
+    from multistar.mock.survey import SurveyConfig, write_survey
 
-    write_survey(args.stars, args.seed, args.out, args.overwrite)
+    config = SurveyConfig(args.seed, args.selection, args.layout, args.correlations)
+    write_survey(args.stars, config, args.out, args.overwrite)
     print(f"{args.stars} mock giants written to {args.out}")
 
 
@@ -98,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     mock = command("mock", _mock, "make mock giants with Gaia XP, photometry, parallax and labels")
     mock.add_argument("--stars", type=int, required=True, help="how many")
     mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    mock.add_argument("--selection", default="apogee-like", help="apogee-like, kepler-like or all-sky")
+    mock.add_argument("--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)")
+    mock.add_argument("--correlations", action="store_true", help="also the correlations of the coefficients")
     mock.add_argument("--out", required=True, help="Parquet file")
 
     pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")

@@ -15,7 +15,7 @@ import numpy as np
 from multistar.data.stars import read_stars
 from multistar.data.tables import read_columns
 from multistar.files import atomic_write
-from multistar.mock.noise import CALIBRATION_SCATTER, photon_noise
+from multistar.mock.noise import CALIBRATION_SCATTER, photon_sigma
 
 BRIGHT, FAINT = 13.0, 17.0  # G; brighter stars are limited by calibration, fainter ones by the background
 TRANSITS = 34
@@ -36,7 +36,7 @@ def main() -> None:
     scatter = np.interp(stars.scalars["g"].value, *CALIBRATION_SCATTER)
     shape = {}
     for band, xp in stars.xp.items():
-        model = photon_noise(band, xp.value, scatter, np.full(len(stars), TRANSITS), np.zeros_like(xp.value))[1]
+        model = photon_sigma(band, xp.value, scatter, np.full(len(stars), TRANSITS))
         ratio = np.nanmedian(xp.sigma / model, axis=0)
         shape[band] = [round(float(x), 3) for x in ratio / np.median(ratio[:10])]
         print(f"{band}: {len(stars)} stars, order 0 {shape[band][0]}, 20 {shape[band][20]}, 40 {shape[band][40]}, "

@@ -18,7 +18,7 @@ from multistar.checks.metrics import coverage, scatter
 from multistar.checks.report import Report
 from multistar.data.stars import Stars, read_stars
 from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
-from multistar.mock.survey import write_survey
+from multistar.mock.survey import SurveyConfig, write_survey
 from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.tasks.search import Embeddings, StarIndex
@@ -153,7 +153,7 @@ def main() -> None:
     run = load_run(args.run)
     out = Path(run.out).parent
     console.rule(f"1/4  {args.stars} mock giants")
-    write_survey(args.stars, SEED, run.data.train, overwrite=True)
+    write_survey(args.stars, SurveyConfig(seed=SEED), run.data.train, overwrite=True)
     console.rule("2/4  training")
     pretrain(run, overwrite=True)
     model = MultiStar.from_pretrained(run.out)

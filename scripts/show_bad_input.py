@@ -16,13 +16,13 @@ from astropy import units as u
 from astropy.table import Column, Table
 
 from multistar.cli import main as multistar
-from multistar.mock.survey import survey_block
+from multistar.mock.survey import SurveyConfig, survey_block
 
 STARS = 5
 
 
 def good() -> pd.DataFrame:
-    return survey_block(seed=11, block=0)[:STARS].to_pandas()
+    return survey_block(SurveyConfig(seed=11), block=0)[:STARS].to_pandas()
 
 
 def changed(column: str, value) -> pd.DataFrame:

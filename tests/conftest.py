@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from multistar.api import MultiStar
-from multistar.mock.survey import survey_block
+from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.network import ModelConfig
 from multistar.training.loop import pretrain
 from multistar.training.run import DataConfig, RunConfig, TrainingConfig
@@ -21,7 +21,7 @@ def two_threads():
 @pytest.fixture(scope="session")
 def mock_table():
     """600 mock giants (Arrow table)."""
-    return survey_block(seed=5, block=0)[:600]
+    return survey_block(SurveyConfig(seed=5), block=0)[:600]
 
 
 @pytest.fixture(scope="session")

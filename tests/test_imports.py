@@ -16,7 +16,7 @@ multistar.mock.population
 multistar.mock.atmosphere multistar.mock.atmosphere.gas multistar.mock.atmosphere.continuum
 multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines multistar.mock.atmosphere.structure
 multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun
-multistar.mock.xp_operator multistar.mock.noise multistar.mock.survey
+multistar.mock.xp_operator multistar.mock.noise multistar.mock.selection multistar.mock.survey
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.fusion multistar.model.head
 multistar.model.network multistar.model.domain multistar.model.checkpoint
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective

@@ -6,26 +6,27 @@ import pytest
 
 from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
 from multistar.mock.dust import DustDisc
-from multistar.mock.noise import noisy_coefficients
+from multistar.mock.noise import noisy_coefficients, pack_correlations
 from multistar.mock.population import absolute_h, draw_evolved
 from multistar.mock.sed import BANDS, load_sed_table
-from multistar.mock.survey import SOURCE_ID_STEP, survey, survey_block, write_survey
-from multistar.mock.xp_operator import load_band, xp_matrix
+from multistar.mock.selection import SELECTIONS
+from multistar.mock.survey import SOURCE_ID_STEP, SurveyConfig, survey, survey_block, write_survey
+from multistar.mock.xp_operator import xp_matrix
 
 RSUN_IN_PC = 2.2546e-8
 
 
 def test_same_seed_same_bytes(tmp_path):
     for name in ("a", "b"):
-        write_survey(300, 3, tmp_path / f"{name}.parquet", quiet=True)
-    write_survey(300, 4, tmp_path / "c.parquet", quiet=True)
+        write_survey(300, SurveyConfig(3), tmp_path / f"{name}.parquet", quiet=True)
+    write_survey(300, SurveyConfig(4), tmp_path / "c.parquet", quiet=True)
     a, b, c = ((tmp_path / f"{name}.parquet").read_bytes() for name in "abc")
     assert a == b
     assert a != c
 
 
 def test_a_longer_survey_starts_with_the_shorter_one():
-    short, long = pa.concat_tables(survey(50, 1)), pa.concat_tables(survey(6000, 1))
+    short, long = pa.concat_tables(survey(50, SurveyConfig(1))), pa.concat_tables(survey(6000, SurveyConfig(1)))
     assert len(long) == 6000
     assert short.equals(long[:50])
     assert len(set(long["source_id"].to_pylist())) == 6000
@@ -66,15 +67,55 @@ def test_xp_coefficients_calibrate_back_to_the_spectrum():
         assert np.sqrt(np.mean((back[inside] / smooth[inside] - 1) ** 2)) < tolerance, (low, high)
 
 
-def test_noise_has_the_quoted_errors_and_is_unbiased():
+def test_noise_has_the_quoted_errors_and_correlations():
     n = 3000
     truth = np.tile(1000 * np.exp(-np.arange(55) / 3.0), (n, 1))
     rng = np.random.default_rng(0)
-    value, sigma = noisy_coefficients("bp", truth, np.full(n, 15.0), np.full(n, 40), rng)
-    z = (value - truth) / sigma
+    observed = noisy_coefficients("bp", truth, np.full(n, 15.0), np.full(n, 40), rng, correlations=True)
+    z = (observed.value - truth) / observed.sigma
     assert np.all(np.abs(z.mean(0)) < 5 / np.sqrt(n))
     assert np.all(np.abs(z.std(0) - 1) < 5 / np.sqrt(2 * n))
-    assert load_band("bp").n_basis == 55
+    np.testing.assert_allclose(np.corrcoef(z.T), observed.correlation[0], atol=5 / np.sqrt(n))
+    assert np.abs(observed.correlation[0] - np.eye(55)).max() > 0.3  # the noise is far from independent
+
+
+def test_correlations_are_packed_as_gaiaxpy_unpacks_them():
+    from gaiaxpy.core.generic_functions import array_to_symmetric_matrix
+
+    full = np.corrcoef(np.random.default_rng(0).normal(size=(6, 20)))
+    unpacked = array_to_symmetric_matrix(pack_correlations(full[None])[0], 6)
+    np.testing.assert_allclose(unpacked, full)
+
+
+def test_the_dr4_like_layout_has_51_bp_coefficients():
+    table = survey_block(SurveyConfig(5, layout="dr4-like", correlations=True), 0)[:20]
+    sizes = {name: table.schema.field(name).type.list_size for name in table.column_names if name[:2] in ("bp", "rp")}
+    assert sizes == {
+        "bp_coefficients": 51, "bp_coefficient_errors": 51, "bp_coefficient_correlations": 51 * 50 // 2,
+        "rp_coefficients": 55, "rp_coefficient_errors": 55, "rp_coefficient_correlations": 55 * 54 // 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_selections_keep_what_they_say(name):
+    table, selection = survey_block(SurveyConfig(1, selection=name), 0), SELECTIONS[name]
+    assert len(table) > 100
+    assert table["true_ebv"].to_numpy().max() < selection.max_ebv
+    logg = table["true_logg"].to_numpy()
+    assert logg.min() > selection.logg[0]
+    assert logg.max() < selection.logg[1]
+    column = {"g": "phot_g_mean_mag", "h": "h_m"}
+    for band, (bright, faint) in selection.magnitude.items():
+        value = table[column[band]].to_numpy()
+        assert value.min() > bright - 0.2  # limits hold before the noise
+        assert value.max() < faint + 0.2
+
+
+def test_unknown_selections_and_layouts_are_named():
+    with pytest.raises(ValueError, match="unknown selection 'gaia'; known are"):
+        SurveyConfig(selection="gaia")
+    with pytest.raises(ValueError, match="unknown layout"):
+        SurveyConfig(layout="dr5")
 
 
 def test_more_massive_giants_are_younger(mock_table):
@@ -113,14 +154,17 @@ def test_labels_carry_the_stated_errors(mock_table):
 
 
 def test_blocks_are_independent_of_each_other():
-    assert not np.isin(survey_block(1, 0)["source_id"].to_numpy(), survey_block(1, 1)["source_id"].to_numpy()).any()
+    assert not np.isin(
+        survey_block(SurveyConfig(1), 0)["source_id"].to_numpy(),
+        survey_block(SurveyConfig(1), 1)["source_id"].to_numpy(),
+    ).any()
 
 
 def test_no_stars_and_existing_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
-        write_survey(0, 1, tmp_path / "a.parquet")
+        write_survey(0, SurveyConfig(1), tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_text("precious")
     with pytest.raises(FileExistsError, match="--overwrite"):
-        write_survey(10, 1, tmp_path / "b.parquet")
+        write_survey(10, SurveyConfig(1), tmp_path / "b.parquet")
     assert (tmp_path / "b.parquet").read_text() == "precious"
     assert [p.name for p in tmp_path.iterdir()] == ["b.parquet"]

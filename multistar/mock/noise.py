@@ -1,6 +1,7 @@
 """Measurement errors of Gaia XP coefficients, photometry and parallaxes."""
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
@@ -41,31 +42,49 @@ def _order_shape() -> dict[str, np.ndarray]:
     return {band: np.array(table[band]) for band in ("bp", "rp")}
 
 
-def noisy_coefficients(name: str, coefficients, g_mag, transits, rng: np.random.Generator):
-    """Observed coefficients and their standard errors, each (n, n_basis), in e-/s.
+@dataclass(frozen=True)
+class NoisyCoefficients:
+    """value, sigma (n, n_basis) in e-/s; correlation (n, n_basis, n_basis) if it was asked for."""
+
+    value: np.ndarray
+    sigma: np.ndarray
+    correlation: np.ndarray | None
+
+
+def noisy_coefficients(
+    name: str, coefficients, g_mag, transits, rng: np.random.Generator, correlations: bool = False
+) -> NoisyCoefficients:
+    """Observed coefficients of one band and their errors.
 
     A mean spectrum is a weighted least-squares fit, so the coefficient covariance is the inverse of
     the Fisher matrix basis @ diag(1 / variance) @ basis.T; noise is drawn from that full covariance.
     """
-    observed, errors = np.empty_like(coefficients), np.empty_like(coefficients)
+    n, orders = coefficients.shape
+    value, sigma = np.empty_like(coefficients), np.empty_like(coefficients)
+    correlation = np.empty((n, orders, orders), np.float32) if correlations else None
     scatter = np.interp(g_mag, *CALIBRATION_SCATTER)
-    for start in range(0, len(coefficients), CHUNK):
+    inflation = INFLATION[name] * _order_shape()[name]
+    for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
         draw = rng.normal(size=coefficients[rows].shape)
-        noise, sigma = _correlated_noise(name, coefficients[rows], scatter[rows], transits[rows], draw)
-        observed[rows], errors[rows] = coefficients[rows] + noise, sigma
-    return observed, errors
+        inverse = _inverse_factor(name, coefficients[rows], scatter[rows], transits[rows])
+        noise = (inverse.mT @ torch.from_numpy(draw)[:, :, None]).squeeze(2).numpy()
+        deviation = inverse.square().sum(1).sqrt()
+        value[rows] = coefficients[rows] + noise * inflation
+        sigma[rows] = deviation.numpy() * inflation
+        if correlation is not None:
+            scaled = inverse / deviation[:, None, :]
+            correlation[rows] = (scaled.mT @ scaled).numpy()
+    return NoisyCoefficients(value, sigma, correlation)
 
 
-def _correlated_noise(name: str, coefficients, scatter, transits, draw) -> tuple[np.ndarray, np.ndarray]:
-    """Noise from standard normal draws (n, n_basis), and its standard deviation."""
-    noise, sigma = photon_noise(name, coefficients, scatter, transits, draw)
-    inflation = INFLATION[name] * _order_shape()[name]
-    return noise * inflation, sigma * inflation
+def photon_sigma(name: str, coefficients, scatter, transits) -> np.ndarray:
+    """Standard errors (n, n_basis) as they would be with photon, background and bright-star noise alone."""
+    return _inverse_factor(name, coefficients, scatter, transits).square().sum(1).sqrt().numpy()
 
 
-def photon_noise(name: str, coefficients, scatter, transits, draw) -> tuple[np.ndarray, np.ndarray]:
-    """The same as it would be with photon, background and bright-star scatter alone."""
+def _inverse_factor(name: str, coefficients, scatter, transits) -> torch.Tensor:
+    """(n, n_basis, n_basis) W with covariance = W.T @ W, from the Cholesky factor of the Fisher matrix."""
     band = load_band(name)
     basis = band.internal_basis(SAMPLES)
     signal = np.maximum(coefficients @ basis, 0)
@@ -76,10 +95,13 @@ def photon_noise(name: str, coefficients, scatter, transits, draw) -> tuple[np.n
     identity = torch.eye(band.n_basis, dtype=torch.float64)
     trace = fisher.diagonal(dim1=1, dim2=2).sum(1) / band.n_basis
     factor = torch.linalg.cholesky(fisher + 1e-9 * trace[:, None, None] * identity)
-    inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
-    noise = (inverse.mT @ torch.from_numpy(draw)[:, :, None]).squeeze(2).numpy()
-    sigma = inverse.square().sum(1).sqrt().numpy()
-    return noise, sigma
+    return torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
+
+
+def pack_correlations(correlation: np.ndarray) -> np.ndarray:
+    """(n, k, k) -> (n, k (k - 1) / 2): the upper triangle column by column, as the Gaia archive stores it."""
+    column, row = np.tril_indices(correlation.shape[1], -1)  # row < column, in order of columns
+    return correlation[:, row, column]
 
 
 def noisy_magnitudes(magnitudes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,10 @@
 """Mock stars as a survey would deliver them: measurements with errors, labels with errors, and the truth."""
 
+import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from multistar.mock import noise
 from multistar.mock.dust import DustDisc
 from multistar.mock.population import COMPONENTS, Population, draw_population
 from multistar.mock.sed import BANDS, load_sed_table
+from multistar.mock.selection import SELECTIONS
 from multistar.mock.xp_operator import load_band, xp_matrix
 from multistar.quantities import QUANTITIES
 
@@ -42,8 +46,24 @@ LABEL_ERROR: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "distance": lambda x: 0.05 * x,
 }
 
-MAGNITUDE_LIMIT = {"g": (7.0, 17.6), "h": (0.0, 12.3)}  # an APOGEE-like selection with Gaia XP spectra
-MAX_EBV = 2.5
+# XP orders per band; no DR4 basis is public yet, so "dr4-like" is the DR3 basis with BP cut to 51 orders.
+LAYOUTS = {"dr3": {"bp": 55, "rp": 55}, "dr4-like": {"bp": 51, "rp": 55}}
+
+
+@dataclass(frozen=True)
+class SurveyConfig:
+    """seed: same seed, same stars; selection: a name in SELECTIONS; layout: a name in LAYOUTS;
+    correlations: also write the coefficients' correlations, as the archive packs them."""
+
+    seed: int = 0
+    selection: str = "apogee-like"
+    layout: str = "dr3"
+    correlations: bool = False
+
+    def __post_init__(self):
+        for name, known in (("selection", SELECTIONS), ("layout", LAYOUTS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known are {sorted(known)}")
 
 
 @lru_cache(maxsize=1)
@@ -81,14 +101,6 @@ def observe(stars: Population) -> tuple[np.ndarray, np.ndarray]:
     return magnitudes, coefficients
 
 
-def _selected(stars: Population, magnitudes: np.ndarray) -> np.ndarray:
-    keep = stars.ebv < MAX_EBV
-    for band, (bright, faint) in MAGNITUDE_LIMIT.items():
-        value = magnitudes[:, BANDS.index(band)]
-        keep &= (value > bright) & (value < faint)
-    return keep
-
-
 def _identify(stars: Population, block: int) -> dict[str, np.ndarray]:
     """Coordinates [deg] and Gaia-like source_ids, unique over blocks."""
     galactic = SkyCoord(l=stars.l * u.rad, b=stars.b * u.rad, frame=Galactic())
@@ -99,15 +111,19 @@ def _identify(stars: Population, block: int) -> dict[str, np.ndarray]:
     return {"source_id": source_id} | {name: angle.to_value(u.deg) for name, angle in angles.items()}  # type: ignore[union-attr]
 
 
-def _measure(stars: Population, magnitudes, coefficients, rng: np.random.Generator) -> dict:
+def _measure(stars: Population, magnitudes, coefficients, config: SurveyConfig, rng: np.random.Generator) -> dict:
     g_mag = magnitudes[:, BANDS.index("g")]
     transits = noise.draw_transits(len(stars), rng)
     columns: dict = {}
     split = load_band("bp").n_basis
     for name, part in (("bp", coefficients[:, :split]), ("rp", coefficients[:, split:])):
-        value, error = noise.noisy_coefficients(name, part, g_mag, transits, rng)
-        columns[f"{name}_coefficients"] = value.astype(np.float32)
-        columns[f"{name}_coefficient_errors"] = error.astype(np.float32)
+        orders = LAYOUTS[config.layout][name]
+        observed = noise.noisy_coefficients(name, part, g_mag, transits, rng, config.correlations)
+        columns[f"{name}_coefficients"] = observed.value[:, :orders].astype(np.float32)
+        columns[f"{name}_coefficient_errors"] = observed.sigma[:, :orders].astype(np.float32)
+        if observed.correlation is not None:
+            packed = noise.pack_correlations(observed.correlation[:, :orders, :orders])
+            columns[f"{name}_coefficient_correlations"] = packed.astype(np.float32)
     value, error = noise.noisy_magnitudes(magnitudes, rng)
     measured = {band: (value[:, i], error[:, i]) for i, band in enumerate(BANDS)}
     measured["parallax"] = noise.noisy_parallax(stars.distance, g_mag, rng)
@@ -128,37 +144,38 @@ def _label(stars: Population, rng: np.random.Generator) -> dict[str, np.ndarray]
     return columns
 
 
-def survey_block(seed: int, block: int) -> pa.Table:
-    """The selected stars among the BLOCK candidates of one block; the same (seed, block) gives the same stars."""
-    rng = np.random.default_rng([seed, block])
-    stars = draw_population(BLOCK, rng, DustDisc(), h_limit=MAGNITUDE_LIMIT["h"][1])
+def survey_block(config: SurveyConfig, block: int) -> pa.Table:
+    """The selected stars among the BLOCK candidates of one block; the same (config, block) gives the same stars."""
+    rng = np.random.default_rng([config.seed, block])
+    selection = SELECTIONS[config.selection]
+    stars = draw_population(BLOCK, rng, DustDisc(), selection.h_limit)
     magnitudes, coefficients = observe(stars)
-    keep = _selected(stars, magnitudes)
+    keep = selection(stars, magnitudes)
     stars, magnitudes, coefficients = stars.select(keep), magnitudes[keep], coefficients[keep]
-    columns = _identify(stars, block) | _measure(stars, magnitudes, coefficients, rng) | _label(stars, rng)
+    columns = _identify(stars, block) | _measure(stars, magnitudes, coefficients, config, rng) | _label(stars, rng)
     columns |= {"c_n": stars.c_n, "r_v": stars.r_v, "component": np.array(COMPONENTS)[stars.component]}
     units = ", ".join(f"{q.columns[0]} [{q.unit}]" for q in QUANTITIES.values() if q.columns[0] in columns)
-    return to_arrow(columns, {"multistar": __version__, "mock_seed": str(seed), "units": units})
+    return to_arrow(columns, {"multistar": __version__, "mock": json.dumps(dataclasses.asdict(config)), "units": units})
 
 
-def survey(n_stars: int, seed: int) -> Iterator[pa.Table]:
+def survey(n_stars: int, config: SurveyConfig) -> Iterator[pa.Table]:
     """Blocks of mock giants until `n_stars` have come; the last block is cut short."""
     block = 0
     while n_stars > 0:
-        table = survey_block(seed, block)[:n_stars]
+        table = survey_block(config, block)[:n_stars]
         n_stars -= len(table)
         block += 1
         if len(table):
             yield table
 
 
-def write_survey(n_stars: int, seed: int, path: str | Path, overwrite: bool = False, quiet: bool = False) -> None:
+def write_survey(n_stars: int, config: SurveyConfig, path: str | Path, overwrite: bool = False, quiet: bool = False):
     """Stream a mock survey to one Parquet file; memory does not grow with `n_stars`."""
     if n_stars < 1:
         raise ValueError(f"number of stars must be at least 1, got {n_stars}")
     with atomic_write(path, overwrite) as temporary, Progress(disable=quiet) as bar:
         task = bar.add_task("mock", total=n_stars)
-        tables = survey(n_stars, seed)
+        tables = survey(n_stars, config)
         first = next(tables)
         with pq.ParquetWriter(temporary, first.schema) as writer:
             for table in itertools.chain([first], tables):
