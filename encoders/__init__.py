@@ -1,4 +1,4 @@
-"""Measurements -> tokens. The lower layer: torch, timm and einops only, nothing of multistar."""
+"""Measurements -> tokens. The lower layer: torch and einops only, nothing of multistar."""
 
 from encoders.contract import Measurement, Tokens
 from encoders.scalars import ScalarEncoder

@@ -40,4 +40,4 @@ class MultiStar:
 def _stars(table: Any, columns: Mapping[str, str] | None) -> Stars:
     if isinstance(table, Stars):
         return dataclasses.replace(table, flags=table.flags.copy())  # tasks add flags
-    return read_stars(table, columns)
+    return read_stars(table, columns, labels=False)

@@ -33,7 +33,7 @@ def _infer(args) -> None:
     from multistar.data.write import check_ending, write_table
     from multistar.files import refuse_existing
 
-    check_ending(args.out)
+    check_ending(args.out, vectors=args.command == "embed")
     refuse_existing(args.out, args.overwrite)
     star = MultiStar.from_pretrained(args.model)
     task = star.predict if args.command == "predict" else star.embed
@@ -76,6 +76,12 @@ def _search(args) -> None:
     else:
         for row in table.to_pylist():
             print(f"{row['query_id']}  {row['rank']:4d}  {row['neighbour_id']}  {row['distance']:.6f}")
+
+
+def _source_id(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no 64-bit source_id")
+    return int(text)
 
 
 def _parquet(path: str) -> pa.Table:
@@ -124,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     search = command("search", _search, "the stars most similar to one star or to many")
     search.add_argument("index", help="index folder")
     which = search.add_mutually_exclusive_group(required=True)
-    which.add_argument("--source-id", type=int, help="one star of the index")
+    which.add_argument("--source-id", type=_source_id, help="one star of the index")
     which.add_argument("--queries", help="table with a column source_id")
     search.add_argument("--k", type=int, default=10, help="how many neighbours")
     search.add_argument("--out", help="Parquet, FITS, VOTable, ECSV or CSV; printed if not given")
@@ -141,7 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"multistar {args.command}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"multistar {args.command}: interrupted; pretrain goes on from its last checkpoint", file=sys.stderr)
+        advice = "; run it again to go on from the last checkpoint" if args.command == "pretrain" else ""
+        print(f"multistar {args.command}: interrupted{advice}", file=sys.stderr)
         return 130
     return 0
 

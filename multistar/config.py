@@ -7,6 +7,8 @@ import typing
 
 def from_table(cls: type, table: dict, where: str = ""):
     """A frozen config dataclass from a TOML table; ValueError names the key that is wrong."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{where} must be a table ([{where}]), got {table!r}")
     hints = typing.get_type_hints(cls)
     prefix = f"{where}." if where else ""
     if unknown := sorted(set(table) - set(hints)):

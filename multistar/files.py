@@ -4,19 +4,19 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def atomic_write(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+def atomic_write(path: str | Path, overwrite: bool = False, owned: Collection[str] = ()) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it becomes `path`, on failure nothing remains.
 
-    Works for a file or a folder. Raises FileExistsError unless `overwrite`.
+    For a folder, `owned` names the files that we put there. Raises as refuse_existing does.
     """
     path = Path(path)
-    refuse_existing(path, overwrite)
+    refuse_existing(path, overwrite, owned)
     path.parent.mkdir(parents=True, exist_ok=True)
     # the suffix stays last, because writers choose a format by it
     temporary = path.with_name(f".{path.name.split('.')[0]}-{uuid.uuid4().hex[:8]}.tmp{''.join(path.suffixes)}")
@@ -27,10 +27,20 @@ def atomic_write(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         _remove(temporary)
 
 
-def refuse_existing(path: str | Path, overwrite: bool) -> None:
-    """Called before long work too, so that hours are not spent on a result that may not be written."""
-    if Path(path).exists() and not overwrite:
+def refuse_existing(path: str | Path, overwrite: bool, owned: Collection[str] = ()) -> None:
+    """FileExistsError if something is there, unless `overwrite`; a folder with others' files is never replaced.
+
+    Called before long work too, so that hours are not spent on a result that may not be written.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    if not overwrite:
         raise FileExistsError(f"{path} exists already; choose another name or pass --overwrite (overwrite=True)")
+    if path.is_dir() and (foreign := sorted(set(os.listdir(path)) - set(owned))):
+        raise FileExistsError(
+            f"{path} is a folder that also holds {foreign[:3]}; choose another name, it is not replaced"
+        )
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -10,9 +10,11 @@ import umap
 import xgboost
 from matplotlib.figure import Figure
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from encoders import Measurement
 from multistar.api import MultiStar
 from multistar.checks.metrics import coverage, scatter
 from multistar.checks.report import Report
@@ -36,13 +38,18 @@ def baseline(model: MultiStar, train: Stars, test: Stars) -> pd.DataFrame:
     """XGBoost on the inputs that the model sees, fitted on the same training rows and noisy labels."""
     vocabulary, standardiser = model.model.vocabulary, model.model.standardiser
     inputs = [i for i in range(vocabulary.n_slots) if i not in vocabulary.label_slots]
-    x_train, x_test = (standardiser(stars).value[:, inputs].numpy() for stars in (train, test))
+    x_train, x_test = (_inputs(standardiser(stars), inputs) for stars in (train, test))
     out = {}
     for name in track(vocabulary.labels, "XGBoost, one model per label", console=console):
         quantity, label = QUANTITIES[name], train.scalars[name].value
         regressor = xgboost.XGBRegressor(**XGBOOST, tree_method="hist", random_state=0)
         out[name] = inverse(quantity, regressor.fit(x_train, forward(quantity, label)).predict(x_test))
     return pd.DataFrame(out)
+
+
+def _inputs(m: Measurement, slots: list[int]) -> np.ndarray:
+    """Values and log errors, which is all that the network gets."""
+    return np.hstack([m.value[:, slots].numpy(), np.log(m.sigma[:, slots].numpy())])
 
 
 def score(predicted: pd.DataFrame, trees: pd.DataFrame, test: Stars, report: Report) -> None:
@@ -64,7 +71,7 @@ def score(predicted: pd.DataFrame, trees: pd.DataFrame, test: Stars, report: Rep
     report.table(header, rows)
     table = Table(*header)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(escape(row[0]), *row[1:])
     console.print(table)
 
 
@@ -141,7 +148,7 @@ def neighbour_section(embeddings: Embeddings, test: Stars, report: Report) -> No
         )
     axis.set(xlabel="wavelength [nm]", ylabel="flux / median", title="XP spectra: the star and its neighbours")
     axis.legend(title="distance")
-    report.figure(figure, "sampled XP spectra of the query star and its five neighbours, which nearly coincide")
+    report.figure(figure, "sampled XP spectra of the query star and its five neighbours, the nearest the most alike")
 
 
 def main() -> None:
@@ -170,7 +177,7 @@ def main() -> None:
         "What this is",
         f"{args.stars} mock giants with Gaia XP spectra, eight magnitudes and parallaxes. A small model was trained "
         f"on {len(train)} of them, with labels as noisy as a survey's, and judged on the true labels of the other "
-        f"{len(test)}. XGBoost had the same training rows and inputs.",
+        f"{len(test)}. XGBoost had the same training rows and inputs, errors included.",
     )
     score(predicted, trees, test, report)
     report.section("Predicted against true labels")

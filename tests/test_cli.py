@@ -82,6 +82,7 @@ def test_mock_and_pretrain_commands(tmp_path, capsys):
     (["predict", "{mock}", "--model", "{model}", "--out", "x.docx"], "known endings"),
     (["predict", "{mock}", "--model", "{model}", "--out", "x.parquet", "--columns", "teff"], "QUANTITY=COLUMN"),
     (["embed", "{mock}", "--model", "{model}", "--out", "{mock}"], "exists already"),
+    (["embed", "{mock}", "--model", "{model}", "--out", "x.csv"], "CSV cannot hold embeddings"),
     (["index", "{mock}", "--out", "i"], "expected the output of multistar embed"),
     (["search", "absent", "--source-id", "1"], "not an index folder"),
     (["search", "{index}", "--source-id", "1"], "not in the index"),
@@ -96,3 +97,16 @@ def test_failures_are_one_clear_line(arguments, message, mock_file, model_folder
     assert message in error
     assert len(error.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_impossible_source_id_is_refused(work, capsys):
+    with pytest.raises(SystemExit):
+        main(["search", str(work / "idx"), "--source-id", "99999999999999999999999"])
+    assert "no 64-bit source_id" in capsys.readouterr().err
+
+
+def test_fits_and_votable_keep_the_models_hash(work, mock_file, model_folder):
+    want = pq.read_table(work / "labels.parquet").schema.metadata[b"model_sha256"].decode()
+    for ending in ("fits", "vot"):
+        run("predict", mock_file, "--model", model_folder, "--out", work / f"again.{ending}")
+        assert want in str(Table.read(work / f"again.{ending}").meta)

@@ -127,8 +127,10 @@ def test_more_massive_giants_are_younger(mock_table):
 
 def test_evolved_stars_lie_on_the_giant_branch():
     rng = np.random.default_rng(1)
-    mass, luminosity, teff, exists = draw_evolved(np.full(2000, 5.0), np.zeros(2000), rng)
-    assert exists.all()
+    mass, luminosity, teff, exists = draw_evolved(np.full(6000, 5.0), np.zeros(6000), rng)
+    assert 0.05 < exists.mean() < 1
+    young = draw_evolved(np.full(6000, 1.0), np.zeros(6000), rng)[3]
+    assert young.mean() > exists.mean()  # more giants per star formed at 1 than at 5 Gyr
     assert 1.1 < np.median(mass) < 1.35  # 5 Gyr, solar metallicity: about 1.25 Msun
     assert 4400 < np.median(teff) < 4900
     clump = (luminosity > 40) & (luminosity < 70)

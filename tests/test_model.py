@@ -122,6 +122,18 @@ def test_a_star_without_data_gets_the_prior_and_says_so(star_model, mock_table):
     assert np.ptp(teff) == 0
 
 
+def test_data_that_the_model_cannot_read_are_no_data(star_model):
+    result = star_model.predict(
+        {"source_id": np.array([1, 2]), "gmag": np.array([15.0, 12]), "rmag": np.array([14.0, 10])}
+    )
+    assert all("no_data" in words for words in result["status"].to_pylist())
+
+
+def test_labels_in_the_table_neither_flag_nor_refuse_it(star_model, mock_table):
+    table = mock_table[:3].to_pandas().assign(teff=["G2III", "K0", "K1"], distance=[1e9, 1200.0, -3.0])
+    assert star_model.predict(table)["status"].to_pylist() == ["ok"] * 3
+
+
 def test_nonsense_input_is_called_outside_training(star_model, mock_table):
     table = mock_table[:30].to_pandas()
     shuffled = np.random.default_rng(0).permuted(np.stack(table["bp_coefficients"]), axis=1)

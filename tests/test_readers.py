@@ -290,3 +290,15 @@ def test_read_ids_needs_no_measurement():
     assert read_ids({"source_id": IDS}).tolist() == IDS.tolist()
     with pytest.raises(ValueError, match="row 1 has no source_id"):
         read_ids({"source_id": np.array([1, None], object)})
+
+
+def test_archive_names_in_capitals_are_found():
+    data = {name.upper(): values for name, values in columns().items()}
+    stars = read_stars(data)
+    assert set(stars.xp) == {"bp", "rp"}
+    assert {"g", "parallax"} <= set(stars.scalars)
+
+
+def test_a_dict_of_single_values_is_refused():
+    with pytest.raises(ValueError, match="columns must be arrays"):
+        read_stars({"source_id": 1, "parallax": 0.5})

@@ -132,3 +132,17 @@ def test_an_index_is_built_from_what_embed_returns(star_model, mock_table):
     index = StarIndex.build(vectors)
     assert index.model_sha256 == star_model.model.hash
     np.testing.assert_array_equal(index.source_id, mock_table["source_id"].to_numpy()[:30])
+
+
+def test_an_index_never_replaces_a_folder_with_other_files(index, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(FileExistsError, match="also holds"):
+        index.save(tmp_path, overwrite=True)
+    index.save(tmp_path / "idx")
+    index.save(tmp_path / "idx", overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["idx", "thesis.tex"]
+
+
+def test_k_must_be_at_least_one(index):
+    with pytest.raises(ValueError, match="at least 1"):
+        index.neighbours(index.source_id[:1], 0)

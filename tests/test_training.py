@@ -84,7 +84,7 @@ def batch(mock_table):
 
 def test_what_is_shown_is_not_asked_and_what_was_not_observed_is_neither(batch):
     vocabulary, stars = batch
-    splitter = Splitter(vocabulary, 16, torch.Generator().manual_seed(1))
+    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, torch.Generator().manual_seed(1))
     for _ in range(20):
         split = splitter(stars)
         shown = split.context.observed
@@ -96,7 +96,7 @@ def test_what_is_shown_is_not_asked_and_what_was_not_observed_is_neither(batch):
 def test_splits_cover_every_kind_of_context(batch):
     """Over many steps: complete stars, no XP, no photometry, truncated XP, labels shown, errors hidden."""
     vocabulary, stars = batch
-    splitter = Splitter(vocabulary, 16, torch.Generator().manual_seed(2))
+    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, torch.Generator().manual_seed(2))
     xp, labels = list(vocabulary.xp_slots), list(vocabulary.label_slots)
     magnitudes = [vocabulary.slot(n) for n in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")]
     seen = dict.fromkeys(("no_xp", "no_photometry", "all_xp", "high_orders_cut", "labels", "no_errors"), 0)
@@ -145,3 +145,29 @@ def test_run_file_paths_are_relative_to_it(tmp_path):
 def test_config_classes_have_sound_defaults():
     assert from_table(TrainingConfig, {}).batch > 0
     assert from_table(RunConfig, {"out": "x", "data": {"train": "y"}}).model.width > 0
+
+
+def test_a_context_without_g_is_what_the_standardiser_makes_of_a_table_without_g(star_model, mock_table):
+    standardiser, vocabulary = star_model.model.standardiser, star_model.model.vocabulary
+    m = standardiser(read_stars(mock_table[:50]))
+    splitter = Splitter(vocabulary, standardiser.scale, 8, torch.Generator())
+    observed = m.observed.clone()
+    observed[::2, vocabulary.slot("j")] = False
+    value, visible = splitter.without_g(m.value, observed)
+    bare = read_stars(mock_table.drop_columns(["phot_g_mean_mag", "bp_coefficients", "rp_coefficients"])[:50])
+    bare.scalars["j"].value[::2] = np.nan
+    wanted = standardiser(bare)
+    assert torch.equal(visible, wanted.observed)
+    torch.testing.assert_close(value[visible], wanted.value[visible], atol=2e-4, rtol=1e-4)
+
+
+def test_a_folder_with_other_files_is_never_replaced(mock_file, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(FileExistsError, match="also holds .*thesis.tex"):
+        pretrain(small_run(mock_file, tmp_path), overwrite=True, quiet=True)
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_a_section_that_is_no_table_is_named():
+    with pytest.raises(ValueError, match=r"data must be a table"):
+        from_table(RunConfig, {"out": "x", "data": "mock.parquet"})

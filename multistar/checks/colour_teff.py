@@ -1,8 +1,9 @@
-"""Temperatures from Gaia colours, independent of the model: Mucciarelli, Bellazzini & Massari (2021).
+"""Temperatures from Gaia colours: Mucciarelli, Bellazzini & Massari (2021).
 
 theta = b0 + b1 C + b2 C^2 + b3 m + b4 m^2 + b5 m C, with C = BP-RP free of reddening, m = [Fe/H] and
 theta = 5040 K / Teff. The coefficients agree with the solar and clump colours but were not compared
-with the printed table.
+with the printed table. The mock spectra are tilted to this same relation, so agreement with it tests the
+chain from spectrum to label, not the temperature scale.
 """
 
 import numpy as np

@@ -50,10 +50,11 @@ class Stars:
         )
 
 
-def read_stars(source: Any, columns: Mapping[str, str] | None = None) -> Stars:
+def read_stars(source: Any, columns: Mapping[str, str] | None = None, labels: bool = True) -> Stars:
     """Read a catalogue. Every input row becomes one row, in order; faults set a flag, never drop a row.
 
     source   anything that `read_columns` takes
+    labels   False leaves label columns unread: they then cannot flag or refuse a table that only has them along
     columns  {quantity: column name} where the file's names are not in the table of quantities,
              e.g. {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}
 
@@ -61,11 +62,14 @@ def read_stars(source: Any, columns: Mapping[str, str] | None = None) -> Stars:
     recognised measurement, a unit that does not convert, unknown names in `columns`.
     """
     table = read_columns(source)
+    table.add_lower_case_names()
     renamed = dict(columns or {})
     _check_mapping(table, renamed)
     source_id, flags = _read_ids(table, renamed)
     scalars = {}
     for name, quantity in QUANTITIES.items():
+        if quantity.kind == "label" and not labels:
+            continue
         scalar = _read_scalar(table, quantity, renamed, flags)
         if scalar is not None:
             scalars[name] = scalar
@@ -131,7 +135,7 @@ def _one_id(value, origin: str, name: str) -> int:
         return int(value)
     text = value.decode() if isinstance(value, bytes) else str(value)
     text = text.strip().removeprefix("Gaia DR3 ").removeprefix("Gaia DR4 ")
-    if text.lower() in ("", "nan", "null", "none", "<na>"):
+    if text.lower() in ("", "-1", "nan", "null", "none", "<na>"):
         return -1
     if not text.isdigit() or int(text) >= 2**63:
         raise ValueError(f"{origin}: column {name} must hold integer ids, found {value!r}")

@@ -3,8 +3,8 @@
 import numpy as np
 
 FLAGS = {
-    "no_data": "nothing was observed; the result is the prior",
-    "bad_value": "a NaN-free value was impossible (infinite, outside the valid range, error <= 0) and was ignored",
+    "no_data": "nothing was observed that the model can read; the result is the prior",
+    "bad_value": "a value was impossible (infinite, outside the valid range, error <= 0) and was ignored",
     "no_xp": "no XP coefficients",
     "no_xp_error": "XP coefficients without errors; the model is told that they are unknown",
     "no_g": "G is neither given nor derivable, so the XP coefficients could not be normalised and were ignored",

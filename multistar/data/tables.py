@@ -20,7 +20,7 @@ FORMATS = {
     ".vot": "votable", ".xml": "votable", ".votable": "votable", ".vot.gz": "votable", ".xml.gz": "votable",
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
-ID_COLUMNS = ("source_id", "SOURCE_ID", "Source", "designation_id")
+ID_COLUMNS = ("source_id", "SOURCE_ID", "Source")
 
 
 @dataclass
@@ -39,6 +39,18 @@ class Columns:
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.data[name]
+
+    def add_lower_case_names(self) -> None:
+        """Let columns be found under their archive names where a tool wrote them in capitals (PHOT_G_MEAN_MAG).
+
+        Names without an underscore stay as they are: Gmag and gmag, H and h are different things.
+        """
+        for name in list(self.data):
+            lower = name.lower()
+            if name.isupper() and ("_" in name or lower == "parallax") and lower not in self.data:
+                self.data[lower] = self.data[name]
+                if name in self.unit:
+                    self.unit[lower] = self.unit[name]
 
     def numbers(self, name: str) -> np.ndarray:
         """(n,) float64 column, missing = NaN; ValueError if it is not one number per star."""
@@ -74,6 +86,8 @@ def read_columns(source: Any) -> Columns:
         return _from_astropy(source, "astropy Table")
     if isinstance(source, dict):
         columns = {name: np.asarray(values) for name, values in source.items()}
+        if scalars := [name for name, values in columns.items() if not values.ndim]:
+            raise ValueError(f"dict: columns must be arrays, but {scalars[:5]} are single values; write [value]")
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"dict: columns must have one length, but they have {lengths}")

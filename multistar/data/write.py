@@ -39,11 +39,23 @@ def to_astropy(table: pa.Table) -> Table:
     return out
 
 
-def check_ending(path: str | Path) -> None:
-    """Before long work: ValueError if no writer knows the ending."""
+def _fit_metadata(table: Table, suffix: str) -> None:
+    """Metadata as the format can keep it: FITS has keywords of eight letters, VOTable a description."""
+    meta = dict(table.meta or {})
+    if suffix == ".fits":
+        kept = {"MODELSHA": meta.pop("model_sha256", "")}
+        table.meta = kept | {"comments": [f"{key}: {value}" for key, value in meta.items()]}
+    elif suffix in (".vot", ".xml"):
+        table.meta = {"description": "; ".join(f"{key}: {value}" for key, value in meta.items())}
+
+
+def check_ending(path: str | Path, vectors: bool = False) -> None:
+    """Before long work: ValueError if no writer knows the ending, or if it cannot hold vectors."""
     known = [".parquet", *ASTROPY_FORMATS]
     if Path(path).suffix not in known:
         raise ValueError(f"{path}: cannot tell the format from the name; known endings are {known}")
+    if vectors and Path(path).suffix == ".csv":
+        raise ValueError(f"{path}: CSV cannot hold embeddings; use .parquet, .fits, .vot or .ecsv")
 
 
 def write_table(table: pa.Table, path: str | Path, overwrite: bool = False) -> None:
@@ -54,6 +66,5 @@ def write_table(table: pa.Table, path: str | Path, overwrite: bool = False) -> N
             pq.write_table(table, temporary)
         else:
             out = to_astropy(table)
-            if Path(path).suffix == ".fits":  # header keywords are short; comments keep the whole text
-                out.meta = {"comments": [f"{key}: {value}" for key, value in dict(out.meta or {}).items()]}
+            _fit_metadata(out, Path(path).suffix)
             out.write(temporary, format=ASTROPY_FORMATS[Path(path).suffix])

@@ -1,6 +1,7 @@
 """Where the giants of the Milky Way are, how old, of what mass and composition."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -99,18 +100,15 @@ def chabrier(mass: np.ndarray) -> np.ndarray:
 
 
 def draw_evolved(age, m_h, rng: np.random.Generator):
-    """A giant of each (age, [M/H]): mass, luminosity [solar], Teff [K], and which rows have one at all.
+    """Giants of each (age, [M/H]): mass, luminosity [solar], Teff [K], and which rows there are at all.
 
     EEPs are drawn with the weight of the stars that they stand for (initial mass function times
     mass interval, which is time), then moved a random part of the way to a neighbour in the same phase.
+    A row exists with a probability proportional to the giants per star formed at that age and [M/H].
     """
     evolution = load_evolution()
     tracks = evolution.isochrone(age, m_h)
-    initial, luminosity, teff = (10 ** tracks[..., COLUMNS.index(c)] for c in COLUMNS[:3])
-    mass = initial * 10 ** tracks[..., COLUMNS.index("log_mass_ratio")]
-    logg = surface_gravity(mass, luminosity, teff)
-    inside = (teff > TEFF_RANGE[0]) & (teff < TEFF_RANGE[1]) & (logg > LOGG_RANGE[0]) & (logg < LOGG_RANGE[1])
-    weight = np.where(inside, chabrier(initial) * np.exp(tracks[..., COLUMNS.index("ln_mass_step")]), 0)
+    inside, weight = _giant_weights(tracks)
     cumulative = np.cumsum(weight, axis=1)
     total = cumulative[:, -1]
     last = tracks.shape[1] - 1
@@ -122,7 +120,24 @@ def draw_evolved(age, m_h, rng: np.random.Generator):
     step = (rng.random(len(age)) * 0.5)[:, None]
     drawn = tracks[rows, point] * (1 - step) + tracks[rows, neighbour] * step
     drawn_mass = 10 ** (drawn[:, 0] + drawn[:, 3])
-    return drawn_mass, 10 ** drawn[:, 1], 10 ** drawn[:, 2], total > 0
+    exists = rng.random(len(age)) * _most_giants() < total
+    return drawn_mass, 10 ** drawn[:, 1], 10 ** drawn[:, 2], exists
+
+
+def _giant_weights(tracks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which points of the isochrones are giants of ours, and how many stars each stands for; (n, n_eep)."""
+    initial, luminosity, teff = (10 ** tracks[..., COLUMNS.index(c)] for c in COLUMNS[:3])
+    mass = initial * 10 ** tracks[..., COLUMNS.index("log_mass_ratio")]
+    logg = surface_gravity(mass, luminosity, teff)
+    inside = (teff > TEFF_RANGE[0]) & (teff < TEFF_RANGE[1]) & (logg > LOGG_RANGE[0]) & (logg < LOGG_RANGE[1])
+    return inside, np.where(inside, chabrier(initial) * np.exp(tracks[..., COLUMNS.index("ln_mass_step")]), 0)
+
+
+@lru_cache(maxsize=1)
+def _most_giants() -> float:
+    """The most giants per star formed at any age and [M/H]: the scale of `exists`."""
+    age, m_h = (x.ravel() for x in np.meshgrid(np.geomspace(0.3, 12.6, 60), np.linspace(-2.1, 0.5, 14)))
+    return float(_giant_weights(load_evolution().isochrone(age, m_h))[1].sum(1).max())
 
 
 def surface_gravity(mass, luminosity, teff) -> np.ndarray:

@@ -18,6 +18,7 @@ from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+OWNED = (WEIGHTS, CONFIG)
 MAX_CONFIG_BYTES = 1 << 20
 
 
@@ -49,7 +50,7 @@ class Model:
 
 def save_model(model: Model, folder: str | Path, provenance: dict, overwrite: bool = False) -> None:
     """Write the model folder atomically; `provenance` (data, seed, steps, ...) goes into config.json."""
-    with atomic_write(folder, overwrite) as temporary:
+    with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         save_file(model.state(), temporary / WEIGHTS)
         model.hash = sha256(temporary / WEIGHTS)

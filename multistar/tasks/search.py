@@ -12,6 +12,7 @@ import pyarrow as pa
 from multistar.files import atomic_write, sha256
 
 INDEX, IDS, CARD = "index.faiss", "source_ids.npy", "card.json"
+OWNED = (INDEX, IDS, CARD)
 UNIT_NORM_TOLERANCE = 1e-3
 
 
@@ -68,12 +69,12 @@ class StarIndex:
 
     @classmethod
     def build(cls, embeddings: Embeddings | pa.Table) -> "StarIndex":
-        """From what `embed` returns.
+        """From what `embed` returns; rows of such a table without data or id are left out.
 
         Raises ValueError on an empty table, NaN or unnormalised vectors, missing or duplicate ids.
         """
         if isinstance(embeddings, pa.Table):
-            embeddings = Embeddings.from_table(embeddings)
+            embeddings = Embeddings.from_table(embeddings).searchable()[0]
         ids, vectors = embeddings.source_id, embeddings.vector
         if not len(ids):
             raise ValueError("cannot build an index of no stars: the embedding table is empty")
@@ -113,6 +114,8 @@ class StarIndex:
 
     def neighbours(self, source_ids: Sequence[int] | np.ndarray, k: int) -> pa.Table:
         """query_id, rank (from 1), neighbour_id, distance: nearest first, the query star itself left out."""
+        if k < 1:
+            raise ValueError(f"k={k} must be at least 1")
         wanted = np.asarray(source_ids, np.int64)
         ids, distance = self.search(self.vectors(wanted), k + 1)
         own = ids == wanted[:, None]
@@ -129,7 +132,7 @@ class StarIndex:
         return pa.table(columns).replace_schema_metadata(metadata)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> None:
-        with atomic_write(folder, overwrite) as temporary:
+        with atomic_write(folder, overwrite, OWNED) as temporary:
             temporary.mkdir()
             faiss.write_index(self._index, str(temporary / INDEX))
             np.save(temporary / IDS, self.source_id, allow_pickle=False)

@@ -31,4 +31,6 @@ def encoded(model: Model, stars: Stars, what: str, quiet: bool = False) -> Itera
         memory = model.network.encode(m)
         outside = model.domain.outside(memory.embedding, m).cpu().numpy()
         stars.flags[rows][outside] |= status.BIT["outside_training"]
+        blank = ~m.observed.any(1).cpu().numpy()  # nothing that this model can read
+        stars.flags[rows][blank] |= status.BIT["no_data"]
         yield rows, memory

@@ -1,6 +1,7 @@
 """The training loop: one step function, checkpoints from which a run goes on exactly as if unbroken."""
 
 import dataclasses
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -14,13 +15,14 @@ from torch import Tensor
 from encoders import Measurement
 from multistar.data.stars import Stars, read_stars
 from multistar.files import atomic_write, refuse_existing
-from multistar.model.checkpoint import Model, save_model
+from multistar.model.checkpoint import OWNED, Model, save_model
 from multistar.model.vocabulary import Vocabulary
 from multistar.training import optimiser
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.run import RunConfig
 from multistar.training.splits import Splitter
 
+PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
 CLIP = 1.0  # gradient norm
 DOMAIN_STARS = 8000  # training stars whose embeddings define the domain
 BATCH_EMBED = 64  # stars that share one random context
@@ -55,7 +57,7 @@ class Trainer:
         self.train, self.validation = self.model.standardiser(train), self.model.standardiser(stars.select(validation))
         self.optimiser = optimiser.build(self.model.network, config.training)
         self.generator = torch.Generator()
-        self.splitter = Splitter(vocabulary, config.training.queries, self.generator)
+        self.splitter = Splitter(vocabulary, self.model.standardiser.scale, config.training.queries, self.generator)
 
     def _batch(self) -> Measurement:
         """Stars of this step: each epoch is a fresh permutation, its incomplete last batch is left out."""
@@ -121,16 +123,16 @@ class Trainer:
                 else:
                     numbers[f"{index}.{key}"] = value
         progress = {"step": self.step, "losses": self.losses, "numbers": numbers, "config": self._fingerprint()}
-        with atomic_write(folder, overwrite=True) as temporary:
+        with atomic_write(folder, True, PARTIAL) as temporary:
             temporary.mkdir()
-            save_file(tensors, temporary / "state.safetensors")
-            (temporary / "progress.json").write_text(json.dumps(progress))
+            save_file(tensors, temporary / STATE)
+            (temporary / PROGRESS).write_text(json.dumps(progress))
 
     def resume(self, folder: Path) -> None:
-        progress = json.loads((folder / "progress.json").read_text())
+        progress = json.loads((folder / PROGRESS).read_text())
         if progress["config"] != self._fingerprint():
             raise ValueError(f"{folder} belongs to a run with other settings or data; delete it to start anew")
-        tensors = load_file(folder / "state.safetensors")
+        tensors = load_file(folder / STATE)
         self.model.load_state({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         state: dict[int, dict] = {}
         for key, value in tensors.items():
@@ -145,7 +147,8 @@ class Trainer:
 
     def _fingerprint(self) -> dict:
         """What must be equal for a run to be resumed, as JSON would give it back."""
-        described = {"run": dataclasses.asdict(self.config), "stars": len(self.train.value)}
+        content = hashlib.sha256(self.train.value.numpy().tobytes()).hexdigest()
+        described = {"run": dataclasses.asdict(self.config), "data": content}
         return json.loads(json.dumps(described))
 
 
@@ -160,10 +163,10 @@ def _batches(m: Measurement):
 
 def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) -> Model:
     """Train from scratch, or go on with an interrupted run of the same settings; write the model to config.out."""
-    refuse_existing(config.out, overwrite)
+    refuse_existing(config.out, overwrite, OWNED)
     trainer = Trainer(config, read_stars(config.data.train, config.data.columns))
     partial = Path(config.out).with_name(Path(config.out).name + ".partial")
-    if (partial / "progress.json").exists():
+    if (partial / PROGRESS).exists():
         trainer.resume(partial)
     _run(trainer, partial, quiet)
     provenance = trainer.finish()
@@ -173,7 +176,7 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
 
 
 def _discard(folder: Path) -> None:
-    for name in ("state.safetensors", "progress.json"):
+    for name in PARTIAL:
         (folder / name).unlink(missing_ok=True)
     if folder.exists():
         folder.rmdir()

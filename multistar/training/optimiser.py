@@ -18,9 +18,9 @@ def build(network: nn.Module, config: TrainingConfig) -> Muon:
     """
     matrices, tables, vectors = [], [], []
     for name, parameter in network.named_parameters():
-        if parameter.ndim < 2:
+        if parameter.ndim < 2 or name.endswith(".bias"):
             vectors.append(parameter)
-        elif parameter.ndim == 2 and not name.endswith("identity.weight") and not name.endswith(".bias"):
+        elif parameter.ndim == 2 and not name.endswith("identity.weight"):
             matrices.append(parameter)
         else:
             tables.append(parameter)

@@ -29,7 +29,7 @@ class TrainingConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup: int = 100  # steps
-    queries: int = 16  # hidden measurements asked per star and step, beside all labels
+    queries: int = 16  # measurements drawn per step, beside all labels; asked of the stars that do not show them
     embedding_share: float = 0.2  # share of the steps in which the head sees the embedding alone
     checkpoint_every: int = 500  # steps
     seed: int = 0

@@ -13,6 +13,7 @@ P_COMPLETE = 0.4  # show everything that was measured
 P_NO_XP, P_NO_PHOTOMETRY, P_NO_PARALLAX = 0.12, 0.2, 0.4
 P_TRUNCATE = 0.5  # keep only the first orders of a band, as `n_relevant_bases` does
 P_LABELS = 0.4  # show some labels
+P_NO_G = 0.08  # neither G nor XP: colours are then against the mean of the bands
 P_NO_ERRORS = 0.05  # hide all errors, for tables that come without
 
 
@@ -28,8 +29,9 @@ class Split:
 class Splitter:
     """Draws context and targets for a batch; all randomness comes from one generator, so runs resume exactly."""
 
-    def __init__(self, vocabulary: Vocabulary, n_queries: int, generator: torch.Generator):
-        self.vocabulary, self.n_queries, self.generator = vocabulary, n_queries, generator
+    def __init__(self, vocabulary: Vocabulary, scale: Tensor, n_queries: int, generator: torch.Generator):
+        """scale (n_slots,) is the standardiser's, needed to change the reference of colours."""
+        self.vocabulary, self.n_queries, self.generator, self.scale = vocabulary, n_queries, generator, scale
         slots = torch.arange(vocabulary.n_slots)
         self.labels = torch.tensor(list(vocabulary.label_slots), dtype=torch.long)
         self.others = torch.tensor([s for s in slots.tolist() if s not in vocabulary.label_slots])
@@ -37,6 +39,8 @@ class Splitter:
         for name in vocabulary.measurements:
             kinds[QUANTITIES[name].kind].append(vocabulary.slot(name))
         self.photometry, self.astrometry = kinds["magnitude"], kinds["astrometry"]
+        self.g = [vocabulary.slot("g")] if "g" in vocabulary.measurements else []
+        self.colours = [slot for slot in self.photometry if slot not in self.g]
         self.xp = list(vocabulary.xp_slots)
 
     def _coin(self, batch: int, p: float) -> Tensor:
@@ -75,6 +79,15 @@ class Splitter:
         some = torch.rand(batch, len(self.labels), generator=self.generator) < share
         return some & self._coin(1, P_LABELS)
 
+    def without_g(self, value: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """The context as it would be had G never been measured: no XP, and colours as Standardiser then makes them."""
+        value, visible = value.clone(), visible.clone()
+        visible[:, self.g + self.xp] = False
+        shown, scale = visible[:, self.colours], self.scale[self.colours]
+        level = torch.where(shown, value[:, self.colours] * scale, 0).sum(1) / shown.sum(1).clamp(min=1)
+        value[:, self.colours] -= level[:, None] / scale
+        return value, visible
+
     def __call__(self, stars: Measurement) -> Split:
         """All labels are asked, and `n_queries` other slots; what is shown is not asked."""
         batch = stars.value.shape[0]
@@ -83,4 +96,7 @@ class Splitter:
         chosen = torch.randperm(len(self.others), generator=self.generator)[: self.n_queries]
         query = torch.cat([self.labels, self.others[chosen]])
         asked = (stars.observed & ~visible)[:, query]
-        return Split(Measurement(stars.value, sigma, visible), query, asked)
+        value = stars.value
+        if self.g and self._coin(1, P_NO_G):
+            value, visible = self.without_g(value, visible)
+        return Split(Measurement(value, sigma, visible), query, asked)
