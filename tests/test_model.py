@@ -114,9 +114,7 @@ def test_a_star_without_data_gets_the_prior_and_says_so(star_model, mock_table):
     for column in table.columns.difference(["source_id"]):
         table[column] = np.nan if table[column].dtype != object else None
     result = star_model.predict(table)
-    assert result["status"].to_pylist() == ["no_xp,no_data"] * 3 or all(
-        "no_data" in s for s in result["status"].to_pylist()
-    )
+    assert all("no_data" in s for s in result["status"].to_pylist())
     teff = result["teff"].to_numpy()
     assert np.isfinite(teff).all()
     assert np.ptp(teff) == 0
