@@ -12,11 +12,19 @@ from multistar import __version__
 
 
 def _mock(args) -> None:
-    from multistar.mock.survey import SurveyConfig, write_survey
+    from multistar.mock.shards import write_survey
+    from multistar.mock.survey import SurveyConfig
 
-    config = SurveyConfig(args.seed, args.selection, args.layout, args.correlations)
-    write_survey(args.stars, config, args.out, args.overwrite)
-    print(f"{args.stars} mock giants written to {args.out}")
+    config = SurveyConfig(args.seed, args.selection, args.layout, args.correlations, tuple(args.light_curves))
+    if args.describe:
+        from multistar.mock.describe import print_description
+
+        print_description(config)
+        return
+    if args.stars is None or args.out is None:
+        raise ValueError("multistar mock needs --stars and --out (or --describe)")
+    write_survey(args.stars, config, args.out, args.overwrite, args.shard_size)
+    print(f"{args.stars} mock stars written to {args.out}")
 
 
 def _pretrain(args) -> None:
@@ -102,13 +110,16 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--overwrite", action="store_true", help="replace an existing result")
         return sub
 
-    mock = command("mock", _mock, "make mock giants with Gaia XP, photometry, parallax and labels")
-    mock.add_argument("--stars", type=int, required=True, help="how many")
+    mock = command("mock", _mock, "make mock stars with Gaia XP, photometry, parallax, light curves and labels")
+    mock.add_argument("--stars", type=int, help="how many")
     mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
-    mock.add_argument("--selection", default="apogee-like", help="apogee-like, kepler-like or all-sky")
+    mock.add_argument("--selection", default="apogee-like", help="apogee-like, kepler-like, all-sky, volume")
     mock.add_argument("--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)")
     mock.add_argument("--correlations", action="store_true", help="also the correlations of the coefficients")
-    mock.add_argument("--out", required=True, help="Parquet file")
+    mock.add_argument("--light-curves", nargs="*", default=[], metavar="MISSION", help="kepler, k2, tess, gaia")
+    mock.add_argument("--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)")
+    mock.add_argument("--shard-size", type=int, default=100_000, help="stars per shard")
+    mock.add_argument("--describe", action="store_true", help="print what the survey holds, write nothing")
 
     pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")
     pretrain.add_argument("run", help="RUN.toml")

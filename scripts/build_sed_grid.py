@@ -5,7 +5,7 @@
 1. The metal-line forest is calibrated on the solar spectrum in pyphot (multistar/mock/atmosphere/sun.py).
 2. 1152 LTE models, each with its derivatives in [alpha/M] and [C/N].
 3. A smooth slope is added to each so that BP-RP follows the colour-temperature relations of
-   Mucciarelli, Bellazzini & Massari (2021).
+   Mucciarelli, Bellazzini & Massari (2021), that of dwarfs shifted to pass through the Sun.
 4. Principal components. Passbands and the Vega spectrum come from pyphot, BP and RP from GaiaXPy's
    instrument model.
 """
@@ -36,6 +36,7 @@ COMPONENTS = {"flux": 48, "alpha": 12, "cn": 8}
 GAIA_ZERO_POINT = {"bp": 25.3385422158, "rp": 24.7478955012}  # Riello et al. 2021, photo-electron rates
 CURVES = {"g": "gaia_maw_g", "j": "2mass_j", "h": "2mass_h", "ks": "2mass_ks",
           "w1": "wise_rsr_w1", "w2": "wise_rsr_w2"}  # fmt: skip
+SOLAR_TEFF, SOLAR_COLOUR = 5772.0, 0.82  # K; BP-RP, mag (Casagrande & VandenBerg 2018)
 VEGA_G = 0.03  # mag of Vega in the Gaia system
 TO_NM = {"aa": 0.1, "angstrom": 0.1, "nm": 1.0, "nanometer": 1.0, "um": 1000.0}
 
@@ -72,13 +73,19 @@ def passbands(wavelength: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
 
 
 def colour_correction(ln_flux: np.ndarray, bands) -> np.ndarray:
-    """(Teff, logg, [M/H]) magnitudes of BP-RP that each model lacks against the empirical relation."""
+    """(Teff, logg, [M/H]) magnitudes of BP-RP that each model lacks against the empirical relation.
+
+    The relation for dwarfs makes the Sun 0.03 mag too blue, which would leave a solar twin 5 % faint at 800-1020 nm:
+    it is shifted to pass through the Sun, which is 60 K cooler at a given colour. That of giants stays as published.
+    """
     teff, logg, m_h = np.meshgrid(TEFF, LOGG, M_H, indexing="ij")
     flux = np.exp(ln_flux)
     mag = {n: -2.5 * np.log10(flux @ bands[n][0]) + bands[n][1] for n in ("bp", "rp")}
     inside, metal = np.clip(teff, 4000, 7000), np.clip(m_h, -2.5, 0.4)
     dwarf = 1 / (1 + np.exp(-(logg - 3.6) / 0.25))
-    wanted = dwarf * colour_from_teff(inside, metal, DWARF) + (1 - dwarf) * colour_from_teff(inside, metal, GIANT)
+    anchor = SOLAR_COLOUR - float(colour_from_teff(np.array(SOLAR_TEFF), 0.0, DWARF))
+    of_dwarfs = colour_from_teff(inside, metal, DWARF) + anchor
+    wanted = dwarf * of_dwarfs + (1 - dwarf) * colour_from_teff(inside, metal, GIANT)
     delta = wanted - (mag["bp"] - mag["rp"])
     coolest, hottest = (int(np.argmin(abs(TEFF - t))) for t in (4000, 6900))
     delta[:coolest] = delta[coolest]  # the relation stops at 4000 K: keep its last correction

@@ -20,7 +20,8 @@ from multistar.checks.metrics import coverage, scatter
 from multistar.checks.report import Report
 from multistar.data.stars import Stars, read_stars
 from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
-from multistar.mock.survey import SurveyConfig, write_survey
+from multistar.mock.shards import write_survey
+from multistar.mock.survey import SurveyConfig
 from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.tasks.search import Embeddings, StarIndex

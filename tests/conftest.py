@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from multistar.api import MultiStar
+from multistar.data.write import to_astropy
 from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.network import ModelConfig
 from multistar.training.loop import pretrain
@@ -31,6 +34,14 @@ def mock_file(mock_table, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("mock") / "mock.parquet"
     pq.write_table(mock_table, path)
     return path
+
+
+def assert_same_table(one: pa.Table, other: pa.Table) -> None:
+    """Equal to the bit, with NaN equal to NaN, which Arrow's own comparison denies."""
+    assert one.schema.equals(other.schema)
+    one, other = to_astropy(one), to_astropy(other)
+    for name in one.colnames:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
 def small_run(mock_file: Path, out: Path, **training) -> RunConfig:

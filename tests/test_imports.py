@@ -12,11 +12,13 @@ multistar multistar.config multistar.files multistar.quantities multistar._compa
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
 multistar.data.stars multistar.data.write
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
-multistar.mock.population
+multistar.mock.galaxy multistar.mock.phases multistar.mock.binaries multistar.mock.population
+multistar.mock.activity
 multistar.mock.atmosphere multistar.mock.atmosphere.gas multistar.mock.atmosphere.continuum
 multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines multistar.mock.atmosphere.structure
 multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun
-multistar.mock.xp_operator multistar.mock.noise multistar.mock.selection multistar.mock.survey
+multistar.mock.xp_operator multistar.mock.observe multistar.mock.noise multistar.mock.selection multistar.mock.survey
+multistar.mock.shards multistar.mock.describe
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.fusion multistar.model.head
 multistar.model.network multistar.model.domain multistar.model.checkpoint
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective

@@ -100,6 +100,8 @@ def read_columns(source: Any) -> Columns:
 def _read_file(path: Path) -> Columns:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
+    if path.is_dir():
+        return _read_folder(path)
     suffixes = [s.lower() for s in path.suffixes]
     kind = FORMATS.get("".join(suffixes[-2:])) or FORMATS.get(suffixes[-1] if suffixes else "")
     if kind is None:
@@ -114,6 +116,17 @@ def _read_file(path: Path) -> Columns:
         raise ValueError(f"{path}: not readable as {kind}; is it complete? ({reason})") from error
     columns.origin = str(path)
     return columns
+
+
+def _read_folder(path: Path) -> Columns:
+    """All Parquet shards of a folder, in the order of their names."""
+    if not (shards := sorted(path.glob("*.parquet"))):
+        raise ValueError(f"{path}: a folder must hold Parquet files to be read as a table, this one holds none")
+    parts = [pq.read_table(shard) for shard in shards]
+    for shard, part in zip(shards, parts, strict=True):
+        if part.schema != parts[0].schema:
+            raise ValueError(f"{shard}: its columns differ from those of {shards[0].name}; read the files one by one")
+    return _from_arrow(pa.concat_tables(parts), str(path))
 
 
 def _read_csv(path: Path) -> Columns:

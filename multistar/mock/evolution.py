@@ -1,9 +1,9 @@
 """Stellar evolution from fitted coefficients: (age, [M/H]) -> an isochrone along fixed phases.
 
-Each isochrone is described at 72 equivalent evolutionary points (EEPs) from the turn-off to the
-early asymptotic giant branch. For every EEP five numbers are smooth functions of (log age, [M/H]):
-cubic B-splines in log age times Chebyshev polynomials in [M/H], fitted by least squares to PARSEC
-isochrones (Bressan et al. 2012) by `scripts/fit_evolution.py`, which prints the residuals.
+Each isochrone is described at 96 equivalent evolutionary points (EEPs) from a dwarf of 0.45 Msun to the
+early asymptotic giant branch, for ages of 0.1 to 12.6 Gyr. For every EEP five numbers are smooth functions of
+(log age, [M/H]): cubic B-splines in log age times Chebyshev polynomials in [M/H], fitted by least squares to
+PARSEC isochrones (Bressan et al. 2012) by `scripts/fit_evolution.py`, which prints the residuals.
 """
 
 from functools import lru_cache
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.interpolate import BSpline
 
 COLUMNS = ("log_initial_mass", "log_luminosity", "log_teff", "log_mass_ratio", "ln_mass_step")
-PHASES = ("subgiant", "rgb", "clump", "agb")
+PHASES = ("main_sequence", "subgiant", "rgb", "clump", "agb")
 
 
 def design_matrix(log_age: np.ndarray, m_h: np.ndarray, knots: np.ndarray, degree: int) -> np.ndarray:

@@ -4,29 +4,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multistar.mock.phases import GIANT_LOGG, LOWEST_LOGG, Stratum
 from multistar.mock.population import Population
 from multistar.mock.sed import BANDS
 
-BLUEST_G_H = 0.9  # mag; no giant of ours has a smaller G-H
+GIANTS = Stratum(logg=(LOWEST_LOGG, GIANT_LOGG))
+# Dwarfs and subgiants, bright ones from the whole sector, faint ones from where G < 17.6 can see them (pairs, too).
+BRIGHT, MIDDLE, FAINT = (0.0, 9.0), (-0.7, 0.0), (-9.0, -0.7)
+NOT_GIANTS = (
+    Stratum(logg=(GIANT_LOGG, 9.0), log_luminosity=BRIGHT),
+    Stratum(logg=(GIANT_LOGG, 9.0), log_luminosity=MIDDLE, reach=5.4),
+    Stratum(logg=(GIANT_LOGG, 9.0), log_luminosity=FAINT, reach=2.4),
+)
+VOLUME_RADIUS = 0.2  # kpc
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Limits in apparent magnitude (bright, faint) by band, in reddening [mag] and in logg [dex]."""
+    """What stars are drawn at all (strata), limits in apparent magnitude (bright, faint) by band, in
+    reddening [mag] and in logg [dex]."""
 
+    description: str
+    strata: tuple[Stratum, ...]
     magnitude: dict[str, tuple[float, float]]
-    max_ebv: float
+    max_ebv: float = np.inf
     logg: tuple[float, float] = (-1.0, 9.0)
 
     @property
-    def h_limit(self) -> float:
-        """No selected star is fainter in H, so others need not be computed at all."""
-        limits = [faint - (BLUEST_G_H if band == "g" else 0) for band, (_, faint) in self.magnitude.items()]
-        return min(limits)
+    def faintest(self) -> dict[str, float]:
+        return {band: faint for band, (_, faint) in self.magnitude.items()}
 
     def __call__(self, stars: Population, magnitudes: np.ndarray) -> np.ndarray:
         """(n,) True for the stars taken; magnitudes (n, n_band) in the order of BANDS."""
-        keep = (stars.ebv < self.max_ebv) & (stars.logg > self.logg[0]) & (stars.logg < self.logg[1])
+        logg = stars.star.logg
+        keep = (stars.ebv < self.max_ebv) & (logg > self.logg[0]) & (logg < self.logg[1])
         for band, (bright, faint) in self.magnitude.items():
             value = magnitudes[:, BANDS.index(band)]
             keep &= (value > bright) & (value < faint)
@@ -34,7 +45,18 @@ class Selection:
 
 
 SELECTIONS = {
-    "apogee-like": Selection({"g": (7.0, 17.6), "h": (0.0, 12.3)}, max_ebv=2.5),
-    "kepler-like": Selection({"g": (8.0, 13.4)}, max_ebv=0.35, logg=(1.6, 3.4)),
-    "all-sky": Selection({"g": (6.0, 17.6)}, max_ebv=2.5),
+    "apogee-like": Selection(
+        "giants, H < 12.3, E(B-V) < 2.5", (GIANTS,), {"g": (7.0, 17.6), "h": (0.0, 12.3)}, max_ebv=2.5
+    ),
+    "kepler-like": Selection(
+        "giants, 8 < G < 13.4, E(B-V) < 0.35, 1.6 < logg < 3.4", (GIANTS,), {"g": (8.0, 13.4)}, 0.35, (1.6, 3.4)
+    ),
+    "all-sky": Selection(
+        "giants, subgiants and dwarfs, 6 < G < 17.6, E(B-V) < 2.5", (GIANTS, *NOT_GIANTS), {"g": (6.0, 17.6)}, 2.5
+    ),
+    "volume": Selection(
+        f"all stars within {VOLUME_RADIUS * 1000:.0f} pc, G < 17.6",
+        (Stratum(reach=VOLUME_RADIUS),),
+        {"g": (-9.0, 17.6)},
+    ),
 }

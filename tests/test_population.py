@@ -1,0 +1,192 @@
+"""The mock Galaxy, its binaries and its shards on disk, against closed forms."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import assert_same_table
+
+from multistar.data.tables import read_columns
+from multistar.mock import galaxy
+from multistar.mock.binaries import Orbits, draw_orbits, is_eclipsing, is_synchronised, semi_major_axis
+from multistar.mock.dust import DustDisc
+from multistar.mock.evolution import load_evolution
+from multistar.mock.observe import observe
+from multistar.mock.phases import GIANT_LOGG, Evolved, Stratum, at_initial_mass, draw_evolved, state
+from multistar.mock.population import draw_population
+from multistar.mock.sed import BANDS
+from multistar.mock.selection import SELECTIONS
+from multistar.mock.shards import write_survey
+from multistar.mock.survey import SurveyConfig, survey
+
+
+def test_both_ways_to_draw_places_have_the_same_density():
+    """The share of the sector's stars in a cylinder around the Sun equals the cylinder's mean density ratio."""
+    n, reach = 400_000, 3.0
+    for index in range(3):
+        component, age = np.full(n, index), np.full(n, 5.0)
+        anywhere = galaxy.draw_places(component, age, np.random.default_rng(1), None)
+        inside = (anywhere.distance * np.cos(anywhere.b) < reach).mean()
+        near = galaxy.draw_places(component, age, np.random.default_rng(2), reach)
+        ratio = galaxy.density_ratio(component, near.radius, reach).mean()
+        assert ratio == pytest.approx(inside, rel=0.03), galaxy.COMPONENTS[index]
+    with pytest.raises(ValueError, match="leaves the sector"):
+        galaxy.density_ratio(component, near.radius, 8.0)
+
+
+def test_strata_keep_the_proportions_of_the_hertzsprung_russell_diagram():
+    """Giants over dwarfs in one volume, drawn together and drawn apart with different reaches."""
+    together = (Stratum(reach=0.5),)
+    apart = (Stratum(logg=(0.0, GIANT_LOGG), reach=0.6), Stratum(logg=(GIANT_LOGG, 9.0), reach=0.5))
+    counts = []
+    for strata in (together, apart):
+        stars = draw_population(150_000, np.random.default_rng(3), DustDisc(), strata, {})
+        near = stars.distance < 0.5
+        giants = near & (stars.star.logg < GIANT_LOGG)
+        counts.append((giants.sum(), near.sum() - giants.sum()))
+    (giants_1, dwarfs_1), (giants_2, dwarfs_2) = counts
+    assert min(giants_1, giants_2) > 80
+    error = np.sqrt(1 / giants_1 + 1 / giants_2)
+    assert abs(np.log(giants_1 / dwarfs_1) - np.log(giants_2 / dwarfs_2)) < 4 * error
+
+
+def test_a_star_of_given_mass_is_found_on_its_isochrone():
+    tracks = load_evolution().isochrone(np.array([4.0, 8.0]), np.array([0.0, -0.5]))
+    points = state(tracks[:, 10])
+    found = at_initial_mass(tracks, points.initial_mass)
+    np.testing.assert_allclose(found.teff, points.teff, rtol=1e-6)
+    np.testing.assert_allclose(found.luminosity, points.luminosity, rtol=1e-6)
+    assert np.isnan(at_initial_mass(tracks, np.array([0.2, 5.0])).mass).all()  # too light; long dead
+
+
+def test_turn_off_stars_are_where_isochrones_have_them():
+    """The hottest star before the giant branch: what PARSEC v1 has at 5.01 and 12.59 Gyr."""
+    rng = np.random.default_rng(0)
+    for age, m_h, hottest, mass in ((5.01, -0.02, 6194, 1.146), (12.59, -1.49, 6384, 0.767)):
+        tracks = load_evolution().isochrone(np.full(4000, age), np.full(4000, m_h))
+        dwarfs, _ = draw_evolved(tracks, Stratum(logg=(GIANT_LOGG, 9.0)), rng)
+        top = np.argmax(dwarfs.teff)
+        assert dwarfs.teff[top] == pytest.approx(hottest, abs=40)
+        assert dwarfs.mass[top] == pytest.approx(mass, abs=0.06)
+
+
+def _orbits(n: int, scaled_axis: float, inclination, companion: Evolved) -> Orbits:
+    return Orbits(np.full(n, 5.0), np.full(n, scaled_axis), np.broadcast_to(inclination, n), np.full(n, 0.8), companion)
+
+
+def _suns(n: int) -> Evolved:
+    return Evolved(np.ones(n), np.ones(n), np.ones(n), np.full(n, 5772.0), np.full(n, 4.438), np.zeros(n, int))
+
+
+def test_kepler_and_eclipse_geometry():
+    assert semi_major_axis(np.array(365.25), np.array(1.0)) == pytest.approx(1)
+    n, scaled = 200_000, 8.0
+    isotropic = np.degrees(np.arccos(np.random.default_rng(0).random(n)))
+    eclipsing = is_eclipsing(_orbits(n, scaled, isotropic, _suns(n)), np.ones(n))
+    assert eclipsing.mean() == pytest.approx(2 / scaled, rel=0.02)  # (R1 + R2) / a
+    assert not is_eclipsing(_orbits(n, np.nan, isotropic, _suns(n)), np.ones(n)).any()
+
+
+def test_only_close_and_old_pairs_are_synchronised():
+    one = _suns(1)
+    near, far = _orbits(1, 10.0, 60.0, one), _orbits(1, 60.0, 60.0, one)
+    dwarf, giant = np.array([4.4]), np.array([2.5])
+    assert is_synchronised(near, np.array([1.0]), dwarf).all()
+    assert not is_synchronised(far, np.array([10.0]), dwarf).any()
+    boundary = (0.8**2 * 1e9) ** (1 / 6)  # a / R where the time scale is 1 Gyr
+    assert is_synchronised(_orbits(1, boundary * 0.99, 60.0, one), np.array([1.0]), dwarf).all()
+    assert not is_synchronised(_orbits(1, boundary * 1.01, 60.0, one), np.array([1.0]), dwarf).any()
+    assert not is_synchronised(_orbits(1, boundary * 0.99, 60.0, one), np.array([1.0]), giant).any()
+
+
+def test_companions_have_the_multiplicity_and_share_the_primarys_age():
+    tracks = load_evolution().isochrone(np.full(20_000, 5.0), np.zeros(20_000))
+    star, _ = draw_evolved(tracks, Stratum(logg=(4.3, 9.0)), np.random.default_rng(1))
+    orbits = draw_orbits(star, tracks, np.full(20_000, 1e-4), np.random.default_rng(2))  # so near that all are resolved
+    assert np.isfinite(orbits.period).mean() < 0.25
+    orbits = draw_orbits(star, tracks, np.full(20_000, 50.0), np.random.default_rng(2))
+    pair = np.isfinite(orbits.period)
+    assert pair.mean() == pytest.approx(0.44, abs=0.04)
+    assert np.nanmax(orbits.mass_ratio) < 1.02
+    bright = np.isfinite(orbits.companion.teff)
+    assert np.all(orbits.companion.luminosity[bright] < star.luminosity[bright] * 1.01)
+    assert np.array_equal(np.isfinite(orbits.inclination), pair)
+
+
+def test_equal_stars_are_twice_as_bright_as_one():
+    config = SELECTIONS["volume"]
+    stars = draw_population(3000, np.random.default_rng(5), DustDisc(), config.strata, {})
+    stars = stars.select(stars.star.logg > 4)
+    n = len(stars)
+    twin = dataclasses.replace(stars, orbits=_orbits(n, 50.0, 60.0, stars.star))
+    nobody = Evolved(**{name: np.full(n, np.nan) for name in vars(stars.star)})
+    single = dataclasses.replace(stars, orbits=Orbits(*(np.full(n, np.nan) for _ in range(4)), nobody))
+    one, two = observe(single), observe(twin)
+    np.testing.assert_allclose(one.magnitudes - two.magnitudes, 2.5 * np.log10(2), atol=1e-4)
+    np.testing.assert_allclose(two.coefficients, 2 * one.coefficients, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(two.flux_ratio, 1, rtol=1e-4)
+    assert np.isnan(one.flux_ratio).all()
+
+
+def test_the_volume_is_full_of_dwarfs_and_within_its_radius():
+    table = pa.concat_tables(survey(800, SurveyConfig(2, selection="volume")))
+    assert table["true_distance"].to_numpy().max() < 0.2
+    assert (table["true_logg"].to_numpy() > 4).mean() > 0.8
+    assert 0.15 < np.mean(table["binary"].to_numpy(zero_copy_only=False)) < 0.44
+    g = BANDS.index("g")
+    assert g == 0
+    young = table["rotation_period"].to_numpy()[table["true_age"].to_numpy() < 1]
+    old = table["rotation_period"].to_numpy()[table["true_age"].to_numpy() > 6]
+    assert np.nanmedian(young) < 0.5 * np.nanmedian(old)
+
+
+def test_shards_hold_the_same_stars_as_one_file_and_go_on_after_an_interruption(tmp_path, monkeypatch):
+    config = SurveyConfig(7, selection="kepler-like")
+    write_survey(900, config, tmp_path / "whole.parquet", quiet=True)
+    write_survey(900, config, tmp_path / "shards", shard_size=400, quiet=True)
+    names = sorted(p.name for p in (tmp_path / "shards").iterdir())
+    assert names == ["manifest.json", "part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    parts = [pq.read_table(tmp_path / "shards" / name) for name in names[1:]]
+    assert [len(p) for p in parts] == [400, 400, 100]
+    assert_same_table(pa.concat_tables(parts), pq.read_table(tmp_path / "whole.parquet"))
+    np.testing.assert_array_equal(
+        read_columns(tmp_path / "shards")["source_id"], read_columns(tmp_path / "whole.parquet")["source_id"]
+    )
+
+    before = {name: (tmp_path / "shards" / name).read_bytes() for name in names}
+    manifest = json.loads(before["manifest.json"])
+    manifest["shards"] = manifest["shards"][:1]  # as a run leaves it that was killed in the second shard
+    (tmp_path / "shards" / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "shards" / names[3]).unlink()
+    write_survey(900, config, tmp_path / "shards", shard_size=400, quiet=True)
+    assert {name: (tmp_path / "shards" / name).read_bytes() for name in names} == before
+
+
+def test_folders_of_other_surveys_are_refused_and_damage_is_noticed(tmp_path):
+    folder = tmp_path / "shards"
+    write_survey(50, SurveyConfig(1), folder, shard_size=25, quiet=True)
+    with pytest.raises(FileExistsError, match="other settings"):
+        write_survey(50, SurveyConfig(2), folder, shard_size=25, quiet=True)
+    (folder / "part-00001.parquet").write_bytes(b"short")
+    with pytest.raises(ValueError, match="part-00001.parquet is missing or was changed"):
+        write_survey(50, SurveyConfig(1), folder, shard_size=25, quiet=True)
+    (folder / "mine.txt").write_text("precious")
+    with pytest.raises(FileExistsError, match="mine.txt"):
+        write_survey(50, SurveyConfig(2), folder, shard_size=25, overwrite=True, quiet=True)
+    (folder / "mine.txt").unlink()
+    write_survey(30, SurveyConfig(2), folder, shard_size=25, overwrite=True, quiet=True)
+    assert len(read_columns(folder)) == 30
+    with pytest.raises(ValueError, match="shard size must be at least 1"):
+        write_survey(30, SurveyConfig(2), tmp_path / "other", shard_size=0)
+
+
+def test_unlike_shards_are_not_read_as_one_table(tmp_path):
+    with pytest.raises(ValueError, match="holds none"):
+        read_columns(tmp_path)
+    pq.write_table(pa.table({"source_id": [1]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"ra": [1.0]}), tmp_path / "b.parquet")
+    with pytest.raises(ValueError, match="differ"):
+        read_columns(tmp_path)
