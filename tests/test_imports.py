@@ -12,8 +12,11 @@ multistar multistar.config multistar.files multistar.quantities multistar._compa
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
 multistar.data.stars multistar.data.write
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
-multistar.mock.galaxy multistar.mock.phases multistar.mock.binaries multistar.mock.population
-multistar.mock.activity
+multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
+multistar.mock.variability.eclipses multistar.mock.variability.pulsation multistar.mock.variability.pulsators
+multistar.mock.variability.missions multistar.mock.variability.light_curve
+multistar.mock.galaxy multistar.mock.phases multistar.mock.binaries multistar.mock.pulsating multistar.mock.population
+multistar.mock.activity multistar.mock.light_curves
 multistar.mock.atmosphere multistar.mock.atmosphere.gas multistar.mock.atmosphere.continuum
 multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines multistar.mock.atmosphere.structure
 multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun

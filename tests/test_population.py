@@ -11,7 +11,7 @@ from conftest import assert_same_table
 
 from multistar.data.tables import read_columns
 from multistar.mock import galaxy
-from multistar.mock.binaries import Orbits, draw_orbits, is_eclipsing, is_synchronised, semi_major_axis
+from multistar.mock.binaries import Orbits, draw_orbits, no_orbits, is_eclipsing, is_synchronised, semi_major_axis
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import load_evolution
 from multistar.mock.observe import observe
@@ -74,7 +74,14 @@ def test_turn_off_stars_are_where_isochrones_have_them():
 
 
 def _orbits(n: int, scaled_axis: float, inclination, companion: Evolved) -> Orbits:
-    return Orbits(np.full(n, 5.0), np.full(n, scaled_axis), np.broadcast_to(inclination, n), np.full(n, 0.8), companion)
+    return Orbits(
+        np.full(n, 5.0),
+        np.full(n, scaled_axis),
+        np.broadcast_to(inclination, n),
+        np.full(n, 0.8),
+        np.ones(n),
+        companion,
+    )
 
 
 def _suns(n: int) -> Evolved:
@@ -85,9 +92,9 @@ def test_kepler_and_eclipse_geometry():
     assert semi_major_axis(np.array(365.25), np.array(1.0)) == pytest.approx(1)
     n, scaled = 200_000, 8.0
     isotropic = np.degrees(np.arccos(np.random.default_rng(0).random(n)))
-    eclipsing = is_eclipsing(_orbits(n, scaled, isotropic, _suns(n)), np.ones(n))
+    eclipsing = is_eclipsing(_orbits(n, scaled, isotropic, _suns(n)))
     assert eclipsing.mean() == pytest.approx(2 / scaled, rel=0.02)  # (R1 + R2) / a
-    assert not is_eclipsing(_orbits(n, np.nan, isotropic, _suns(n)), np.ones(n)).any()
+    assert not is_eclipsing(_orbits(n, np.nan, isotropic, _suns(n))).any()
 
 
 def test_only_close_and_old_pairs_are_synchronised():
@@ -122,8 +129,7 @@ def test_equal_stars_are_twice_as_bright_as_one():
     stars = stars.select(stars.star.logg > 4)
     n = len(stars)
     twin = dataclasses.replace(stars, orbits=_orbits(n, 50.0, 60.0, stars.star))
-    nobody = Evolved(**{name: np.full(n, np.nan) for name in vars(stars.star)})
-    single = dataclasses.replace(stars, orbits=Orbits(*(np.full(n, np.nan) for _ in range(4)), nobody))
+    single = dataclasses.replace(stars, orbits=no_orbits(n))
     one, two = observe(single), observe(twin)
     np.testing.assert_allclose(one.magnitudes - two.magnitudes, 2.5 * np.log10(2), atol=1e-4)
     np.testing.assert_allclose(two.coefficients, 2 * one.coefficients, rtol=1e-4, atol=1e-3)

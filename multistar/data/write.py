@@ -13,15 +13,16 @@ ASTROPY_FORMATS = {".fits": "fits", ".vot": "votable", ".xml": "votable", ".ecsv
 UNITS = {"dex": "", "Msun": "solMass"}  # FITS and VOTable know no dex
 
 
-def to_arrow(columns: dict[str, np.ndarray], metadata: dict[str, str]) -> pa.Table:
-    """Columns (n,) or (n, k), the latter as fixed-size lists."""
-    arrays = {
-        name: pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-        if values.ndim == 2
-        else pa.array(values)
-        for name, values in columns.items()
-    }
+def to_arrow(columns: dict[str, np.ndarray | pa.Array], metadata: dict[str, str]) -> pa.Table:
+    """Columns (n,) or (n, k), the latter as fixed-size lists; Arrow arrays stay as they are."""
+    arrays = {name: values if isinstance(values, pa.Array) else _to_array(values) for name, values in columns.items()}
     return pa.table(arrays).replace_schema_metadata(metadata)
+
+
+def _to_array(values: np.ndarray) -> pa.Array:
+    if values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    return pa.array(values)
 
 
 def to_astropy(table: pa.Table) -> Table:

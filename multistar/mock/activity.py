@@ -1,4 +1,4 @@
-"""What makes a system's light vary: rotation with spots, eclipses, pulsation; the same in every light curve of it."""
+"""Rotation with spots, eclipses, tides: what else makes a system's light vary; the same in every light curve of it."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,12 @@ GIANT_SPOTS = 0.02  # amplitude of synchronised giants (RS CVn stars), fraction 
 
 @dataclass(frozen=True)
 class Activity:
-    """All (n,): flags; periods [d], NaN where there is none; amplitudes [fraction of flux; mag for pulsation]."""
+    """All (n,): flags; rotation period [d], NaN if unknown; amplitude of spots [fraction of flux]."""
 
     eclipsing: np.ndarray
     synchronised: np.ndarray
     rotation_period: np.ndarray
     spot_amplitude: np.ndarray
-    variability: np.ndarray  # name of a pulsation class, or ""
-    pulsation_period: np.ndarray
-    pulsation_amplitude: np.ndarray
 
 
 def draw_activity(stars: Population, rng: np.random.Generator) -> Activity:
@@ -37,7 +34,6 @@ def draw_activity(stars: Population, rng: np.random.Generator) -> Activity:
     typical = np.where(dwarf, spot_amplitude(period, star.mass), GIANT_SPOTS)
     spots = np.where(np.isfinite(period), typical * rng.lognormal(0, SPOT_SCATTER, n), 0.0)
     return Activity(
-        eclipsing=is_eclipsing(stars.orbits, star.radius), synchronised=synchronised,
+        eclipsing=is_eclipsing(stars.orbits), synchronised=synchronised,
         rotation_period=period, spot_amplitude=np.minimum(spots, 0.2),
-        variability=np.full(n, "", "U16"), pulsation_period=np.full(n, np.nan), pulsation_amplitude=np.zeros(n),
     )  # fmt: skip

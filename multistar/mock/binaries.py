@@ -23,13 +23,19 @@ GIANT_SHARE = 0.05  # of its age that a giant has had about its present radius
 @dataclass(frozen=True)
 class Orbits:
     """All (n,), NaN for a star without an unresolved companion: period [d], scaled_axis a / R1,
-    inclination [deg], mass_ratio M2 / M1 (present masses); `companion` holds the companions."""
+    inclination [deg], mass_ratio M2 / M1 (present masses), radius_ratio R2 / R1; `companion` holds the companions."""
 
     period: np.ndarray
     scaled_axis: np.ndarray
     inclination: np.ndarray
     mass_ratio: np.ndarray
+    radius_ratio: np.ndarray
     companion: Evolved
+
+
+def red_dwarf_radius(mass: np.ndarray) -> np.ndarray:
+    """Rsun, for masses below 0.5 Msun: nearly proportional (from memory, good to 10 %)."""
+    return 0.95 * mass**0.9
 
 
 def semi_major_axis(period: np.ndarray, total_mass: np.ndarray) -> np.ndarray:
@@ -40,16 +46,19 @@ def semi_major_axis(period: np.ndarray, total_mass: np.ndarray) -> np.ndarray:
 def draw_orbits(primary: Evolved, tracks: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> Orbits:
     """Companions for primaries on the isochrones `tracks` (n, n_eep, 5) at `distance` [kpc].
 
-    A companion lighter than the isochrone's first point (0.45 Msun) gives no light: its state is NaN, its orbit counts.
+    A companion lighter than the isochrone's first point (0.45 Msun) gives no light: its state is NaN, its orbit and
+    its radius count.
     """
     n = len(distance)
     mass_ratio = rng.uniform(*MASS_RATIO, n)
     companion = at_initial_mass(tracks, primary.initial_mass * mass_ratio)
-    mass = np.where(np.isfinite(companion.mass), companion.mass, primary.initial_mass * mass_ratio)
+    bright = np.isfinite(companion.mass)
+    mass = np.where(bright, companion.mass, primary.initial_mass * mass_ratio)
     period = 10 ** rng.normal(*LOG_PERIOD, n)
     axis = semi_major_axis(period, primary.mass + mass)
     scaled = axis * SOLAR_RADII_PER_AU / primary.radius
-    apart = scaled > ROCHE * (1 + np.nan_to_num(companion.radius) / primary.radius)
+    radius_ratio = np.where(bright, companion.radius, red_dwarf_radius(mass)) / primary.radius
+    apart = scaled > ROCHE * (1 + radius_ratio)
     unresolved = axis / (distance * 1000) < RESOLVED
     pair = (rng.random(n) < FRACTION) & apart & unresolved
     inclination = np.degrees(np.arccos(rng.random(n)))
@@ -58,14 +67,21 @@ def draw_orbits(primary: Evolved, tracks: np.ndarray, distance: np.ndarray, rng:
         return np.where(pair, x, np.nan)
 
     companion = Evolved(**{name: only(x) for name, x in vars(companion).items()})
-    return Orbits(only(period), only(scaled), only(inclination), only(mass / primary.mass), companion)
+    geometry = (only(x) for x in (period, scaled, inclination, mass / primary.mass, radius_ratio))
+    return Orbits(*geometry, companion)
 
 
-def is_eclipsing(orbits: Orbits, radius: np.ndarray) -> np.ndarray:
-    """(n,) True where the discs overlap as seen from here; `radius` of the primaries [Rsun]."""
+def no_orbits(n: int) -> Orbits:
+    """`n` single stars."""
+    nobody = Evolved(**{name: np.full(n, np.nan) for name in Evolved.__dataclass_fields__})
+    return Orbits(*(np.full(n, np.nan) for _ in range(5)), nobody)
+
+
+def is_eclipsing(orbits: Orbits) -> np.ndarray:
+    """(n,) True where the discs overlap as seen from here."""
     with np.errstate(invalid="ignore"):
         closest = orbits.scaled_axis * np.cos(np.radians(orbits.inclination))
-        return closest < 1 + np.nan_to_num(orbits.companion.radius) / radius
+        return closest < 1 + orbits.radius_ratio
 
 
 def is_synchronised(orbits: Orbits, age: np.ndarray, logg: np.ndarray) -> np.ndarray:

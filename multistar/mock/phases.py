@@ -20,12 +20,14 @@ SOLAR_LOGG, SOLAR_TEFF = 4.438, 5772.0
 class Stratum:
     """A part of the Hertzsprung-Russell diagram and how far from the Sun its stars are drawn.
 
-    logg, log_luminosity: ranges; reach: radius of a cylinder around the Sun [kpc], or None for the whole sector.
+    logg, log_luminosity: ranges; reach: radius of a cylinder around the Sun [kpc], or None for the whole sector;
+    variability: a pulsation class, whose stars are then drawn instead of those of isochrones.
     """
 
     logg: tuple[float, float] = (LOWEST_LOGG, 9.0)
     log_luminosity: tuple[float, float] = (-9.0, 9.0)
     reach: float | None = None
+    variability: str = ""
 
 
 @dataclass(frozen=True)

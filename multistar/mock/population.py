@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multistar.mock.binaries import Orbits, draw_orbits
+from multistar.mock.binaries import Orbits, draw_orbits, no_orbits
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import load_evolution
-from multistar.mock.galaxy import density_ratio, draw_ages, draw_composition, draw_places
-from multistar.mock.phases import Evolved, Stratum, draw_evolved, most_numerous
+from multistar.mock.galaxy import M_H_RANGE, density_ratio, draw_ages, draw_composition, draw_places
+from multistar.mock.phases import Evolved, Stratum, draw_evolved, most_numerous, surface_gravity
+from multistar.mock.pulsating import CLASS_NAME, OLD_CLASSES, Pulsation, natural_pulsation
+from multistar.mock.variability.pulsators import draw_pulsators
 
 MAX_DISTANCE = 11.0  # kpc
 LOGG_DREDGE_UP, LOGG_BUMP = 3.45, 2.3  # where the surface abundances of a giant change
@@ -31,6 +33,7 @@ class Population:
     r_v: np.ndarray  # A(V) / E(B-V)
     star: Evolved
     orbits: Orbits
+    pulsation: Pulsation
 
     @property
     def c_n(self) -> np.ndarray:
@@ -71,7 +74,7 @@ def dredge_up(mass, m_h, logg) -> np.ndarray:
 
 def absolute_magnitudes(luminosity, teff) -> dict[str, np.ndarray]:
     """Rough absolute G and H (fits to our own spectra, good to 0.4 and 0.2 mag), to drop faint stars early."""
-    x = np.log10(teff / 4750)
+    x = np.log10(np.clip(teff, 3500, 8000) / 4750)
     light = 2.5 * np.log10(luminosity)
     g = 4.856 - 3.353 * x + 17.296 * x**2 - 36.852 * x**3 - light
     h = 2.724 + 6.460 * x + 3.335 * x**2 - 12.446 * x**3 - light
@@ -82,7 +85,12 @@ ROUGHNESS = {"g": 0.45, "h": 0.25}  # mag: the worst error of `absolute_magnitud
 
 
 def shares(strata: tuple[Stratum, ...]) -> np.ndarray:
-    """How candidates are divided among strata so that all stand for the same number of stars ever formed."""
+    """How candidates are divided among strata so that all stand for the same number of stars ever formed.
+
+    Strata of pulsation classes are divided evenly: how many such stars there are is not modelled.
+    """
+    if all(s.variability for s in strata):
+        return np.full(len(strata), 1 / len(strata))
     scale = [most_numerous(s) * (1.0 if s.reach is None else _densest(s.reach)) for s in strata]
     return np.array(scale) / sum(scale)
 
@@ -96,7 +104,8 @@ def _densest(reach: float) -> float:
 def draw_population(n: int, rng: np.random.Generator, dust: DustDisc, strata, faintest: dict[str, float]) -> Population:
     """The systems among `n` candidates that may be brighter than `faintest` [mag] in every band it names (g, h)."""
     sizes = np.diff(np.round(np.r_[0, np.cumsum(shares(strata))] * n).astype(int))
-    parts = [_draw_stratum(size, s, rng, faintest) for size, s in zip(sizes, strata, strict=True) if size]
+    draws = [_draw_pulsators if s.variability else _draw_stratum for s in strata]
+    parts = [draw(n, s, rng, faintest) for draw, n, s in zip(draws, sizes, strata, strict=True) if n]
     stars = concatenate(parts)
     unresolved_dust = rng.lognormal(0, 0.08, len(stars))
     stars.ebv = unresolved_dust * dust.ebv(stars.l, stars.b, stars.distance)
@@ -123,8 +132,29 @@ def _draw_stratum(n: int, stratum: Stratum, rng: np.random.Generator, faintest: 
         natal_c_n=rng.normal(0.0, NATAL_SCATTER, len(distance)),
         l=places.l[bright], b=places.b[bright], distance=distance,
         ebv=np.zeros(len(distance)), r_v=np.clip(rng.normal(3.1, 0.18, len(distance)), 2.5, 4.1),
-        star=star, orbits=orbits,
+        star=star, orbits=orbits, pulsation=natural_pulsation(star, rng),
     )  # fmt: skip
+
+
+def _draw_pulsators(n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]) -> Population:
+    """Single stars of one pulsation class: RR Lyrae from the halo and the thick disc, others from the thin disc."""
+    drawn = draw_pulsators(stratum.variability, n, rng)
+    old = stratum.variability in OLD_CLASSES
+    component = rng.choice([1, 2], n) if old else np.zeros(n, int)
+    places = draw_places(component, drawn.age, rng, stratum.reach)
+    alpha_m = np.full(n, 0.3 if old else 0.0)
+    logg = surface_gravity(drawn.mass, drawn.luminosity, drawn.teff)
+    star = Evolved(drawn.mass, drawn.mass, drawn.luminosity, drawn.teff, logg, np.full(n, -1))
+    stars = Population(
+        component=component, age=drawn.age, m_h=np.clip(drawn.m_h, *M_H_RANGE), alpha_m=alpha_m,
+        natal_c_n=rng.normal(0.0, NATAL_SCATTER, n),
+        l=places.l, b=places.b, distance=places.distance,
+        ebv=np.zeros(n), r_v=np.clip(rng.normal(3.1, 0.18, n), 2.5, 4.1),
+        star=star, orbits=no_orbits(n),
+        pulsation=Pulsation(np.full(n, stratum.variability, CLASS_NAME), drawn.period, drawn.amplitude),
+    )  # fmt: skip
+    near = (places.distance < MAX_DISTANCE) & _may_be_seen(star, places.distance, faintest)
+    return stars.select(near)
 
 
 def _may_be_seen(star: Evolved, distance: np.ndarray, faintest: dict[str, float]) -> np.ndarray:

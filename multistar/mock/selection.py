@@ -7,6 +7,7 @@ import numpy as np
 from multistar.mock.phases import GIANT_LOGG, LOWEST_LOGG, Stratum
 from multistar.mock.population import Population
 from multistar.mock.sed import BANDS
+from multistar.mock.variability.pulsators import CLASSES
 
 GIANTS = Stratum(logg=(LOWEST_LOGG, GIANT_LOGG))
 # Dwarfs and subgiants, bright ones from the whole sector, faint ones from where G < 17.6 can see them (pairs, too).
@@ -17,6 +18,7 @@ NOT_GIANTS = (
     Stratum(logg=(GIANT_LOGG, 9.0), log_luminosity=FAINT, reach=2.4),
 )
 VOLUME_RADIUS = 0.2  # kpc
+PULSATORS = tuple(Stratum(variability=name) for name in CLASSES)
 
 
 @dataclass(frozen=True)
@@ -58,5 +60,11 @@ SELECTIONS = {
         f"all stars within {VOLUME_RADIUS * 1000:.0f} pc, G < 17.6",
         (Stratum(reach=VOLUME_RADIUS),),
         {"g": (-9.0, 17.6)},
+    ),
+    "pulsators": Selection(
+        "RR Lyrae (ab, c), Cepheids, delta Scuti and long-period variables in equal parts before 6 < G < 17.6",
+        PULSATORS,
+        {"g": (6.0, 17.6)},
+        2.5,
     ),
 }

@@ -16,11 +16,14 @@ from multistar.data.write import to_arrow
 from multistar.mock import noise
 from multistar.mock.activity import draw_activity
 from multistar.mock.dust import DustDisc
+from multistar.mock.evolution import PHASES
 from multistar.mock.galaxy import COMPONENTS
+from multistar.mock.light_curves import light_curve_columns
 from multistar.mock.observe import Observation, observe
 from multistar.mock.population import Population, draw_population
 from multistar.mock.sed import BANDS
 from multistar.mock.selection import SELECTIONS
+from multistar.mock.variability.missions import MISSIONS
 from multistar.mock.xp_operator import load_band
 from multistar.quantities import QUANTITIES
 
@@ -59,6 +62,8 @@ class SurveyConfig:
         for name, known in (("selection", SELECTIONS), ("layout", LAYOUTS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known are {sorted(known)}")
+        if unknown := sorted(set(self.light_curves) - set(MISSIONS)):
+            raise ValueError(f"unknown missions {unknown} for light curves; known are {sorted(MISSIONS)}")
 
 
 def _identify(stars: Population, block: int) -> dict[str, np.ndarray]:
@@ -110,10 +115,14 @@ def _describe(stars: Population, seen: Observation, rng: np.random.Generator) ->
     columns = {
         "component": np.array(COMPONENTS)[stars.component], "c_n": stars.c_n, "r_v": stars.r_v,
         "radius": stars.star.radius, "luminosity": stars.star.luminosity,
+        "phase": np.array([*PHASES, "other"])[stars.star.phase],
         "binary": np.isfinite(orbits.period), "orbital_period": orbits.period, "inclination": orbits.inclination,
         "scaled_axis": orbits.scaled_axis, "mass_ratio": orbits.mass_ratio, "flux_ratio": seen.flux_ratio,
-        "companion_teff": orbits.companion.teff, "companion_radius": orbits.companion.radius,
+        "radius_ratio": orbits.radius_ratio, "companion_teff": orbits.companion.teff,
     }  # fmt: skip
+    pulsation = stars.pulsation
+    columns |= {"variability": pulsation.variability, "pulsation_period": pulsation.period}
+    columns["pulsation_amplitude"] = pulsation.amplitude
     return columns | vars(draw_activity(stars, rng))
 
 
@@ -127,6 +136,7 @@ def survey_block(config: SurveyConfig, block: int) -> pa.Table:
     stars, seen = stars.select(keep), seen.select(keep)
     columns = _identify(stars, block) | _measure(stars, seen, config, rng) | _label(stars, rng)
     columns |= _describe(stars, seen, rng)
+    columns |= light_curve_columns(columns, config.light_curves, config.seed)
     units = ", ".join(f"{q.columns[0]} [{q.unit}]" for q in QUANTITIES.values() if q.columns[0] in columns)
     return to_arrow(columns, {"multistar": __version__, "mock": json.dumps(dataclasses.asdict(config)), "units": units})
 

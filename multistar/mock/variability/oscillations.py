@@ -8,7 +8,10 @@ import numpy as np
 NUMAX_SUN, DELTA_NU_SUN, TEFF_SUN = 3090.0, 135.1, 5777.0  # muHz, muHz, K: Huber et al. (2011)
 VISIBILITY = (1.0, 1.54, 0.58)  # power of l = 0, 1, 2 relative to l = 0 in Kepler's band, Mosser et al. (2012)
 HOT_LIMIT, HOT_WIDTH = 6700.0, 100.0  # K: where convection becomes too weak to be seen
-MIXED_RANGE = (5.0, 500.0)  # muHz: numax of stars with mixed dipole modes; above it dwarfs, below it too dense to matter
+MIXED_RANGE = (
+    5.0,
+    500.0,
+)  # muHz: numax of stars with mixed dipole modes; above it dwarfs, below it too dense to matter
 
 
 def numax(mass, radius, teff):

@@ -51,9 +51,7 @@ def template(angle, variability_class: str, period: float, amplitude: float) -> 
     return _series(angle, ratios, phases) * amplitude / np.ptp(_series(PHASES, ratios, phases))
 
 
-def pulsation(
-    time, variability_class: str, period: float, amplitude: float, rng: np.random.Generator
-) -> np.ndarray:
+def pulsation(time, variability_class: str, period: float, amplitude: float, rng: np.random.Generator) -> np.ndarray:
     """Change of magnitude at `time` (any shape) [d] of a star of a class, a period [d] and an amplitude [mag].
 
     The phase is random, and a function of absolute time for a given state of `rng`. Delta Scuti stars have two to five

@@ -96,37 +96,50 @@ def _cepheid(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     )
 
 
-def _delta_scuti(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
-    """Main-sequence stars of 1.5-2.3 Msun in the strip; the strongest mode is one of the first three radial ones.
+def delta_scuti_mode(mass, radius, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Period [d] and amplitude [mag] of the strongest mode, one of the first three radial ones.
 
-    Pulsation constants Q = 0.033, 0.0252 and 0.0204 d (Breger 1979, from memory). Teff by mass and log g is a line
-    by eye through models; lifetimes are 10 Gyr M^-2.9.
+    Pulsation constants Q = 0.033, 0.0252 and 0.0204 d (Breger 1979, from memory).
+    """
+    constant = rng.choice([0.033, 0.0252, 0.0204], len(mass), p=[0.5, 0.3, 0.2])
+    amplitude = np.clip(rng.lognormal(np.log(0.015), 0.9, len(mass)), 0.002, 0.35)
+    return constant * np.sqrt(radius**3 / mass), amplitude
+
+
+def lpv_mode(mass, radius, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Period [d] and amplitude [mag] of the fundamental mode of a luminous red giant.
+
+    Period: log P = -2.07 + 1.94 log R - 0.9 log M (Vassiliadis & Wood 1993, from memory). The amplitudes, which grow
+    steeply with period up to those of Miras, are our own.
+    """
+    period = 10 ** (-2.07 + 1.94 * np.log10(radius) - 0.9 * np.log10(mass))
+    return period, np.clip(0.16 * (period / 60) ** 1.5 * rng.lognormal(0, 0.35, len(mass)), 0.005, 4.0)
+
+
+def _delta_scuti(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
+    """Main-sequence stars of 1.5-2.3 Msun in the strip.
+
+    Teff by mass and log g is a line by eye through models; lifetimes are 10 Gyr M^-2.9.
     """
     n = len(m_h)
     mass, logg = rng.uniform(1.5, 2.3, n), rng.uniform(3.7, 4.25, n)
     teff = np.clip(7700 + 1900 * (mass - 1.8) + 1100 * (logg - 4.0) - 250 * m_h, 6800, 8500)
     radius = np.sqrt(mass * 10 ** (SOLAR_LOGG - logg))
-    constant = rng.choice([0.033, 0.0252, 0.0204], n, p=[0.5, 0.3, 0.2])
-    amplitude = np.clip(rng.lognormal(np.log(0.015), 0.9, n), 0.002, 0.35)
+    period, amplitude = delta_scuti_mode(mass, radius, rng)
     luminosity = radius**2 * (teff / SOLAR_TEFF) ** 4
     age = 10 * mass**-2.9 * np.clip((4.35 - logg) / 0.65, 0.05, 1)
-    return Pulsators(constant * np.sqrt(radius**3 / mass), amplitude, mass, luminosity, teff, radius, m_h, age)
+    return Pulsators(period, amplitude, mass, luminosity, teff, radius, m_h, age)
 
 
 def _lpv(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
-    """Semi-regular and Mira variables on the asymptotic giant branch, in the fundamental mode.
-
-    Period: log P = -2.07 + 1.94 log R - 0.9 log M (Vassiliadis & Wood 1993, from memory). The giant branch's line and
-    the amplitudes, which grow steeply with period up to those of Miras, are our own.
-    """
+    """Semi-regular and Mira variables on the asymptotic giant branch; the branch's line is our own."""
     n = len(m_h)
     mass = np.clip(0.8 + rng.exponential(0.45, n), 0.8, 3.0)
     log_luminosity = rng.triangular(2.9, 3.1, 4.0, n)
     teff = 3450 - 650 * (log_luminosity - 3.3) + 300 * np.log10(mass) - 250 * m_h + rng.normal(0, 50, n)
     teff, luminosity = np.clip(teff, 2600, 4000), 10**log_luminosity
     radius = radius_of(luminosity, teff)
-    period = 10 ** (-2.07 + 1.94 * np.log10(radius) - 0.9 * np.log10(mass))
-    amplitude = np.clip(0.16 * (period / 60) ** 1.5 * rng.lognormal(0, 0.35, n), 0.05, 4.0)
+    period, amplitude = lpv_mode(mass, radius, rng)
     return Pulsators(period, amplitude, mass, luminosity, teff, radius, m_h, np.minimum(10 * mass**-2.9, 12.6))
 
 

@@ -1,0 +1,50 @@
+"""Light curves for the rows of a mock survey: written beside them, or made on the fly from the row and the seed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from multistar.mock.variability.light_curve import LightCurve, StarParameters, light_curve
+
+PARTS = {"time": np.float64, "flux": np.float32, "flux_error": np.float32}
+# StarParameters field -> column of a mock survey
+COLUMNS = {
+    "source_id": "source_id", "mass": "true_mass", "radius": "radius", "teff": "true_teff",
+    "g_mag": "phot_g_mean_mag", "rp_mag": "phot_rp_mean_mag",
+    "rotation_period": "rotation_period", "spot_amplitude": "spot_amplitude",
+    "orbital_period": "orbital_period", "inclination": "inclination", "radius_ratio": "radius_ratio",
+    "scaled_axis": "scaled_axis", "flux_ratio": "flux_ratio", "mass_ratio": "mass_ratio",
+    "variability_class": "variability", "pulsation_period": "pulsation_period",
+    "pulsation_amplitude": "pulsation_amplitude",
+}  # fmt: skip
+EDGE_ON = 90.0  # deg; the spin of single stars is drawn nowhere, their spot amplitude says it all
+
+
+def star_parameters(row: Mapping) -> StarParameters:
+    """The physical state of a star from one row (column -> value) of a mock survey."""
+    state = {field: row[column] for field, column in COLUMNS.items()}
+    state["source_id"] = int(state["source_id"])
+    state["inclination"] = state["inclination"] if np.isfinite(state["inclination"]) else EDGE_ON
+    state["flux_ratio"] = float(np.nan_to_num(state["flux_ratio"]))
+    return StarParameters(**state, helium_burning=row["phase"] == "clump")
+
+
+def light_curve_of(row: Mapping, mission: str, seed: int) -> LightCurve:
+    """The light curve of one row (column -> value) of a mock survey of this seed: the same as if it had been written."""
+    return light_curve(star_parameters(row), mission, seed)
+
+
+def light_curve_columns(columns: Mapping[str, np.ndarray], missions: Sequence[str], seed: int) -> dict[str, pa.Array]:
+    """`kepler_time` [d], `kepler_flux`, `kepler_flux_error` (relative) and so on: one list per star and mission."""
+    if not missions:
+        return {}
+    used = [*COLUMNS.values(), "phase"]
+    rows = [dict(zip(used, values, strict=True)) for values in zip(*(columns[name] for name in used), strict=True)]
+    out = {}
+    for mission in missions:
+        curves = [light_curve_of(row, mission, seed) for row in rows]
+        for part, dtype in PARTS.items():
+            values = [getattr(curve, part).astype(dtype) for curve in curves]
+            out[f"{mission}_{part}"] = pa.array(values, pa.list_(pa.from_numpy_dtype(dtype)))
+    return out
