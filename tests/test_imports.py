@@ -11,7 +11,10 @@ encoders.contract encoders.layers encoders.scalars encoders.xp encoders
 multistar multistar.config multistar.files multistar.quantities multistar._compat
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
 multistar.data.stars multistar.data.write
-multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
+multistar.mock multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
+multistar.mock.variability.eclipses multistar.mock.variability.pulsators multistar.mock.variability.pulsation
+multistar.mock.variability.missions multistar.mock.variability.light_curve
+multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
 multistar.mock.population
 multistar.mock.atmosphere multistar.mock.atmosphere.gas multistar.mock.atmosphere.continuum
 multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines multistar.mock.atmosphere.structure

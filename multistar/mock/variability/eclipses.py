@@ -47,7 +47,9 @@ def visible_fractions(
     Raises ValueError if the stars overlap (radius_1 + radius_2 >= 1).
     """
     if not radius_1 + radius_2 < 1:
-        raise ValueError(f"radii are in units of the semi-major axis and must add up to < 1, got {radius_1}, {radius_2}")
+        raise ValueError(
+            f"radii are in units of the semi-major axis and must add up to < 1, got {radius_1}, {radius_2}"
+        )
     angle = 2 * np.pi / period * (np.asarray(time, float) - t0)
     front = np.cos(angle)
     distance = np.sqrt(np.sin(angle) ** 2 + (front * np.cos(np.radians(inclination))) ** 2)

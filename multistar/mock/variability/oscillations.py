@@ -8,7 +8,10 @@ import numpy as np
 NUMAX_SUN, DELTA_NU_SUN, TEFF_SUN = 3090.0, 135.1, 5777.0  # muHz, muHz, K: Huber et al. (2011)
 VISIBILITY = (1.0, 1.54, 0.58)  # power of l = 0, 1, 2 relative to l = 0 in Kepler's band, Mosser et al. (2012)
 HOT_LIMIT, HOT_WIDTH = 6700.0, 100.0  # K: where convection becomes too weak to be seen
-MIXED_RANGE = (5.0, 500.0)  # muHz: numax of stars with mixed dipole modes; above it dwarfs, below it too dense to matter
+MIXED_RANGE = (
+    5.0,
+    500.0,
+)  # muHz: numax of stars with mixed dipole modes; above it dwarfs, below it too dense to matter
 
 
 def numax(mass, radius, teff):
@@ -21,13 +24,21 @@ def delta_nu(mass, radius):
     return DELTA_NU_SUN * np.sqrt(mass / radius**3.0)
 
 
+def granulation_variance(mass, radius, teff):
+    """Variance of granulation [ppm^2] over all frequencies, Kepler's band, half of it in each of two components.
+
+    Kallinger et al. (2014, Table 2); the relation that has the mass in it is from memory.
+    """
+    return 2 * (3710 * numax(mass, radius, teff) ** -0.613 * mass**-0.26 * _convection(teff)) ** 2
+
+
 def granulation_density(frequency, mass, radius, teff) -> np.ndarray:
     """Power density of granulation [ppm^2/muHz] at `frequency` [muHz], Kepler's band.
 
-    Two super-Lorentzians of equal amplitude, Kallinger et al. (2014, Table 2; the relation with mass is from memory).
+    Two super-Lorentzians, Kallinger et al. (2014, Table 2).
     """
     peak = numax(mass, radius, teff)
-    variance = (3710 * peak**-0.613 * mass**-0.26 * _convection(teff)) ** 2
+    variance = granulation_variance(mass, radius, teff) / 2
     density = np.zeros(np.shape(frequency))
     for width in (0.317 * peak**0.970, 0.948 * peak**0.992):
         density += 2 * np.sqrt(2) / np.pi * variance / width / (1 + (frequency / width) ** 4)
@@ -40,7 +51,7 @@ def _convection(teff: float) -> float:
 
 
 def oscillation_modes(mass: float, radius: float, teff: float, helium_burning: bool = False):
-    """Frequency [muHz], power [ppm^2, variance] and line width [muHz, FWHM] of every mode of l = 0, 1, 2, Kepler's band.
+    """Frequency [muHz], power [ppm^2] and line width [muHz, FWHM] of every mode of l = 0, 1, 2 in Kepler's band.
 
     Frequencies: the pattern of Mosser et al. (2011), the offset epsilon of Corsaro et al. (2012) held at 1.45 for
     dwarfs. Power: Gaussian envelope of height 2.03e7 numax^-2.38 and width 0.66 numax^0.88 (Mosser et al. 2012), which
