@@ -55,7 +55,8 @@ def oscillation_modes(mass: float, radius: float, teff: float, helium_burning: b
 
     Frequencies: the pattern of Mosser et al. (2011), the offset epsilon of Corsaro et al. (2012) held at 1.45 for
     dwarfs. Power: Gaussian envelope of height 2.03e7 numax^-2.38 and width 0.66 numax^0.88 (Mosser et al. 2012), which
-    is shared among the modes of each order by their visibility. Radial line widths: Corsaro et al. (2012).
+    is shared among the modes of each order by their visibility. Radial line widths: Corsaro et al. (2012), at
+    most a tenth of the separation (hot supergiants lie outside their relation).
     Rotational splitting and depressed dipole modes are left out.
     """
     peak, spacing = numax(mass, radius, teff), delta_nu(mass, radius)
@@ -78,7 +79,7 @@ def oscillation_modes(mass: float, radius: float, teff: float, helium_burning: b
     visibility = np.repeat(VISIBILITY, counts) / np.sum(VISIBILITY)
     height = 2.03e7 * peak**-2.38 * _convection(teff) ** 2
     envelope = height * np.exp(-4 * np.log(2) * ((frequency - peak) / envelope_width) ** 2)
-    width = 1.39 * np.exp((min(teff, HOT_LIMIT) - TEFF_SUN) / 601)
+    width = min(1.39 * np.exp((teff - TEFF_SUN) / 601), 0.1 * spacing)
     return frequency, envelope * spacing * visibility * share, width * share
 
 
