@@ -40,7 +40,7 @@ def clump_mean(age: float, m_h: float) -> Evolved:
 
 def age_at_base(mass: float, m_h: float) -> float:
     """Gyr; on the isochrone of that age the first red giant has this initial mass."""
-    return brentq(lambda age: points(age, m_h, "rgb").initial_mass[0] - mass, 0.4, 14.0)
+    return float(brentq(lambda age: points(age, m_h, "rgb").initial_mass[0] - mass, 0.4, 14.0))  # type: ignore[arg-type]
 
 
 def show_lifetimes() -> None:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from matplotlib import pyplot as plt
 from rich.console import Console
 from rich.table import Table
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from multistar.data.gaia_xp import XP_BANDS, read_xp
 from multistar.data.tables import read_columns
@@ -75,7 +75,7 @@ def robust(x: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def compare(real: Spectra, mock: Spectra) -> dict[str, np.ndarray]:
-    distance, peers = cKDTree(mock.place()).query(real.place(), k=PEERS)
+    distance, peers = map(np.asarray, KDTree(mock.place()).query(real.place(), k=PEERS))
     near = distance[:, -1] < FARTHEST
     print(f"{len(near)} real stars of the mock's colours, {near.sum()} with {PEERS} peers near enough")
     real, peers = real.select(near), peers[near]

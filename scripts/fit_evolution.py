@@ -9,6 +9,7 @@ PARSEC: Bressan et al. 2012, MNRAS 427, 127. The isochrones are not shipped; onl
 """
 
 import argparse
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -79,7 +80,7 @@ def main() -> None:
     fit = (design @ coefficients).reshape(values.shape)
     for i, name in enumerate(PHASES):
         log_teff = values[..., 2]
-        at = good[:, None] & (phase == i) & (log_teff > SED_LIMITS[0]) & (log_teff < SED_LIMITS[1])
+        at: Any = good[:, None] & (phase == i) & (log_teff > SED_LIMITS[0]) & (log_teff < SED_LIMITS[1])
         teff = 10 ** fit[at][:, 2] - 10 ** values[at][:, 2]
         light = fit[at][:, 1] - values[at][:, 1]
         print(f"{name:13s} Teff rms {teff.std():5.1f} K, 95 % {np.percentile(abs(teff), 95):5.1f} K; "

@@ -11,7 +11,7 @@ from conftest import assert_same_table
 
 from multistar.data.tables import read_columns
 from multistar.mock import galaxy
-from multistar.mock.binaries import Orbits, draw_orbits, no_orbits, is_eclipsing, is_synchronised, semi_major_axis
+from multistar.mock.binaries import Orbits, draw_orbits, is_eclipsing, is_synchronised, no_orbits, semi_major_axis
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import load_evolution
 from multistar.mock.observe import observe

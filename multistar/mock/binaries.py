@@ -67,14 +67,15 @@ def draw_orbits(primary: Evolved, tracks: np.ndarray, distance: np.ndarray, rng:
         return np.where(pair, x, np.nan)
 
     companion = Evolved(**{name: only(x) for name, x in vars(companion).items()})
-    geometry = (only(x) for x in (period, scaled, inclination, mass / primary.mass, radius_ratio))
-    return Orbits(*geometry, companion)
+    ratio = only(mass / primary.mass)
+    return Orbits(only(period), only(scaled), only(inclination), ratio, only(radius_ratio), companion)
 
 
 def no_orbits(n: int) -> Orbits:
     """`n` single stars."""
     nobody = Evolved(**{name: np.full(n, np.nan) for name in Evolved.__dataclass_fields__})
-    return Orbits(*(np.full(n, np.nan) for _ in range(5)), nobody)
+    nothing = np.full(n, np.nan)
+    return Orbits(nothing, nothing, nothing, nothing, nothing, nobody)
 
 
 def is_eclipsing(orbits: Orbits) -> np.ndarray:

@@ -31,7 +31,7 @@ def star_parameters(row: Mapping) -> StarParameters:
 
 
 def light_curve_of(row: Mapping, mission: str, seed: int) -> LightCurve:
-    """The light curve of one row (column -> value) of a mock survey of this seed: the same as if it had been written."""
+    """The light curve of one row (column -> value) of a survey of this seed, as it would have been written."""
     return light_curve(star_parameters(row), mission, seed)
 
 

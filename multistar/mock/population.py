@@ -1,6 +1,7 @@
 """Stellar systems drawn from the Milky Way: a star, perhaps an unresolved companion, behind dust."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,16 +48,16 @@ class Population:
         return Population(**{name: _select(value, rows) for name, value in vars(self).items()})
 
 
-def _select(value, rows):
+def _select(value: Any, rows) -> Any:
     if isinstance(value, np.ndarray):
         return value[rows]
     return type(value)(**{name: _select(x, rows) for name, x in vars(value).items()})
 
 
-def concatenate(parts: list) -> Population:
+def concatenate(parts: list[Any]) -> Any:
     """Populations (or any of their fields) end to end."""
     if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)  # type: ignore[return-value]
+        return np.concatenate(parts)
     return type(parts[0])(**{name: concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 

@@ -132,7 +132,7 @@ def survey_block(config: SurveyConfig, block: int) -> pa.Table:
     selection = SELECTIONS[config.selection]
     stars = draw_population(BLOCK, rng, DustDisc(), selection.strata, selection.faintest)
     seen = observe(stars)
-    keep = selection(stars, seen.magnitudes)
+    keep = rng.permutation(np.flatnonzero(selection(stars, seen.magnitudes)))  # strata mixed
     stars, seen = stars.select(keep), seen.select(keep)
     columns = _identify(stars, block) | _measure(stars, seen, config, rng) | _label(stars, rng)
     columns |= _describe(stars, seen, rng)

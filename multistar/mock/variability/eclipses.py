@@ -6,7 +6,7 @@ Lengths are in units of the orbit's semi-major axis. At t0 star 2 is in front of
 import numpy as np
 
 GRAVITY_DARKENING = 0.32  # Lucy (1967), convective envelopes
-ALBEDO = 0.5  # bolometric, convective envelopes: Rucinski (1969)
+ALBEDO = 0.5  # bolometric, convective envelopes: Rucinski (1969), from memory
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(5)
 
 
@@ -74,7 +74,7 @@ def proximity_curve(
 ) -> np.ndarray:
     """Relative change of flux (mean 0) by tidal distortion and mutual heating, to first order in both.
 
-    mass_ratio: star 2 over star 1. Distortion: Morris & Naftilan (1993), leading term, as in Faigler & Mazeh (2011);
+    mass_ratio: star 2 over star 1. Distortion: Morris & Naftilan (1993), leading term (from memory);
     heating: each star reflects its Lambert phase curve's first harmonic. No Doppler beaming.
     """
     angle = 2 * np.pi / period * (np.asarray(time, float) - t0)

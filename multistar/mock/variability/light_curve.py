@@ -8,7 +8,7 @@ from scipy.fft import next_fast_len
 
 from multistar.mock.variability.eclipses import proximity_curve, visible_fractions
 from multistar.mock.variability.missions import MISSIONS, Mission, gaia_transits
-from multistar.mock.variability.oscillations import power_spectrum, synthesise
+from multistar.mock.variability.oscillations import granulation_variance, power_spectrum, synthesise
 from multistar.mock.variability.pulsation import VARIABILITY_CLASSES, pulsation
 from multistar.mock.variability.rotation import spot_modulation
 
@@ -19,7 +19,7 @@ TIME_ZERO = 2455197.5  # BJD at which the phases of orbits and pulsation are cou
 
 @dataclass(frozen=True)
 class StarParameters:
-    """The physical state of a star, or of a close pair that no mission resolves. Not a number: there is no such thing."""
+    """The physical state of a star, or of a pair that no mission resolves. NaN: there is no such thing."""
 
     source_id: int
     mass: float  # Msun
@@ -63,9 +63,13 @@ class LightCurve:
     mission: str
 
     def to_lightkurve(self):
-        """The same as a lightkurve.LightCurve, whose `to_fits` writes a file that lightkurve reads."""
+        """The same as a lightkurve.LightCurve, with TDB times (TCB for Gaia).
+
+        Its `to_fits` writes files that `lightkurve.read` reads, but for Gaia, whose epoch it has no place for.
+        Raises ImportError if lightkurve is not installed.
+        """
         try:
-            import lightkurve
+            from lightkurve.lightcurve import LightCurve as LightkurveCurve
         except ImportError as error:
             raise ImportError("lightkurve is not installed: pip install 'multistar[lightcurves]'") from error
         from astropy.time import Time
@@ -75,9 +79,8 @@ class LightCurve:
             time = Time(mission.epoch, self.time, format="jd", scale="tcb")
         else:
             time = Time(self.time, format=mission.time_format, scale="tdb")
-        return lightkurve.LightCurve(
-            time=time, flux=self.flux, flux_err=self.flux_error, meta={"MISSION": self.mission}
-        )
+        meta = {"MISSION": self.mission, "TELESCOP": mission.telescope}
+        return LightkurveCurve(time=time, flux=self.flux, flux_err=self.flux_error, meta=meta)
 
 
 def light_curve(star: StarParameters, mission: str, seed: int) -> LightCurve:
@@ -85,8 +88,8 @@ def light_curve(star: StarParameters, mission: str, seed: int) -> LightCurve:
 
     mission: a name in MISSIONS, else ValueError. Phases of orbit and pulsation belong to (star, seed) and are the same
     for all missions; noise, sampling, spots and granulation are drawn anew for each. The companion's light is constant
-    but for eclipses, and dilutes the primary's variability. Classical pulsators have no granulation. For Gaia
-    granulation and oscillations are left out: they stay below its noise but for the brightest giants.
+    but for eclipses, and dilutes the primary's variability. Classical pulsators have no granulation. Oscillations are
+    left out for Gaia, whose noise hides them, and granulation is constant within a visit.
     """
     if mission not in MISSIONS:
         raise ValueError(f"unknown mission {mission!r}; known are {list(MISSIONS)}")
@@ -98,7 +101,8 @@ def light_curve(star: StarParameters, mission: str, seed: int) -> LightCurve:
         time = setup.start + cadences * setup.cadence
         stochastic = _granulation(star, setup, rng)[cadences]
     else:
-        time, stochastic = gaia_transits(setup, rng), 0.0
+        time = gaia_transits(setup, rng)
+        stochastic = _granulation_by_visit(star, time, rng)
     if star.rotation_period > 0 and star.spot_amplitude > 0:
         amplitude = setup.band_factor * star.spot_amplitude
         stochastic = stochastic + spot_modulation(time, star.rotation_period, amplitude, rng, star.inclination)
@@ -118,10 +122,22 @@ def _granulation(star: StarParameters, setup: Mission, rng: np.random.Generator)
     return 1e-6 * setup.band_factor * synthesise(power, setup.n_cadences, rng)
 
 
+def _granulation_by_visit(star: StarParameters, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Granulation (n,) [relative flux] at times that come in visits of hours, weeks apart: one value for each visit.
+
+    Where granulation is strong enough for Gaia to see it (log g < 1.5) it takes days to change, but no weeks.
+    """
+    if star.variability_class:
+        return np.zeros(len(time))
+    visit = np.cumsum(np.diff(time, prepend=time[0]) > 1)
+    rms = 1e-6 * np.sqrt(granulation_variance(star.mass, star.radius, star.teff))
+    return rms * rng.standard_normal(len(time))[visit]
+
+
 @lru_cache(maxsize=8)
 def _frequencies(n: int, cadence: float) -> np.ndarray:
     """Frequencies [muHz] of a period 1.3 times as long as the data, so that their ends do not meet."""
-    length = 2 * next_fast_len(int(0.65 * n) + 1)
+    length = 2 * next_fast_len(int(0.65 * n) + 1)  # type: ignore[operator]
     return np.fft.rfftfreq(length, 0.0864 * cadence)
 
 

@@ -8,11 +8,15 @@ import numpy as np
 LOST = 0.01  # fraction of cadences lost at random: cosmic rays, momentum dumps, failed reductions
 GAIA_VISIT_GAP = ([0, 0.05, 0.16, 0.30, 0.50, 0.70, 0.84, 0.95, 1], [5, 11.3, 18.5, 25.6, 33.4, 41.2, 55.3, 115, 200])
 GAIA_VISIT_TRANSITS = [0.33, 0.49, 0.065, 0.055, 0.015, 0.015, 0.01, 0.02]  # probability of 1, 2, ... transits
-GAIA_FIELD_SEPARATION = (106.5 / 1440, 253.5 / 1440)  # d: following field of view, and then the preceding one again
+GAIA_LATE_START = 0.35  # fraction of visits that begin with the following field of view
+GAIA_FIELD_SEPARATION = (
+    106.5 / 1440,
+    253.5 / 1440,
+)  # d: to the following field of view, and to the preceding one again
 
 
 def kepler_noise(g_mag, rp_mag) -> np.ndarray:
-    """White noise of a 29.4-min cadence [relative flux]: Jenkins et al. (2010), with G for Kp; 30 of its 1-min cadences."""
+    """White noise of a 29.4-min cadence, 30 of Jenkins et al. (2010)'s 1-min ones [relative flux]; G stands for Kp."""
     electrons = 1.28e7 * 10 ** (0.4 * (12 - np.asarray(g_mag, float)))
     return np.sqrt(electrons + 9.5e5 * (14 / np.asarray(g_mag)) ** 5) / electrons / np.sqrt(30)
 
@@ -47,6 +51,7 @@ def gaia_noise(g_mag, rp_mag) -> np.ndarray:
 class Mission:
     """How a mission samples: times in days since its reference epoch, everything else in days and relative flux."""
 
+    telescope: str
     epoch: float  # BJD of time 0: BKJD, BTJD, Gaia's TCB since 2010
     time_format: str  # of astropy.time, as lightkurve registers them; "jd" for Gaia
     start: float
@@ -92,7 +97,8 @@ LONG_CADENCE = 29.4244 / 1440
 ROLL_PERIOD = 5.88 / 24
 TEN_MINUTES = 10 / 1440
 _KEPLER = {
-    "epoch": 2454833.0, "time_format": "bkjd", "cadence": LONG_CADENCE, "exposure": LONG_CADENCE, "noise": kepler_noise,
+    "telescope": "Kepler", "epoch": 2454833.0, "time_format": "bkjd", "cadence": LONG_CADENCE,
+    "exposure": LONG_CADENCE, "noise": kepler_noise,
 }  # fmt: skip
 
 # Trends are what the pipelines' corrections leave, sizes from memory. Starts: Kepler Q2 and Q1, K2 C5, TESS sector 27.
@@ -103,10 +109,10 @@ MISSIONS: dict[str, Mission] = {
     ),
     "k2": Mission(**_KEPLER, start=2306.6, span=80.0, trend=5e-4, roll=2e-4),
     "tess": Mission(
-        2457000.0, "btjd", 2036.3, 27.4, TEN_MINUTES, TEN_MINUTES, tess_noise, gap_every=13.1, gap_length=1.2,
+        "TESS", 2457000.0, "btjd", 2036.3, 27.4, TEN_MINUTES, TEN_MINUTES, tess_noise, gap_every=13.7, gap_length=1.2,
         trend=2e-4, trend_length=13.7, band_factor=0.85, pulsation_factor=0.70,
     ),
-    "gaia": Mission(2455197.5, "jd", 1666.5, 1037.0, 0.0, 40 / 86400, gaia_noise, noise_scatter=0.35),
+    "gaia": Mission("Gaia", 2455197.5, "jd", 1666.5, 1037.0, 0.0, 40 / 86400, gaia_noise, noise_scatter=0.35),
 }  # fmt: skip
 
 
@@ -114,11 +120,13 @@ def gaia_transits(mission: Mission, rng: np.random.Generator) -> np.ndarray:
     """Times (n,) [d] of a star's transits: visits some weeks apart, each of one to a few transits.
 
     Gaps and visits are drawn as they are distributed in the epoch photometry of 2,011 DR3 variables (25 visits, 52
-    transits). A visit starts with the preceding field of view; where on the sky a star is makes no difference here.
+    transits), no matter where on the sky a star is.
     """
     count = int(mission.span / 15)
     visits = mission.start + np.cumsum(np.interp(rng.random(count), *GAIA_VISIT_GAP)) - 30 * rng.random()
-    transits = rng.choice(len(GAIA_VISIT_TRANSITS), count, p=GAIA_VISIT_TRANSITS) + 1
-    within = np.r_[0, np.cumsum(np.tile(GAIA_FIELD_SEPARATION, len(GAIA_VISIT_TRANSITS) // 2))][:-1]
-    time = (visits[:, None] + within)[np.arange(len(within)) < transits[:, None]]
+    most = len(GAIA_VISIT_TRANSITS)
+    transits = rng.choice(most, count, p=GAIA_VISIT_TRANSITS) + 1
+    passes = np.cumsum(np.r_[0, np.resize(GAIA_FIELD_SEPARATION, most)])
+    number = np.arange(most) + (rng.random(count) < GAIA_LATE_START)[:, None]
+    time = (visits[:, None] + passes[number] - passes[number[:, :1]])[np.arange(most) < transits[:, None]]
     return time[(time >= mission.start) & (time <= mission.start + mission.span)]

@@ -6,7 +6,11 @@ Frequencies are in microhertz, powers in ppm^2 (one-sided, so that their sum is 
 import numpy as np
 
 NUMAX_SUN, DELTA_NU_SUN, TEFF_SUN = 3090.0, 135.1, 5777.0  # muHz, muHz, K: Huber et al. (2011)
-VISIBILITY = (1.0, 1.54, 0.58)  # power of l = 0, 1, 2 relative to l = 0 in Kepler's band, Mosser et al. (2012)
+VISIBILITY = (
+    1.0,
+    1.54,
+    0.58,
+)  # power of l = 0, 1, 2 relative to l = 0, Kepler's band: Mosser et al. (2012), from memory
 HOT_LIMIT, HOT_WIDTH = 6700.0, 100.0  # K: where convection becomes too weak to be seen
 MIXED_RANGE = (
     5.0,
@@ -24,13 +28,21 @@ def delta_nu(mass, radius):
     return DELTA_NU_SUN * np.sqrt(mass / radius**3.0)
 
 
+def granulation_variance(mass, radius, teff):
+    """Variance of granulation [ppm^2] over all frequencies, Kepler's band, half of it in each of two components.
+
+    Kallinger et al. (2014, Table 2); the relation that has the mass in it is from memory.
+    """
+    return 2 * (3710 * numax(mass, radius, teff) ** -0.613 * mass**-0.26 * _convection(teff)) ** 2
+
+
 def granulation_density(frequency, mass, radius, teff) -> np.ndarray:
     """Power density of granulation [ppm^2/muHz] at `frequency` [muHz], Kepler's band.
 
-    Two super-Lorentzians of equal amplitude, Kallinger et al. (2014, Table 2; the relation with mass is from memory).
+    Two super-Lorentzians, Kallinger et al. (2014, Table 2).
     """
     peak = numax(mass, radius, teff)
-    variance = (3710 * peak**-0.613 * mass**-0.26 * _convection(teff)) ** 2
+    variance = granulation_variance(mass, radius, teff) / 2
     density = np.zeros(np.shape(frequency))
     for width in (0.317 * peak**0.970, 0.948 * peak**0.992):
         density += 2 * np.sqrt(2) / np.pi * variance / width / (1 + (frequency / width) ** 4)
@@ -43,11 +55,12 @@ def _convection(teff: float) -> float:
 
 
 def oscillation_modes(mass: float, radius: float, teff: float, helium_burning: bool = False):
-    """Frequency [muHz], power [ppm^2, variance] and line width [muHz, FWHM] of every mode of l = 0, 1, 2, Kepler's band.
+    """Frequency [muHz], power [ppm^2] and line width [muHz, FWHM] of every mode of l = 0, 1, 2 in Kepler's band.
 
     Frequencies: the pattern of Mosser et al. (2011), the offset epsilon of Corsaro et al. (2012) held at 1.45 for
     dwarfs. Power: Gaussian envelope of height 2.03e7 numax^-2.38 and width 0.66 numax^0.88 (Mosser et al. 2012), which
-    is shared among the modes of each order by their visibility. Radial line widths: Corsaro et al. (2012).
+    is shared among the modes of each order by their visibility. Radial line widths: Corsaro et al. (2012), at
+    most a tenth of the separation (hot supergiants lie outside their relation).
     Rotational splitting and depressed dipole modes are left out.
     """
     peak, spacing = numax(mass, radius, teff), delta_nu(mass, radius)
@@ -70,7 +83,7 @@ def oscillation_modes(mass: float, radius: float, teff: float, helium_burning: b
     visibility = np.repeat(VISIBILITY, counts) / np.sum(VISIBILITY)
     height = 2.03e7 * peak**-2.38 * _convection(teff) ** 2
     envelope = height * np.exp(-4 * np.log(2) * ((frequency - peak) / envelope_width) ** 2)
-    width = 1.39 * np.exp((min(teff, HOT_LIMIT) - TEFF_SUN) / 601)
+    width = min(1.39 * np.exp((teff - TEFF_SUN) / 601), 0.1 * spacing)
     return frequency, envelope * spacing * visibility * share, width * share
 
 

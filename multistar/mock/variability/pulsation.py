@@ -20,14 +20,16 @@ CEPHEIDS = np.array([
 
 
 def fourier_shape(variability_class: str, period: float, amplitude: float) -> tuple[np.ndarray, np.ndarray]:
-    """Amplitude ratios (R_11 = 1, R_21, ...) and phases (0, phi_21, ...) of a class at a period [d] and amplitude [mag].
+    """Amplitude ratios (1, R_21, ...) and phases (0, phi_21, ...) of a class at a period [d] and amplitude [mag].
 
-    RRab and the second harmonic of delta Scuti stars are measured on Gaia DR3 epoch photometry (RRab: scatter of 0.04
-    in R21 and 0.1 in phi21; their fourth harmonic continues the series); RRc and LPVs are from memory.
+    Those of RRab stars and the second harmonic of delta Scuti stars are medians over Gaia DR3 epoch photometry, from
+    which single stars differ by 0.04 in R21 and 0.1 in phi21; those of RRc stars and LPVs are from memory.
     """
     if variability_class == "rrab":
         x = period - 0.55
-        return np.array([1, 0.48 + 0.15 * x, 0.34, 0.22]), np.array([0, 3.97 + 0.8 * x, 2.0 + 1.3 * x, 0.2])
+        return np.array([1, 0.48, 0.34, 0.22, 0.14]), np.array(
+            [0, 3.97 + 0.8 * x, 2.00 + 1.3 * x, 0.06 + 2 * x, 4.45 + 2.5 * x]
+        )
     if variability_class == "rrc":
         return np.array([1, np.clip(0.14 - 0.8 * (period - 0.32), 0.03, 0.2), 0.06]), np.array([0, 4.7, 3.0])
     if variability_class == "cepheid":
@@ -42,7 +44,8 @@ def fourier_shape(variability_class: str, period: float, amplitude: float) -> tu
 
 
 def _series(angle, ratios: np.ndarray, phases: np.ndarray) -> np.ndarray:
-    return sum((r * np.cos((k + 1) * angle + p) for k, (r, p) in enumerate(zip(ratios, phases, strict=True))), 0.0)
+    terms = (ratio * np.cos((k + 1) * angle + phases[k]) for k, ratio in enumerate(ratios))
+    return sum(terms, np.zeros(np.shape(angle)))
 
 
 def template(angle, variability_class: str, period: float, amplitude: float) -> np.ndarray:

@@ -41,7 +41,7 @@ def radius_of(luminosity, teff) -> np.ndarray:
 
 
 def rr_lyrae_period(mass, luminosity, teff) -> np.ndarray:
-    """Period [d] of the fundamental mode: van Albada & Baker (1971), from memory. The first overtone's is 0.745 of it."""
+    """Period [d] of the fundamental mode: van Albada & Baker (1971), from memory. The first overtone: 0.745 times."""
     return 10 ** (-1.772 - 0.68 * np.log10(mass) + 0.84 * np.log10(luminosity) + 3.48 * np.log10(6500 / teff))
 
 
@@ -49,7 +49,7 @@ def _rr_lyrae(m_h: np.ndarray, rng: np.random.Generator, cool: float, hot: float
     """Mass, luminosity and Teff on the horizontal branch.
 
     The branch is fainter by 0.214 mag per dex (Clementini et al. 2003), M_V = 0.6 at [M/H] = -1.5; masses follow
-    horizontal-branch models roughly (from memory). Stars that have left the branch are up to 0.1 dex brighter.
+    horizontal-branch models roughly (all from memory). Stars that have left the branch are up to 0.1 dex brighter.
     """
     n = len(m_h)
     mass = np.clip(0.65 - 0.06 * (m_h + 1.5), 0.52, 0.80) + rng.normal(0, 0.015, n)
@@ -79,9 +79,9 @@ def _rrc(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
 def _cepheid(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     """Fundamental-mode classical Cepheids of 3.5-12 Msun.
 
-    Luminosity: the mass-luminosity relation of blue loops of Bono et al. (2000, solar composition, from memory), 0.2 dex
-    brighter for mild overshooting. Period: log P = -1.555 - 0.795 log M + 1.703 log R (Pilecki et al. 2018). Age: Bono et al. (2005), from
-    memory. The strip's line and the amplitudes, which have their minimum at 10 d, are our own.
+    Luminosity: the mass-luminosity relation of blue loops of Bono et al. (2000, solar composition, from memory),
+    0.2 dex brighter for mild overshooting. Period: Pilecki et al. (2018). Age: Bono et al. (2005), from memory. The
+    line of the strip and the amplitudes, which have their minimum at 10 d, are our own.
     """
     n = len(m_h)
     mass = (3.5**-1.7 + rng.random(n) * (12.0**-1.7 - 3.5**-1.7)) ** (-1 / 1.7)  # Kroupa-like slope of -2.7
@@ -109,7 +109,7 @@ def delta_scuti_mode(mass, radius, rng: np.random.Generator) -> tuple[np.ndarray
 def lpv_mode(mass, radius, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Period [d] and amplitude [mag] of the fundamental mode of a luminous red giant.
 
-    Period: log P = -2.07 + 1.94 log R - 0.9 log M (Vassiliadis & Wood 1993, from memory). The amplitudes, which grow
+    Period: log P = -2.07 + 1.94 log R - 0.9 log M (Vassiliadis & Wood 1993). The amplitudes, which grow
     steeply with period up to those of Miras, are our own.
     """
     period = 10 ** (-2.07 + 1.94 * np.log10(radius) - 0.9 * np.log10(mass))

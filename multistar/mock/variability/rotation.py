@@ -1,6 +1,7 @@
 """Rotation of main-sequence stars from colour and age, and the brightness variation that their spots cause."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BLUE_LIMIT = 0.495  # B-V [mag]; bluer stars have no convective envelope to brake them
 SATURATION = 0.8  # Rossby number below which activity grows no more
@@ -12,7 +13,7 @@ SPOTS_AT_ONCE = 4
 SPOT_CONTRAST = 0.36
 
 
-def b_minus_v(teff, m_h=0.0) -> np.ndarray:
+def b_minus_v(teff: ArrayLike, m_h: ArrayLike = 0.0) -> np.ndarray:
     """B-V [mag] of dwarfs from Teff [K] and [M/H].
 
     The inverse of Ballesteros (2012, eq. 14); Alonso et al. (1996) give 0.11 mag per dex of metallicity at solar
