@@ -9,7 +9,6 @@ PARSEC: Bressan et al. 2012, MNRAS 427, 127. The isochrones are not shipped; onl
 """
 
 import argparse
-from typing import Any
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -71,7 +70,7 @@ def main() -> None:
     names = [name for name in source.files if name != "MH"]
     grid = np.stack([_one_metallicity(source[name].astype(float)) for name in names])
     values, ages, metals = grid.reshape(-1, *grid.shape[2:]), np.tile(AGES, len(m_h)), np.repeat(m_h, len(AGES))
-    good = np.isfinite(values).all((1, 2))
+    good = np.asarray(np.isfinite(values).all((1, 2)))
     knots = np.r_[[AGES[0]] * 4, INNER_KNOTS, [AGES[-1]] * 4]
     design = design_matrix(ages, metals, knots, DEGREE)
     coefficients = np.linalg.lstsq(design[good], values[good].reshape(good.sum(), -1), rcond=None)[0]
@@ -80,9 +79,8 @@ def main() -> None:
     fit = (design @ coefficients).reshape(values.shape)
     for i, name in enumerate(PHASES):
         log_teff = values[..., 2]
-        at: Any = good[:, None] & (phase == i) & (log_teff > SED_LIMITS[0]) & (log_teff < SED_LIMITS[1])
-        teff = 10 ** fit[at][:, 2] - 10 ** values[at][:, 2]
-        light = fit[at][:, 1] - values[at][:, 1]
+        at = good[:, None] & (phase == i) & (log_teff > SED_LIMITS[0]) & (log_teff < SED_LIMITS[1])
+        light, teff = (fit[at] - values[at])[:, 1], (10 ** fit[at] - 10 ** values[at])[:, 2]
         print(f"{name:13s} Teff rms {teff.std():5.1f} K, 95 % {np.percentile(abs(teff), 95):5.1f} K; "
               f"log L rms {light.std():.4f}")  # fmt: skip
 

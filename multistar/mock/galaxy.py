@@ -42,7 +42,11 @@ def draw_composition(component, age, radius, rng: np.random.Generator) -> tuple[
     thin = gradient + rng.normal(size=n) * (0.06 + 0.017 * age)
     thick = rng.normal(-0.55, 0.25, n) - 0.05 * (age - 10)
     halo = rng.normal(-1.5, 0.45, n)
-    m_h = np.clip(np.choose(component, [thin, thick, halo]), *M_H_RANGE)
+    m_h = np.choose(component, [thin, thick, halo])
+    low, high = M_H_RANGE
+    m_h = np.clip(
+        np.where(m_h < low, 2 * low - m_h, np.where(m_h > high, 2 * high - m_h, m_h)), low, high
+    )  # folded back
     thin_alpha = np.clip(0.04 - 0.12 * m_h, -0.05, 0.2)
     thick_alpha = np.clip(0.22 - 0.12 * (m_h + 0.5), 0.05, 0.32)
     alpha_m = np.choose(component, [thin_alpha, thick_alpha, np.full(n, 0.30)])

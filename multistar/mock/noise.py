@@ -66,7 +66,7 @@ def noisy_coefficients(
     inflation = INFLATION[name] * _order_shape()[name]
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
-        draw = rng.normal(size=coefficients[rows].shape)
+        draw = rng.standard_normal(coefficients[rows].shape, np.float32)
         inverse = _inverse_factor(name, coefficients[rows], scatter[rows], transits[rows])
         noise = (inverse.mT @ torch.from_numpy(draw)[:, :, None]).squeeze(2).numpy()
         deviation = inverse.square().sum(1).sqrt()
@@ -83,19 +83,31 @@ def photon_sigma(name: str, coefficients, scatter, transits) -> np.ndarray:
     return _inverse_factor(name, coefficients, scatter, transits).square().sum(1).sqrt().numpy()
 
 
+@lru_cache(maxsize=2)
+def _outer_products(name: str) -> torch.Tensor:
+    """(n_samples, n_basis^2) products of basis functions at SAMPLES."""
+    basis = torch.from_numpy(load_band(name).internal_basis(SAMPLES))
+    return (basis.T[:, :, None] * basis.T[:, None, :]).flatten(1)
+
+
 def _inverse_factor(name: str, coefficients, scatter, transits) -> torch.Tensor:
-    """(n, n_basis, n_basis) W with covariance = W.T @ W, from the Cholesky factor of the Fisher matrix."""
+    """(n, n_basis, n_basis) W with covariance = W.T @ W, from the Cholesky factor of the Fisher matrix.
+
+    The Fisher matrices of all stars are one matrix product of weights and outer products of the basis. The
+    factor needs double precision, its inverse does not.
+    """
     band = load_band(name)
     basis = band.internal_basis(SAMPLES)
     signal = np.maximum(coefficients @ basis, 0)
     step = SAMPLES[1] - SAMPLES[0]
     variance = (signal + BACKGROUND) / EXPOSURE + (scatter[:, None] * signal) ** 2
-    whitened = torch.from_numpy(basis * np.sqrt(transits[:, None, None] * step / variance[:, None, :]))
-    fisher = whitened @ whitened.mT
+    weight = torch.from_numpy(transits[:, None] * step / variance)
+    fisher = (weight @ _outer_products(name)).view(-1, band.n_basis, band.n_basis)
+    unit = fisher.diagonal(dim1=1, dim2=2).rsqrt()  # scaled to a unit diagonal, so that one ridge fits all
     identity = torch.eye(band.n_basis, dtype=torch.float64)
-    trace = fisher.diagonal(dim1=1, dim2=2).sum(1) / band.n_basis
-    factor = torch.linalg.cholesky(fisher + 1e-9 * trace[:, None, None] * identity)
-    return torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
+    factor = torch.linalg.cholesky(fisher * unit[:, :, None] * unit[:, None, :] + 1e-9 * identity)
+    inverse = torch.linalg.solve_triangular(factor.float(), identity.float().expand_as(factor), upper=False)
+    return inverse * unit[:, None, :].float()
 
 
 def pack_correlations(correlation: np.ndarray) -> np.ndarray:

@@ -10,8 +10,7 @@ from multistar.mock.galaxy import AGE_RANGE, M_H_RANGE
 
 # K. Below 3800 K the model atmospheres have far too much TiO; above 8000 K there are none.
 TEFF_RANGE = (3800.0, 8000.0)
-GIANT_TEFF = 5800.0  # K; hotter giants are in the Hertzsprung gap, or helium-burning and massive
-GIANT_LOGG = 3.6
+GIANT_TEFF, GIANT_LOGG = 5800.0, 3.6  # red giants are cooler and have lower gravities
 LOWEST_LOGG = 0.0
 SOLAR_LOGG, SOLAR_TEFF = 4.438, 5772.0
 
@@ -20,11 +19,11 @@ SOLAR_LOGG, SOLAR_TEFF = 4.438, 5772.0
 class Stratum:
     """A part of the Hertzsprung-Russell diagram and how far from the Sun its stars are drawn.
 
-    logg, log_luminosity: ranges; reach: radius of a cylinder around the Sun [kpc], or None for the whole sector;
-    variability: a pulsation class, whose stars are then drawn instead of those of isochrones.
+    giants: only red giants (True), all others (False), or all (None); log_luminosity: range;
+    reach: radius of a cylinder around the Sun [kpc], or None for the whole sector; variability: a pulsation class, whose stars are then drawn instead of those of isochrones.
     """
 
-    logg: tuple[float, float] = (LOWEST_LOGG, 9.0)
+    giants: bool | None = None
     log_luminosity: tuple[float, float] = (-9.0, 9.0)
     reach: float | None = None
     variability: str = ""
@@ -70,12 +69,18 @@ def state(track_points: np.ndarray, phase: np.ndarray | None = None) -> Evolved:
     return Evolved(initial, mass, luminosity, teff, surface_gravity(mass, luminosity, teff), phase)
 
 
+def is_red_giant(star: Evolved) -> np.ndarray:
+    """Same shape as its fields."""
+    return (star.logg < GIANT_LOGG) & (star.teff < GIANT_TEFF)
+
+
 def weights(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
     """(n, n_eep) stars per star formed that each point of the isochrones stands for, zero outside the stratum."""
     points = state(tracks)
     inside = (points.teff > TEFF_RANGE[0]) & (points.teff < TEFF_RANGE[1])
-    inside &= (points.logg > max(stratum.logg[0], LOWEST_LOGG)) & (points.logg < stratum.logg[1])
-    inside &= (points.logg > GIANT_LOGG) | (points.teff < GIANT_TEFF)
+    inside &= points.logg > LOWEST_LOGG
+    if stratum.giants is not None:
+        inside &= is_red_giant(points) == stratum.giants
     log_luminosity = tracks[..., COLUMNS.index("log_luminosity")]
     inside &= (log_luminosity > stratum.log_luminosity[0]) & (log_luminosity <= stratum.log_luminosity[1])
     number = chabrier(points.initial_mass) * np.exp(tracks[..., COLUMNS.index("ln_mass_step")])

@@ -4,18 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multistar.mock.phases import GIANT_LOGG, LOWEST_LOGG, Stratum
+from multistar.mock.phases import Stratum
 from multistar.mock.population import Population
 from multistar.mock.sed import BANDS
 from multistar.mock.variability.pulsators import CLASSES
 
-GIANTS = Stratum(logg=(LOWEST_LOGG, GIANT_LOGG))
-# Dwarfs and subgiants, bright ones from the whole sector, faint ones from where G < 17.6 can see them (pairs, too).
+GIANTS = Stratum(giants=True)
+# Dwarfs, subgiants and hot giants: bright ones from the whole sector, faint ones from where G < 17.6 sees even pairs.
 BRIGHT, MIDDLE, FAINT = (0.0, 9.0), (-0.7, 0.0), (-9.0, -0.7)
 NOT_GIANTS = (
-    Stratum(logg=(GIANT_LOGG, 9.0), log_luminosity=BRIGHT),
-    Stratum(logg=(GIANT_LOGG, 9.0), log_luminosity=MIDDLE, reach=5.4),
-    Stratum(logg=(GIANT_LOGG, 9.0), log_luminosity=FAINT, reach=2.4),
+    Stratum(giants=False, log_luminosity=BRIGHT),
+    Stratum(giants=False, log_luminosity=MIDDLE, reach=5.4),
+    Stratum(giants=False, log_luminosity=FAINT, reach=2.4),
 )
 VOLUME_RADIUS = 0.2  # kpc
 PULSATORS = tuple(Stratum(variability=name) for name in CLASSES)
