@@ -2,8 +2,8 @@
 
     python scripts/benchmark_mock.py [--stars 20000] [--million]
 
-Stars/s by selection without light curves, and with Kepler's and Gaia's; `--million` writes 1,000,000 apogee-like stars to
-shards in a temporary folder and reports speed and peak memory of the whole process.
+Stars/s by selection without light curves, and with Kepler's and Gaia's; `--million` writes 1,000,000 apogee-like
+stars to shards in a temporary folder and reports speed and peak memory of the whole process.
 """
 
 import argparse

@@ -20,6 +20,7 @@ from multistar.mock.sed import BANDS, load_sed_table
 # Age [Gyr] at the base of the giant branch by (mass, [M/H]): rounded figures of an earlier fit to PARSEC v1
 # (Bressan et al. 2012) that is good to 2 %, 7 % at worst.
 BASE_AGES = {(1.0, 0.0): 10.2, (1.2, 0.0): 5.5, (1.5, 0.0): 2.7, (1.0, -0.5): 7.5}
+AGE_SLOPE = 3.3  # -d ln t / d ln M at the base of the giant branch
 CLUMP_SKY = {"ks": -1.61, "h": -1.46, "g": 0.5}  # mag: Hawkins et al. 2017 (2MASS, Gaia), from memory
 
 
@@ -85,7 +86,7 @@ def show_residuals(path: str) -> None:
             gyr = 10 ** (age - 9)
             teff += _giant_residuals(isochrone, points(gyr, m_h, "rgb"))
             if len(giants := isochrone[isochrone[:, 7] == 2]) and 0.9 < giants[0, 1] < 2.0:
-                ages.append(np.log(age_at_base(giants[0, 1], m_h) / gyr))
+                ages.append(AGE_SLOPE * np.log(points(gyr, m_h, "rgb").initial_mass[0] / giants[0, 1]))
             burning = isochrone[isochrone[:, 7] == 3]
             if len(burning) > 3:
                 time = np.gradient(burning[:, 1])

@@ -32,6 +32,7 @@ from multistar.mock.survey import SurveyConfig, survey
 matplotlib.use("Agg")
 PEERS = 30
 COLOUR_SCALE, G_SCALE = 0.02, 0.5  # mag: what counts as equally far in the search for peers
+FEWEST = 2  # real stars
 FARTHEST = 3.0  # in these units; real stars without peers that near are left out and counted
 BLUEST, REDDEST = 0.45, 1.9  # BP-RP of the mock
 LATITUDE = 25.0  # deg
@@ -59,8 +60,8 @@ class Spectra:
             setattr(self, name, getattr(self, name)[rows])
         return self
 
-    def place(self) -> np.ndarray:
-        return np.stack([self.colour / COLOUR_SCALE, self.g / G_SCALE], -1)
+    def place(self, by_g: bool) -> np.ndarray:
+        return np.stack([self.colour / COLOUR_SCALE, self.g / (G_SCALE if by_g else np.inf)], -1)
 
 
 def mock_spectra(n: int, seed: int) -> Spectra:
@@ -74,10 +75,18 @@ def robust(x: np.ndarray, axis: int = 0) -> np.ndarray:
     return (high - low) / 2
 
 
-def compare(real: Spectra, mock: Spectra) -> dict[str, np.ndarray]:
-    distance, peers = map(np.asarray, KDTree(mock.place()).query(real.place(), k=PEERS))
-    near = distance[:, -1] < FARTHEST
-    print(f"{len(near)} real stars of the mock's colours, {near.sum()} with {PEERS} peers near enough")
+def compare(real: Spectra, mock: Spectra) -> dict[str, np.ndarray] | None:
+    """What the table shows, by order; None without peers."""
+    for by_g in (True, False):
+        distance, peers = map(np.asarray, KDTree(mock.place(by_g)).query(real.place(by_g), k=PEERS))
+        near = distance[:, -1] < FARTHEST
+        if near.sum() >= FEWEST:
+            break
+    else:
+        print("too few with peers even by colour alone")
+        return None
+    how = "in colour and G" if by_g else "in colour alone: errors cannot be compared"
+    print(f"{near.sum()} of them have {PEERS} peers near enough {how}")
     real, peers = real.select(near), peers[near]
     centre, scatter = np.median(mock.value[peers], axis=1), robust(mock.value[peers], axis=1)
     residual = real.value - centre
@@ -155,10 +164,9 @@ def main() -> None:
         real = Spectra(path)
         usable = np.isfinite(real.value).all(1) & (real.colour > BLUEST) & (real.colour < REDDEST)
         print(f"\n{path}: {len(usable)} stars, {usable.sum()} with BP-RP of {BLUEST}-{REDDEST}")
-        if usable.sum() < 2:
-            continue
-        results[path.rsplit("/", 1)[-1][:40]] = result = compare(real.select(usable), mock)
-        show(result, mock.orders)
+        if usable.sum() >= FEWEST and (result := compare(real.select(usable), mock)):
+            results[path.rsplit("/", 1)[-1][:40]] = result
+            show(result, mock.orders)
     draw(results, mock.orders, args.out)
 
 

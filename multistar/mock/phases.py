@@ -20,7 +20,8 @@ class Stratum:
     """A part of the Hertzsprung-Russell diagram and how far from the Sun its stars are drawn.
 
     giants: only red giants (True), all others (False), or all (None); log_luminosity: range;
-    reach: radius of a cylinder around the Sun [kpc], or None for the whole sector; variability: a pulsation class, whose stars are then drawn instead of those of isochrones.
+    reach: radius of a cylinder around the Sun [kpc], or None for the whole sector;
+    variability: a pulsation class, whose stars are then drawn instead of those of isochrones.
     """
 
     giants: bool | None = None
