@@ -14,6 +14,7 @@ from multistar.mock import galaxy
 from multistar.mock.binaries import Orbits, draw_orbits, is_eclipsing, is_synchronised, no_orbits, semi_major_axis
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import load_evolution
+from multistar.mock.light_curves import light_curve_of
 from multistar.mock.observe import observe
 from multistar.mock.phases import Evolved, Stratum, at_initial_mass, draw_evolved, is_red_giant, state
 from multistar.mock.population import draw_population
@@ -185,6 +186,8 @@ def test_folders_of_other_surveys_are_refused_and_damage_is_noticed(tmp_path):
     (folder / "mine.txt").unlink()
     write_survey(30, SurveyConfig(2), folder, shard_size=25, overwrite=True, quiet=True)
     assert len(read_columns(folder)) == 30
+    with pytest.raises(ValueError, match="one .parquet file or as a folder"):
+        write_survey(30, SurveyConfig(2), tmp_path / "mock.fits")
     with pytest.raises(ValueError, match="shard size must be at least 1"):
         write_survey(30, SurveyConfig(2), tmp_path / "other", shard_size=0)
 
@@ -196,3 +199,37 @@ def test_unlike_shards_are_not_read_as_one_table(tmp_path):
     pq.write_table(pa.table({"ra": [1.0]}), tmp_path / "b.parquet")
     with pytest.raises(ValueError, match="differ"):
         read_columns(tmp_path)
+
+
+def test_light_curves_beside_a_star_are_those_made_on_the_fly():
+    config = SurveyConfig(4, selection="volume", light_curves=("gaia", "tess"))
+    table = pa.concat_tables(survey(20, config))
+    plain = pa.concat_tables(survey(20, SurveyConfig(4, selection="volume")))
+    assert_same_table(table.select(plain.column_names).replace_schema_metadata(), plain.replace_schema_metadata())
+    for row in (plain[7:8].to_pylist()[0], plain[13:14].to_pylist()[0]):
+        curve = light_curve_of(row, "tess", seed=4)
+        index = plain["source_id"].to_pylist().index(row["source_id"])
+        np.testing.assert_array_equal(table["tess_time"][index].values.to_numpy(), curve.time)
+        np.testing.assert_array_equal(table["tess_flux"][index].values.to_numpy(), curve.flux.astype("f4"))
+    with pytest.raises(ValueError, match=r"unknown missions \['hst'\].*known are \['gaia'"):
+        SurveyConfig(light_curves=("hst",))
+
+
+def test_every_kind_of_pulsator_comes_with_its_period():
+    table = pa.concat_tables(survey(400, SurveyConfig(4, selection="pulsators")))
+    kinds, period = np.array(table["variability"].to_pylist()), table["pulsation_period"].to_numpy()
+    typical = {
+        "rrab": (0.3, 1.0),
+        "rrc": (0.2, 0.5),
+        "cepheid": (1, 100),
+        "delta_scuti": (0.02, 0.3),
+        "lpv": (10, 2000),
+    }
+    assert set(kinds) == set(typical)
+    for kind, (low, high) in typical.items():
+        assert np.all((period[kinds == kind] > low) & (period[kinds == kind] < high)), kind
+    ordinary = pa.concat_tables(survey(3000, SurveyConfig(4, selection="volume")))
+    strip = (ordinary["true_teff"].to_numpy() > 6900) & (ordinary["true_logg"].to_numpy() > 3.6)
+    scuti = np.array(ordinary["variability"].to_pylist()) == "delta_scuti"
+    assert not scuti[~strip].any()
+    assert 0.3 < scuti[strip].mean() < 0.7

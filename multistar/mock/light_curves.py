@@ -35,16 +35,12 @@ def light_curve_of(row: Mapping, mission: str, seed: int) -> LightCurve:
     return light_curve(star_parameters(row), mission, seed)
 
 
-def light_curve_columns(columns: Mapping[str, np.ndarray], missions: Sequence[str], seed: int) -> dict[str, pa.Array]:
-    """`kepler_time` [d], `kepler_flux`, `kepler_flux_error` (relative) and so on: one list per star and mission."""
-    if not missions:
-        return {}
-    used = [*COLUMNS.values(), "phase"]
-    rows = [dict(zip(used, values, strict=True)) for values in zip(*(columns[name] for name in used), strict=True)]
-    out = {}
+def with_light_curves(table: pa.Table, missions: Sequence[str], seed: int) -> pa.Table:
+    """Rows of a survey with `kepler_time` [d], `kepler_flux`, `kepler_flux_error` (relative) and so on: lists."""
+    rows = table.select([*COLUMNS.values(), "phase"]).to_pylist()
     for mission in missions:
         curves = [light_curve_of(row, mission, seed) for row in rows]
         for part, dtype in PARTS.items():
             values = [getattr(curve, part).astype(dtype) for curve in curves]
-            out[f"{mission}_{part}"] = pa.array(values, pa.list_(pa.from_numpy_dtype(dtype)))
-    return out
+            table = table.append_column(f"{mission}_{part}", pa.array(values, pa.list_(pa.from_numpy_dtype(dtype))))
+    return table

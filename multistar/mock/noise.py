@@ -126,7 +126,11 @@ def noisy_magnitudes(magnitudes: np.ndarray, rng: np.random.Generator) -> tuple[
 
 
 def noisy_parallax(distance: np.ndarray, g_mag: np.ndarray, rng: np.random.Generator):
-    """Observed parallax and error [mas]; the error model is a DR3-like function of G (shape from memory)."""
+    """Observed parallax and error [mas].
+
+    The function of G is the prediction of de Bruijne et al. (2014) for the whole mission (from memory) with a floor
+    of 0.011 mas; at G = 15 and 17 it gives 0.029 and 0.075 mas, about DR3's medians of 0.03 and 0.07.
+    """
     z = np.maximum(10 ** (0.4 * (12.09 - 15)), 10 ** (0.4 * (g_mag - 15)))
     errors = np.hypot(0.011, 1e-3 * np.sqrt(-1.631 + 680.766 * z + 32.732 * z * z))
     return 1 / distance + PARALLAX_ZERO_POINT + rng.normal(size=len(distance)) * errors, errors

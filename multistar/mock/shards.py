@@ -26,12 +26,16 @@ def write_survey(
 
     A folder holds part-00000.parquet ... and a manifest with the settings, rows and SHA-256 of every
     shard. Calling again with the same settings goes on after the last whole shard.
-    Raises ValueError for sizes below one, FileExistsError where something else is in the way.
+    Raises ValueError for sizes below one and other endings, FileExistsError where something else is in the way.
     """
     for name, number in (("number of stars", n_stars), ("shard size", shard_size)):
         if number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
     path = Path(path)
+    if path.suffix not in ("", ".parquet"):
+        raise ValueError(
+            f"{path}: a mock survey is written as one .parquet file or as a folder, whose name has no ending"
+        )
     columns = TextColumn("mock"), BarColumn(), TaskProgressColumn(), TextColumn("{task.completed:,} stars")
     with Progress(*columns, TimeRemainingColumn(), disable=quiet) as bar:
         task = bar.add_task("", total=n_stars)

@@ -18,7 +18,7 @@ from multistar.mock.activity import draw_activity
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import PHASES
 from multistar.mock.galaxy import COMPONENTS
-from multistar.mock.light_curves import light_curve_columns
+from multistar.mock.light_curves import with_light_curves
 from multistar.mock.observe import Observation, observe
 from multistar.mock.population import Population, draw_population
 from multistar.mock.sed import BANDS
@@ -28,6 +28,7 @@ from multistar.mock.xp_operator import load_band
 from multistar.quantities import QUANTITIES
 
 BLOCK = 16384  # candidates per block; each block has its own random stream, so a survey can be streamed
+LIGHT_CURVES_AT_ONCE = 500  # stars; 35 MB for Kepler
 SOURCE_ID_STEP = 2**35  # a Gaia source_id is (HEALPix level-12 nested pixel) * 2^35 + a running number
 
 # Errors of the labels, as an APOGEE-like survey with seismic masses would quote them.
@@ -127,7 +128,10 @@ def _describe(stars: Population, seen: Observation, rng: np.random.Generator) ->
 
 
 def survey_block(config: SurveyConfig, block: int) -> pa.Table:
-    """The selected stars among the BLOCK candidates of one block; the same (config, block) gives the same stars."""
+    """The selected stars among the BLOCK candidates of one block; the same (config, block) gives the same stars.
+
+    Light curves are not in it: they are large, and made by `with_light_curves` for a few stars at a time.
+    """
     rng = np.random.default_rng([config.seed, block])
     selection = SELECTIONS[config.selection]
     stars = draw_population(BLOCK, rng, DustDisc(), selection.strata, selection.faintest)
@@ -136,7 +140,6 @@ def survey_block(config: SurveyConfig, block: int) -> pa.Table:
     stars, seen = stars.select(keep), seen.select(keep)
     columns = _identify(stars, block) | _measure(stars, seen, config, rng) | _label(stars, rng)
     columns |= _describe(stars, seen, rng)
-    columns |= light_curve_columns(columns, config.light_curves, config.seed)
     units = ", ".join(f"{q.columns[0]} [{q.unit}]" for q in QUANTITIES.values() if q.columns[0] in columns)
     return to_arrow(columns, {"multistar": __version__, "mock": json.dumps(dataclasses.asdict(config)), "units": units})
 
@@ -149,9 +152,13 @@ class Place:
 
     def take(self, n_stars: int) -> Iterator[pa.Table]:
         """The next `n_stars`, in tables of at most a block; afterwards the place is behind them."""
+        number, table = None, pa.table({})
         while n_stars > 0:
-            table = survey_block(self.config, self.block)
+            if number != self.block:
+                number, table = self.block, survey_block(self.config, self.block)
             part = table[self.row : self.row + n_stars]
+            if self.config.light_curves:
+                part = with_light_curves(part[:LIGHT_CURVES_AT_ONCE], self.config.light_curves, self.config.seed)
             n_stars -= len(part)
             self.row += len(part)
             if self.row == len(table):
