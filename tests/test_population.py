@@ -46,7 +46,7 @@ def test_strata_keep_the_proportions_of_the_hertzsprung_russell_diagram():
     for strata in (together, apart):
         stars = draw_population(150_000, np.random.default_rng(3), DustDisc(), strata, {})
         near = stars.distance < 0.5
-        giants = near & is_red_giant(stars.star)
+        giants = near & is_red_giant(stars.star.logg, np.log10(stars.star.teff))
         counts.append((giants.sum(), near.sum() - giants.sum()))
     (giants_1, dwarfs_1), (giants_2, dwarfs_2) = counts
     assert min(giants_1, giants_2) > 80

@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
+import torch
 from scipy.interpolate import BSpline
 
 COLUMNS = ("log_initial_mass", "log_luminosity", "log_teff", "log_mass_ratio", "ln_mass_step")
@@ -39,7 +40,8 @@ class Evolution:
         `ln_mass_step` is ln of the initial-mass interval that the EEP stands for.
         """
         design = design_matrix(np.log10(age_gyr) + 9, m_h, self._knots, self._degree)
-        return (design @ self._coefficients).reshape(len(design), len(self.phase), len(COLUMNS))
+        points = torch.from_numpy(design) @ torch.from_numpy(self._coefficients)
+        return points.numpy().reshape(len(design), len(self.phase), len(COLUMNS))
 
 
 @lru_cache(maxsize=1)

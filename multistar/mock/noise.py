@@ -98,10 +98,10 @@ def _inverse_factor(name: str, coefficients, scatter, transits) -> torch.Tensor:
     """
     band = load_band(name)
     basis = band.internal_basis(SAMPLES)
-    signal = np.maximum(coefficients @ basis, 0)
+    signal = (torch.from_numpy(coefficients) @ torch.from_numpy(basis)).clamp(min=0)
     step = SAMPLES[1] - SAMPLES[0]
-    variance = (signal + BACKGROUND) / EXPOSURE + (scatter[:, None] * signal) ** 2
-    weight = torch.from_numpy(transits[:, None] * step / variance)
+    variance = (signal + BACKGROUND) / EXPOSURE + (torch.from_numpy(scatter)[:, None] * signal) ** 2
+    weight = torch.from_numpy(transits * step)[:, None] / variance
     fisher = (weight @ _outer_products(name)).view(-1, band.n_basis, band.n_basis)
     unit = fisher.diagonal(dim1=1, dim2=2).rsqrt()  # scaled to a unit diagonal, so that one ridge fits all
     identity = torch.eye(band.n_basis, dtype=torch.float64)

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import astropy.units as u
 import numpy as np
+import torch
 from dust_extinction.parameter_averages import G23
 
 from multistar.mock.phases import Evolved
@@ -81,6 +82,7 @@ def observe(stars: Population) -> Observation:
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
         flux, seen.flux_ratio[rows] = spectra(stars.select(rows))
-        seen.magnitudes[rows] = table.zero_point - 2.5 * np.log10(flux @ table.passband.T)
-        seen.coefficients[rows] = flux @ xp.T
+        light, coefficients = (torch.from_numpy(flux) @ torch.from_numpy(matrix).T for matrix in (table.passband, xp))
+        seen.magnitudes[rows] = table.zero_point - 2.5 * np.log10(light.numpy())
+        seen.coefficients[rows] = coefficients.numpy()
     return seen

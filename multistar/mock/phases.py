@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from multistar.mock.evolution import COLUMNS, load_evolution
+from multistar.mock.evolution import load_evolution
 from multistar.mock.galaxy import AGE_RANGE, M_H_RANGE
 
 # K. Below 3800 K the model atmospheres have far too much TiO; above 8000 K there are none.
@@ -70,22 +70,22 @@ def state(track_points: np.ndarray, phase: np.ndarray | None = None) -> Evolved:
     return Evolved(initial, mass, luminosity, teff, surface_gravity(mass, luminosity, teff), phase)
 
 
-def is_red_giant(star: Evolved) -> np.ndarray:
-    """Same shape as its fields."""
-    return (star.logg < GIANT_LOGG) & (star.teff < GIANT_TEFF)
+def is_red_giant(logg: np.ndarray, log_teff: np.ndarray) -> np.ndarray:
+    """Cool and of low gravity; log_teff is log10(Teff / K)."""
+    return (logg < GIANT_LOGG) & (log_teff < np.log10(GIANT_TEFF))
 
 
 def weights(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
     """(n, n_eep) stars per star formed that each point of the isochrones stands for, zero outside the stratum."""
-    points = state(tracks)
-    inside = (points.teff > TEFF_RANGE[0]) & (points.teff < TEFF_RANGE[1])
-    inside &= points.logg > LOWEST_LOGG
+    log_initial, log_luminosity, log_teff, log_ratio, ln_step = np.moveaxis(tracks, -1, 0)
+    logg = SOLAR_LOGG + log_initial + log_ratio - log_luminosity + 4 * (log_teff - np.log10(SOLAR_TEFF))
+    inside = (log_teff > np.log10(TEFF_RANGE[0])) & (log_teff < np.log10(TEFF_RANGE[1])) & (logg > LOWEST_LOGG)
     if stratum.giants is not None:
-        inside &= is_red_giant(points) == stratum.giants
-    log_luminosity = tracks[..., COLUMNS.index("log_luminosity")]
+        inside &= is_red_giant(logg, log_teff) == stratum.giants
     inside &= (log_luminosity > stratum.log_luminosity[0]) & (log_luminosity <= stratum.log_luminosity[1])
-    number = chabrier(points.initial_mass) * np.exp(tracks[..., COLUMNS.index("ln_mass_step")])
-    return np.where(inside, number, 0)
+    number = np.zeros(inside.shape)
+    number[inside] = chabrier(10 ** log_initial[inside]) * np.exp(ln_step[inside])
+    return number
 
 
 @lru_cache(maxsize=16)

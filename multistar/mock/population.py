@@ -83,6 +83,7 @@ def absolute_magnitudes(luminosity, teff) -> dict[str, np.ndarray]:
 
 
 ROUGHNESS = {"g": 0.45, "h": 0.25}  # mag: the worst error of `absolute_magnitudes`
+PAIR = 2.5 * np.log10(2)  # mag by which a companion as bright as the primary raises it
 
 
 def shares(strata: tuple[Stratum, ...]) -> np.ndarray:
@@ -163,6 +164,6 @@ def _may_be_seen(star: Evolved, distance: np.ndarray, faintest: dict[str, float]
     modulus = 5 * np.log10(distance * 100)
     seen = np.full(len(distance), True)
     for band, magnitude in absolute_magnitudes(star.luminosity, star.teff).items():
-        limit = faintest.get(band, np.inf) + ROUGHNESS[band] + 2.5 * np.log10(2)
+        limit = faintest.get(band, np.inf) + ROUGHNESS[band] + PAIR
         seen &= magnitude + modulus < limit
     return seen

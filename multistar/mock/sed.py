@@ -8,6 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
+import torch
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, spline_filter
 
@@ -62,7 +63,7 @@ class SEDTable:
         scores = np.empty((where.shape[1], len(splines)), np.float32)
         for i, spline in enumerate(splines):
             scores[:, i] = map_coordinates(spline, where, order=3, prefilter=False, mode="nearest")
-        return scores @ vectors + mean
+        return torch.addmm(torch.from_numpy(mean), torch.from_numpy(scores), torch.from_numpy(vectors)).numpy()
 
 
 @lru_cache(maxsize=1)

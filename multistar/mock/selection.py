@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multistar.mock.phases import Stratum
-from multistar.mock.population import Population
+from multistar.mock.population import PAIR, ROUGHNESS, Population, absolute_magnitudes
 from multistar.mock.sed import BANDS
 from multistar.mock.variability.pulsators import CLASSES
 
@@ -17,6 +17,9 @@ NOT_GIANTS = (
     Stratum(giants=False, log_luminosity=MIDDLE, reach=5.4),
     Stratum(giants=False, log_luminosity=FAINT, reach=2.4),
 )
+# The least and the most that dust can dim a star, in units of E(B-V): cool and hot stars, low and high R_V.
+EXTINCTION = {"g": (1.2, 3.8), "h": (0.3, 0.8)}
+MARGIN = {band: rough + PAIR for band, rough in ROUGHNESS.items()}
 VOLUME_RADIUS = 0.2  # kpc
 PULSATORS = tuple(Stratum(variability=name) for name in CLASSES)
 
@@ -35,6 +38,17 @@ class Selection:
     @property
     def faintest(self) -> dict[str, float]:
         return {band: faint for band, (_, faint) in self.magnitude.items()}
+
+    def may_take(self, stars: Population) -> np.ndarray:
+        """(n,) False for stars that this selection surely leaves out: no spectrum needs to be computed for them."""
+        logg = stars.star.logg
+        keep = (stars.ebv < self.max_ebv) & (logg > self.logg[0]) & (logg < self.logg[1])
+        absolute = absolute_magnitudes(stars.star.luminosity, stars.star.teff)
+        for band, (bright, faint) in self.magnitude.items():
+            dust = np.multiply.outer(EXTINCTION[band], stars.ebv)
+            apparent = absolute[band] + 5 * np.log10(stars.distance * 100) + dust
+            keep &= (apparent[0] < faint + MARGIN[band]) & (apparent[1] > bright - ROUGHNESS[band])
+        return keep
 
     def __call__(self, stars: Population, magnitudes: np.ndarray) -> np.ndarray:
         """(n,) True for the stars taken; magnitudes (n, n_band) in the order of BANDS."""

@@ -135,6 +135,7 @@ def survey_block(config: SurveyConfig, block: int) -> pa.Table:
     rng = np.random.default_rng([config.seed, block])
     selection = SELECTIONS[config.selection]
     stars = draw_population(BLOCK, rng, DustDisc(), selection.strata, selection.faintest)
+    stars = stars.select(selection.may_take(stars))
     seen = observe(stars)
     keep = rng.permutation(np.flatnonzero(selection(stars, seen.magnitudes)))  # strata mixed
     stars, seen = stars.select(keep), seen.select(keep)
