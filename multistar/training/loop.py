@@ -57,7 +57,13 @@ class Trainer:
         self.train, self.validation = self.model.standardiser(train), self.model.standardiser(stars.select(validation))
         self.optimiser = optimiser.build(self.model.network, config.training)
         self.generator = torch.Generator()
-        self.splitter = Splitter(vocabulary, self.model.standardiser.scale, config.training.queries, self.generator)
+        self.splitter = Splitter(
+            vocabulary,
+            self.model.standardiser.scale,
+            config.training.queries,
+            config.training.joint_share,
+            self.generator,
+        )
 
     def _batch(self) -> Measurement:
         """Stars of this step: each epoch is a fresh permutation, its incomplete last batch is left out."""
