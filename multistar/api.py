@@ -28,9 +28,14 @@ class MultiStar:
         """Load a model folder; strict, hash-checked, no network. See load_model for the errors."""
         return cls(load_model(path))
 
-    def predict(self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True) -> pa.Table:
-        """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L."""
-        return predict(self.model, _stars(table, columns), quiet)
+    def predict(
+        self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True, samples: int = 0, seed: int = 0
+    ) -> pa.Table:
+        """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L.
+
+        With `samples`, also that many draws of the joint posterior (L_samples) and its covariance.
+        """
+        return predict(self.model, _stars(table, columns), quiet, samples, seed)
 
     def embed(self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True) -> pa.Table:
         """One row per input row, in order: source_id, status, embedding."""

@@ -33,11 +33,12 @@ def _infer(args) -> None:
     from multistar.data.write import check_ending, write_table
     from multistar.files import refuse_existing
 
-    check_ending(args.out, vectors=args.command == "embed")
+    options = {"samples": args.samples, "seed": args.seed} if args.command == "predict" else {}
+    check_ending(args.out, vectors=args.command == "embed" or bool(options.get("samples")))
     refuse_existing(args.out, args.overwrite)
     star = MultiStar.from_pretrained(args.model)
     task = star.predict if args.command == "predict" else star.embed
-    table = task(args.table, columns=_mapping(args.columns), quiet=False)
+    table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     counts = Counter(table["status"].to_pylist())
     print(f"{len(table)} rows written to {args.out}; status:")
@@ -122,6 +123,9 @@ def parser() -> argparse.ArgumentParser:
         infer.add_argument("--model", required=True, help="model folder")
         infer.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
         infer.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+        if name == "predict":
+            infer.add_argument("--samples", type=int, default=0, help="draws of the joint posterior per star")
+            infer.add_argument("--seed", type=int, default=0, help="of the draws")
 
     index = command("index", _index, "an index for similarity search from embeddings")
     index.add_argument("embeddings", help="Parquet file written by multistar embed")

@@ -18,7 +18,7 @@ def to_arrow(columns: dict[str, np.ndarray], metadata: dict[str, str]) -> pa.Tab
     arrays = {
         name: pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
         if values.ndim == 2
-        else pa.array(values)
+        else pa.array(values, pa.string() if values.dtype == object else None)
         for name, values in columns.items()
     }
     return pa.table(arrays).replace_schema_metadata(metadata)
@@ -55,7 +55,7 @@ def check_ending(path: str | Path, vectors: bool = False) -> None:
     if Path(path).suffix not in known:
         raise ValueError(f"{path}: cannot tell the format from the name; known endings are {known}")
     if vectors and Path(path).suffix == ".csv":
-        raise ValueError(f"{path}: CSV cannot hold embeddings; use .parquet, .fits, .vot or .ecsv")
+        raise ValueError(f"{path}: CSV cannot hold embeddings, samples or spectra; use .parquet, .fits, .vot or .ecsv")
 
 
 def write_table(table: pa.Table, path: str | Path, overwrite: bool = False) -> None:
