@@ -1,4 +1,4 @@
-"""multistar mock|pretrain|predict|embed|index|search: parse, call, print; no logic."""
+"""multistar mock|pretrain|predict|embed|generate|inpaint|index|search: parse, call, print; no logic."""
 
 import argparse
 import sys
@@ -9,6 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from multistar import __version__
+
+# commands that take a model and a table: the options that each hands on to the method of its name
+INFERENCE = {
+    "predict": ("samples", "seed"),
+    "embed": (),
+    "generate": ("samples", "seed", "sampled"),
+    "inpaint": ("bands",),
+}
 
 
 def _mock(args) -> None:
@@ -33,11 +41,10 @@ def _infer(args) -> None:
     from multistar.data.write import check_ending, write_table
     from multistar.files import refuse_existing
 
-    options = {"samples": args.samples, "seed": args.seed} if args.command == "predict" else {}
-    check_ending(args.out, vectors=args.command == "embed" or bool(options.get("samples")))
+    options = {name: getattr(args, name) for name in INFERENCE[args.command]}
+    check_ending(args.out, vectors=args.command != "predict" or args.samples > 0)
     refuse_existing(args.out, args.overwrite)
-    star = MultiStar.from_pretrained(args.model)
-    task = star.predict if args.command == "predict" else star.embed
+    task = getattr(MultiStar.from_pretrained(args.model), args.command)
     table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     counts = Counter(table["status"].to_pylist())
@@ -114,18 +121,25 @@ def parser() -> argparse.ArgumentParser:
     pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")
     pretrain.add_argument("run", help="RUN.toml")
 
-    for name, text in (
-        ("predict", "labels with errors for the stars of a table"),
-        ("embed", "one vector per star of a table"),
-    ):
-        infer = command(name, _infer, text)
-        infer.add_argument("table", help="CSV, ECSV, FITS, VOTable or Parquet")
-        infer.add_argument("--model", required=True, help="model folder")
-        infer.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
-        infer.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
-        if name == "predict":
-            infer.add_argument("--samples", type=int, default=0, help="draws of the joint posterior per star")
-            infer.add_argument("--seed", type=int, default=0, help="of the draws")
+    infer = {
+        name: command(name, _infer, text)
+        for name, text in (
+            ("predict", "labels with errors for the stars of a table"),
+            ("embed", "one vector per star of a table"),
+            ("generate", "XP spectra of stars of which a table gives labels and magnitudes"),
+            ("inpaint", "the XP coefficients that a table does not have"),
+        )
+    }
+    for sub in infer.values():
+        sub.add_argument("table", help="CSV, ECSV, FITS, VOTable or Parquet")
+        sub.add_argument("--model", required=True, help="model folder")
+        sub.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
+        sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    for name, default in (("predict", 0), ("generate", 64)):
+        infer[name].add_argument("--samples", type=int, default=default, help="joint draws per star")
+        infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
+    infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
+    infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
 
     index = command("index", _index, "an index for similarity search from embeddings")
     index.add_argument("embeddings", help="Parquet file written by multistar embed")

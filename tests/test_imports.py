@@ -21,7 +21,8 @@ multistar.model multistar.model.vocabulary multistar.model.standardise multistar
 multistar.model.head multistar.model.network multistar.model.domain multistar.model.checkpoint
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
 multistar.training.optimiser multistar.training.loop
-multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed multistar.tasks.search
+multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed
+multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search
 multistar.api multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
 multistar.cli
 """.split()  # noqa: SIM905

@@ -23,7 +23,7 @@ class Memory:
     observed: Tensor
     embedding: Tensor
 
-    def rows(self, which: slice) -> "Memory":
+    def rows(self, which: slice | Tensor) -> "Memory":
         return Memory(self.features[which], self.observed[which], self.embedding[which])
 
 

@@ -98,9 +98,10 @@ class Trainer:
         """Fit the domain; returns provenance with the loss of the last steps."""
         network = self.model.network.eval()
         self.generator.manual_seed(self.config.training.seed)
-        shown = [self._some_contexts(m) for m in (_rows(self.train, slice(0, DOMAIN_STARS)), self.validation)]
+        train = _rows(self.train, slice(0, DOMAIN_STARS))
+        shown = [self._some_contexts(m) for m in (train, self.validation)]
         embeddings = [torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown]
-        self.model.domain.fit((embeddings[0], shown[0]), (embeddings[1], shown[1]))
+        self.model.domain.fit((embeddings[0], train), (embeddings[1], shown[1]))
         return {
             "run": dataclasses.asdict(self.config) | {"out": "", "data": {"held_out": self.config.data.held_out}},
             "training_stars": len(self.train.value),

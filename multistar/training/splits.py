@@ -14,6 +14,7 @@ P_COMPLETE = 0.4  # show everything that was measured
 P_NO_XP, P_NO_PHOTOMETRY, P_NO_PARALLAX = 0.12, 0.2, 0.4
 P_TRUNCATE = 0.5  # keep only the first orders of a band, as `n_relevant_bases` does
 P_LABELS = 0.4  # show some labels
+P_GENERATE = 0.08  # labels are what is known: spectra are generated from them
 P_NO_G = 0.08  # neither G nor XP: colours are then against the mean of the bands
 P_NO_ERRORS = 0.05  # hide all errors, for tables that come without
 P_MEASUREMENTS = 0.5  # the sequence of the joint part holds measurements beside the labels
@@ -74,7 +75,7 @@ class Splitter:
         show[:, self.xp] &= self._truncation() & ~self._coin(1, P_NO_XP)
         show[:, self.astrometry] &= ~self._coin(batch, P_NO_PARALLAX)
         show[:, self.labels] = self._shown_labels(batch)
-        return show
+        return self._shown_to_generate(batch) if self._coin(1, P_GENERATE) else show
 
     def _shown_orders(self, batch: int, keep: Tensor) -> Tensor:
         """Single orders drop out in half of the stars, runs of five in the others."""
@@ -95,6 +96,16 @@ class Splitter:
         share = torch.rand(batch, 1, generator=self.generator) * 0.7
         some = torch.rand(batch, len(self.labels), generator=self.generator) < share
         return some & self._coin(1, P_LABELS)
+
+    def _shown_to_generate(self, batch: int) -> Tensor:
+        """Many labels or all of them, with G in half of the stars and some photometry in a quarter; no XP."""
+        show = torch.zeros(batch, self.vocabulary.n_slots, dtype=torch.bool)
+        share = 0.4 + torch.rand(batch, 1, generator=self.generator)  # above 1: all
+        show[:, self.labels] = torch.rand(batch, len(self.labels), generator=self.generator) < share
+        show[:, self.g] = self._coin(batch, 0.5)
+        some = torch.rand(batch, len(self.colours), generator=self.generator) < 0.5
+        show[:, self.colours] = some & self._coin(batch, 0.25) & show[:, self.g]
+        return show
 
     def without_g(self, value: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """The context as it would be had G never been measured: no XP, and colours as Standardiser then makes them."""
