@@ -20,7 +20,7 @@ multistar.mock.xp_operator multistar.mock.noise multistar.mock.selection multist
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.fusion multistar.model.mixture
 multistar.model.head multistar.model.network multistar.model.domain multistar.model.checkpoint
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
-multistar.training.optimiser multistar.training.loop
+multistar.training.optimiser multistar.training.workers multistar.training.loop
 multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed
 multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search
 multistar.api multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report

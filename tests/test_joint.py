@@ -52,7 +52,7 @@ def context(m: Measurement) -> Measurement:
 @pytest.fixture(scope="module")
 def toy() -> Network:
     torch.manual_seed(0)
-    network, settings = Network(CONFIG, VOCABULARY), TrainingConfig(steps=400, learning_rate=1.6e-2, warmup=20)
+    network, settings = Network(CONFIG, VOCABULARY), TrainingConfig(steps=300, learning_rate=1.6e-2, warmup=20)
     optimiser, generator = build(network, settings), torch.Generator().manual_seed(0)
     splitter = Splitter(VOCABULARY, torch.ones(6), 0, 0.5, generator)
     stars, _ = draw(256 * 100, np.random.default_rng(0))

@@ -1,6 +1,10 @@
 """Training: learns, resumes exactly, and refuses what it cannot mean."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +19,8 @@ from multistar.training.loop import Trainer, held_out, pretrain
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.run import RunConfig, TrainingConfig, load_run
 from multistar.training.splits import Splitter
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_training_lowers_the_loss(mock_file, tmp_path):
@@ -49,8 +55,57 @@ def test_a_resumed_run_has_the_losses_of_an_unbroken_one(mock_file, tmp_path):
     for _ in range(15):
         resumed.advance()
     assert resumed.losses == unbroken.losses
-    for a, b in zip(resumed.model.state().values(), unbroken.model.state().values(), strict=True):
+    states = [
+        (*trainer.model.state().values(), *trainer.average.module.state_dict().values())
+        for trainer in (resumed, unbroken)
+    ]
+    for a, b in zip(*states, strict=True):
         assert torch.equal(a, b)
+
+
+def test_what_is_saved_is_the_running_average_of_the_weights(mock_file, tmp_path):
+    trainer = Trainer(small_run(mock_file, tmp_path / "m", ema=0.6), read_stars(mock_file))
+    wanted = trainer.model.network.head.norm.weight.detach().clone()
+    for step in range(6):
+        trainer.advance()
+        decay = min(0.6, 1 - step ** (-2 / 3)) if step > 1 else 0.0
+        wanted = decay * wanted + (1 - decay) * trainer.model.network.head.norm.weight.detach()
+    last = trainer.model.network.head.norm.weight.detach().clone()
+    trainer.finish()
+    torch.testing.assert_close(trainer.model.network.head.norm.weight, wanted)
+    assert not torch.equal(last, wanted)
+
+
+WORKER = """
+import hashlib, json, sys, torch
+from pathlib import Path
+torch.set_num_threads(1)
+sys.path.insert(0, "tests")
+from conftest import small_run
+from multistar.data.stars import read_stars
+from multistar.training.loop import Trainer
+from multistar.training.workers import workers
+with workers() as group:
+    trainer = Trainer(small_run(sys.argv[1], "unused"), read_stars(sys.argv[1]), group)
+    for _ in range(3):
+        trainer.advance()
+    state = b"".join(x.numpy().tobytes() for x in trainer.model.state().values())
+    result = [group.size, len(trainer._batch().value), trainer.losses, hashlib.sha256(state).hexdigest()]
+    Path(sys.argv[2], f"{group.rank}.json").write_text(json.dumps(result))
+"""
+
+
+def test_two_processes_share_a_batch_and_keep_the_same_weights(mock_file, tmp_path):
+    (tmp_path / "worker.py").write_text(WORKER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, tmp_path / "worker.py", mock_file, tmp_path], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    assert first[:2] == [2, 16]
 
 
 def test_pretrain_goes_on_from_a_partial_run_and_removes_it(mock_file, tmp_path):

@@ -32,19 +32,19 @@ class Past:
     parallel mode. Tokens that carry no known value are never looked at.
     """
 
-    def __init__(self, like: Tensor, heads: int):
-        """like (B, S, Q, D) gives the sizes."""
-        n, size = like.shape[0] * like.shape[1], like.shape[-1] // heads
-        self.key = self.value = like.new_zeros(n, heads, 1, size)
-        self.informed = like.new_ones(n, 1, dtype=torch.bool)
+    def __init__(self):
+        self.key: Tensor | None = None
 
-    def append(self, key: Tensor, value: Tensor, informed: Tensor) -> Tensor:
-        """key, value (B S, H, Q, d), informed (B S, Q); returns the mask (B S, 1, Q, length) of the new tokens."""
+    def append(self, key: Tensor, value: Tensor, informed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """key, value (B S, H, Q, d), informed (B S, Q) of new tokens; returns all keys and values and their mask."""
+        if self.key is None:
+            self.key, self.value = key.new_zeros(key[:, :, :1].shape), value.new_zeros(value[:, :, :1].shape)
+            self.informed = informed.new_ones(len(informed), 1)
         self.key, self.value = torch.cat([self.key, key], 2), torch.cat([self.value, value], 2)
         self.informed = torch.cat([self.informed, informed], 1)
         new, length = informed.shape[1], self.informed.shape[1]
         causal = informed.new_ones(new, length).tril(diagonal=length - new)
-        return causal & rearrange(self.informed, "n l -> n 1 1 l")
+        return self.key, self.value, causal & rearrange(self.informed, "n l -> n 1 1 l")
 
 
 class DecoderBlock(nn.Module):
@@ -70,8 +70,8 @@ class DecoderBlock(nn.Module):
         """x (B, S, Q, D) looks at its own sample's tokens up to itself."""
         projected = self.back(self.norm_back(x))
         query, key, value = rearrange(projected, "b s q (three h d) -> three (b s) h q d", three=3, h=self.heads)
-        mask = past.append(key, value, rearrange(informed, "b s q -> (b s) q"))
-        found = F.scaled_dot_product_attention(query, past.key, past.value, attn_mask=mask)
+        key, value, mask = past.append(key, value, rearrange(informed, "b s q -> (b s) q"))
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return x + self.back_out(rearrange(found, "(b s) h q d -> b s q (h d)", s=x.shape[1]))
 
     def read(self, x: Tensor, star: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class MixtureHead(nn.Module):
         informed = F.pad(informed, (1, 0))[:, None]
         mask = attention_mask(memory.observed)
         for block in self._blocks():
-            x = block.look_back(x, Past(x, block.heads), informed)
+            x = block.look_back(x, Past(), informed)
             x = block.read(x, block.star(memory.features), mask)
         return self._mixture(x[:, 0])
 
@@ -132,7 +132,7 @@ class MixtureHead(nn.Module):
         stars = [block.star(memory.features) for block in self._blocks()]
         x = rearrange(self.identity(order[:1]), "1 d -> 1 1 1 d").expand(batch, n, 1, -1)
         informed = x.new_zeros(batch, n, 1, dtype=torch.bool)
-        pasts = [Past(x, block.heads) for block in self._blocks()]
+        pasts = [Past() for _ in self.blocks]
         drawn: list[Tensor] = []
         for i in range(len(order)):
             for block, star, past in zip(self._blocks(), stars, pasts, strict=True):

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import torch
 from rich.progress import track
 
-from encoders import Measurement
 from multistar.data import status
 from multistar.data.stars import Stars
 from multistar.model.checkpoint import Model
@@ -30,7 +29,7 @@ def encoded(
         m = model.standardiser(stars.select(rows))
         if not labels:
             m.observed[:, label_slots] = False
-        m = Measurement(*(x.to(device) for x in vars(m).values()))
+        m = m.to(device)
         memory = model.network.encode(m)
         outside = (model.domain.beyond(m).any(1) if labels else model.domain.outside(memory.embedding, m)).cpu().numpy()
         stars.flags[rows][outside] |= status.BIT["outside_training"]

@@ -40,6 +40,9 @@ class Split:
     order: Tensor
     fed: Measurement
 
+    def to(self, device: torch.device) -> "Split":
+        return Split(*(x.to(device) for x in vars(self).values()))
+
 
 class Splitter:
     """Draws context and targets for a batch; all randomness comes from one generator, so runs resume exactly."""
