@@ -18,7 +18,8 @@ multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines multistar.mo
 multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun
 multistar.mock.xp_operator multistar.mock.noise multistar.mock.selection multistar.mock.survey
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.fusion multistar.model.mixture
-multistar.model.head multistar.model.network multistar.model.domain multistar.model.checkpoint
+multistar.model.head multistar.model.network multistar.model.domain multistar.model.recalibrate
+multistar.model.checkpoint
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
 multistar.training.optimiser multistar.training.workers multistar.training.loop
 multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed

@@ -12,9 +12,12 @@ import torch
 from conftest import small_run
 
 from encoders import Measurement
+from multistar.checks.metrics import coverage
 from multistar.config import from_table
 from multistar.data.stars import read_stars
+from multistar.model.recalibrate import Recalibrator
 from multistar.model.vocabulary import Vocabulary
+from multistar.tasks.predict import predict
 from multistar.training.loop import Trainer, held_out, pretrain
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.run import RunConfig, TrainingConfig, load_run
@@ -76,6 +79,26 @@ def test_what_is_saved_is_the_running_average_of_the_weights(mock_file, tmp_path
     assert not torch.equal(last, wanted)
 
 
+def test_enough_held_out_stars_recalibrate_the_intervals(mock_file, tmp_path, monkeypatch):
+    """A network after one step is far off; its recalibrated intervals cover what they say."""
+    monkeypatch.setattr("multistar.model.recalibrate.MIN_STARS", 50)
+    monkeypatch.setattr("multistar.training.loop.held_out", lambda ids, _: np.arange(len(ids)) % 2 == 0)
+    stars = read_stars(mock_file)
+    trainer = Trainer(small_run(mock_file, tmp_path / "m"), stars)
+    trainer.advance()
+    trainer.finish()
+    unseen = stars.select(np.arange(len(stars)) % 2 == 1)
+    result = predict(trainer.model, unseen, quiet=True)
+    inside = [
+        coverage(result[f"{x}_lower"].to_numpy(), result[f"{x}_upper"].to_numpy(), unseen.scalars[x].value)
+        for x in trainer.model.vocabulary.labels
+    ]
+    np.testing.assert_allclose(inside, 0.68, atol=0.12)
+    trainer.model.recalibrator = Recalibrator(len(inside))
+    raw = predict(trainer.model, unseen, quiet=True)
+    assert coverage(raw["teff_lower"].to_numpy(), raw["teff_upper"].to_numpy(), unseen.scalars["teff"].value) > 0.85
+
+
 WORKER = """
 import hashlib, json, sys, torch
 from pathlib import Path
@@ -83,6 +106,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, "tests")
 from conftest import small_run
 from multistar.data.stars import read_stars
+from multistar.tasks.predict import predict
 from multistar.training.loop import Trainer
 from multistar.training.workers import workers
 with workers() as group:

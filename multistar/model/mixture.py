@@ -31,18 +31,21 @@ class Mixture:
         log_density = -0.5 * (quadratic + torch.log(2 * torch.pi * variance))
         return torch.logsumexp(self.log_weight + log_density, dim=-1)
 
-    def cdf(self, y: Tensor) -> Tensor:
-        """(B, Q) probability below y (B, Q)."""
-        z = (y[..., None] - self.mean) * torch.exp(-self.log_sigma)
+    def cdf(self, y: Tensor, error: Tensor | None = None) -> Tensor:
+        """(B, Q) probability below y (B, Q), of the mixture convolved with `error` (B, Q) if given."""
+        variance = torch.exp(2 * self.log_sigma)
+        if error is not None:
+            variance = variance + error[..., None] ** 2
+        z = (y[..., None] - self.mean) * variance.rsqrt()
         return (self.log_weight.exp() * torch.special.ndtr(z)).sum(-1)
 
     def quantile(self, levels: Tensor) -> Tensor:
-        """(B, Q, L) values below which the probabilities `levels` (L,) lie, by bisection of the cdf."""
+        """(B, Q, L) values below which the probabilities `levels` (L,) or (Q, L) lie, by bisection of the cdf."""
         spread = 8 * self.log_sigma.exp()
-        shape = (*self.mean.shape[:-1], len(levels))
+        shape = (*self.mean.shape[:-1], levels.shape[-1])
         low = (self.mean - spread).amin(-1, keepdim=True).expand(shape).double()
         high = (self.mean + spread).amax(-1, keepdim=True).expand(shape).double()
-        wide = Mixture(*(repeat(t.double(), "b q k -> b (q l) k", l=len(levels)) for t in vars(self).values()))
+        wide = Mixture(*(repeat(t.double(), "b q k -> b (q l) k", l=levels.shape[-1]) for t in vars(self).values()))
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
             below = wide.cdf(rearrange(middle, "b q l -> b (q l)")).reshape(shape) < levels
@@ -58,10 +61,3 @@ class Mixture:
         component = below.sum(-1, keepdim=True).clamp(max=self.mean.shape[-1] - 1)
         mean, log_sigma = (t.gather(-1, component)[..., 0] for t in (self.mean, self.log_sigma))
         return mean + normal * log_sigma.exp()
-
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, each (B, Q)."""
-        weight = self.log_weight.exp()
-        mean = (weight * self.mean).sum(-1)
-        second = (weight * ((self.mean - mean[..., None]) ** 2 + torch.exp(2 * self.log_sigma))).sum(-1)
-        return mean, second.sqrt()

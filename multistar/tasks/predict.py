@@ -20,8 +20,8 @@ AT_ONCE = 16384  # samples of all stars together that are drawn at once: some hu
 def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, seed: int = 0) -> pa.Table:
     """source_id, status, and for each label L the columns L, L_lower, L_upper in the label's unit.
 
-    These are quantiles of the marginal posterior given everything that was measured of the star. A
-    star without data gets the prior and says so in `status`.
+    These are quantiles of the marginal posterior given everything that was measured of the star,
+    recalibrated on held-out stars (samples are not). A star without data gets the prior and says so in `status`.
 
     samples  if not 0, that many draws of the joint posterior: columns L_samples (fixed-size lists of
              float32; the i-th entries of all labels belong together) and `covariance`, the samples'
@@ -33,14 +33,18 @@ def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, s
     if samples < 0 or samples == 1:
         raise ValueError(f"samples={samples} must be 0 (none) or at least 2, so that a covariance exists")
     names, slots = model.vocabulary.labels, torch.tensor(list(model.vocabulary.label_slots))
-    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    levels = model.recalibrator(torch.tensor(LEVELS))
     quantiles = np.empty((len(stars), len(names), len(LEVELS)))
     drawn = np.empty((len(names), len(stars), samples), np.float32)
     covariance = np.empty((len(stars), len(names) ** 2 if samples else 0))
     generator = torch.Generator().manual_seed(seed)
     for rows, memory in encoded(model, stars, "predict", quiet):
         with torch.inference_mode():
-            quantiles[rows] = model.network.decode(memory, slots.to(memory.features.device)).quantile(levels).cpu()
+            quantiles[rows] = (
+                model.network.decode(memory, slots.to(memory.features.device))
+                .quantile(levels.to(memory.features.device))
+                .cpu()
+            )
         if samples:
             joint = _physical(model, joint_samples(model, memory, slots, samples, generator))
             drawn[:, rows], covariance[rows] = joint, _covariance(joint)

@@ -112,7 +112,7 @@ class Trainer:
 
     @torch.no_grad()
     def finish(self) -> dict:
-        """Take the averaged weights, fit the domain; returns provenance with the loss of the last steps."""
+        """Take the averaged weights, fit domain and recalibrator; returns provenance with the last loss."""
         self.model.network.load_state_dict(self.average.module.state_dict())
         network = self.model.network.cpu().eval()
         self.generator.manual_seed(self.config.training.seed)
@@ -120,6 +120,12 @@ class Trainer:
         shown = [self._some_contexts(m) for m in (train, self.validation)]
         embeddings = [torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown]
         self.model.domain.fit((embeddings[0], train), (embeddings[1], shown[1]))
+        labels = torch.tensor(list(self.model.vocabulary.label_slots))
+        pit = []
+        for context, stars in zip(_batches(shown[1]), _batches(self.validation), strict=True):
+            mixture = network.decode(network.encode(context), labels)
+            pit.append(mixture.cdf(stars.value[:, labels], torch.nan_to_num(stars.sigma[:, labels])))
+        self.model.recalibrator.fit(torch.cat(pit), self.validation.observed[:, labels])
         return {
             "run": dataclasses.asdict(self.config) | {"out": "", "data": {"held_out": self.config.data.held_out}},
             "training_stars": len(self.train.value),
