@@ -1,4 +1,4 @@
-"""multistar mock|pretrain|predict|embed|generate|inpaint|index|search: parse, call, print; no logic."""
+"""multistar mock|pretrain|predict|embed|generate|inpaint|check|index|search: parse, call, print; no logic."""
 
 import argparse
 import sys
@@ -51,6 +51,30 @@ def _infer(args) -> None:
     print(f"{len(table)} rows written to {args.out}; status:")
     for text, number in counts.most_common():
         print(f"  {number:8d}  {text}")
+
+
+def _check(args) -> None:
+    from multistar.checks.calibration import OWNED, calibration, write_calibration
+    from multistar.data.stars import read_stars
+    from multistar.files import refuse_existing
+    from multistar.model.checkpoint import load_model
+
+    refuse_existing(args.out, args.overwrite, OWNED)
+    stars = read_stars(args.table, _mapping(args.columns))
+    result = calibration(load_model(args.model), stars, args.samples, args.seed)
+    write_calibration(result, args.out, args.overwrite)
+    for name, label in result["labels"].items():
+        shares = ", ".join(f"{share:.1%} in {level}" for level, share in label["coverage"].items())
+        print(f"{name:10s} {shares}")
+    joint = result["joint"]
+    if "energy_score" in joint:
+        scores = joint["energy_score"], joint["energy_score_of_marginals"], joint["energy_gain_error"]
+        print(
+            "energy score {:.4f}, of the product of the marginals {:.4f}, error of the difference {:.4f}".format(
+                *scores
+            )
+        )
+    print(f"calibration.json and calibration.png written to {args.out}")
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
@@ -140,6 +164,15 @@ def parser() -> argparse.ArgumentParser:
         infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
+
+    check = command("check", _check, "are the posteriors calibrated? Needs stars of known labels")
+    check.add_argument("what", choices=("calibration",))
+    check.add_argument("table", help="stars with labels, as for predict; columns true_L are taken as exact")
+    check.add_argument("--model", required=True, help="model folder")
+    check.add_argument("--out", required=True, help="folder for calibration.json and calibration.png")
+    check.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    check.add_argument("--samples", type=int, default=256, help="joint draws per star")
+    check.add_argument("--seed", type=int, default=0, help="of the draws")
 
     index = command("index", _index, "an index for similarity search from embeddings")
     index.add_argument("embeddings", help="Parquet file written by multistar embed")

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
+from multistar.api import MultiStar
 from multistar.cli import main
 from multistar.quantities import LABELS
 
@@ -31,6 +32,18 @@ def test_samples_have_the_quantiles_of_the_marginal(result):
     lower, upper = result["teff_lower"].to_numpy(), result["teff_upper"].to_numpy()
     assert abs((teff < median[:, None]).mean() - 0.5) < 0.02
     assert abs(((teff > lower[:, None]) & (teff < upper[:, None])).mean() - 0.68) < 0.02
+
+
+def test_samples_are_recalibrated_as_the_quantiles_are(model_folder, mock_table):
+    """With a recalibrator that doubles every width, intervals and samples widen together, and ranks stay."""
+    doubled = MultiStar.from_pretrained(model_folder)
+    raw = doubled.predict(mock_table[:20], samples=N)
+    doubled.model.recalibrator.score *= 2
+    wide = doubled.predict(mock_table[:20], samples=N)
+    teff, lower, upper = matrix(wide, "teff_samples"), wide["teff_lower"].to_numpy(), wide["teff_upper"].to_numpy()
+    assert abs(((teff > lower[:, None]) & (teff < upper[:, None])).mean() - 0.68) < 0.03
+    assert np.all(teff.std(1) > 1.3 * matrix(raw, "teff_samples").std(1))
+    np.testing.assert_array_equal(np.argsort(teff, 1), np.argsort(matrix(raw, "teff_samples"), 1))
 
 
 def test_the_covariance_is_that_of_the_samples(result):

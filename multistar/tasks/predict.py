@@ -14,6 +14,7 @@ from multistar.tasks.stream import encoded
 
 LEVELS = (0.5, 0.16, 0.84)
 SUFFIXES = ("", "_lower", "_upper")
+SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of the levels between which samples move
 AT_ONCE = 16384  # samples of all stars together that are drawn at once: some hundred MB
 
 
@@ -21,7 +22,7 @@ def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, s
     """source_id, status, and for each label L the columns L, L_lower, L_upper in the label's unit.
 
     These are quantiles of the marginal posterior given everything that was measured of the star,
-    recalibrated on held-out stars (samples are not). A star without data gets the prior and says so in `status`.
+    recalibrated on held-out stars. A star without data gets the prior and says so in `status`.
 
     samples  if not 0, that many draws of the joint posterior: columns L_samples (fixed-size lists of
              float32; the i-th entries of all labels belong together) and `covariance`, the samples'
@@ -46,7 +47,8 @@ def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, s
                 .cpu()
             )
         if samples:
-            joint = _physical(model, joint_samples(model, memory, slots, samples, generator))
+            joint = joint_samples(model, memory, slots, samples, generator)
+            joint = _physical(model, recalibrated(model, memory, slots, joint))
             drawn[:, rows], covariance[rows] = joint, _covariance(joint)
     columns = {"source_id": stars.source_id, "status": status.words(stars.flags)}
     for i, name in enumerate(names):
@@ -70,6 +72,26 @@ def joint_samples(
         pieces = [min(AT_ONCE, n - done) for done in range(0, n, AT_ONCE)]
         parts.append(torch.cat([model.network.head.sample(part, order, piece, generator) for piece in pieces], 1))
     return torch.cat(parts).cpu()
+
+
+@torch.inference_mode()
+def recalibrated(model: Model, memory: Memory, labels: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+    """Samples (B, n, labels) moved label by label, so that their quantiles are the recalibrated ones.
+
+    A sample at the predicted level u goes to where the recalibrator says that u lies; ranks, and with
+    them the dependence between labels, stay. The move is interpolated between the levels of SCORES.
+    """
+    levels = torch.special.ndtr(SCORES)
+    mixture = model.network.decode(memory, labels.to(memory.features.device))
+    before = mixture.quantile(levels.to(memory.features.device)).cpu()
+    after = mixture.quantile(model.recalibrator(levels).to(memory.features.device)).cpu()
+    x = samples.transpose(1, 2).contiguous()
+    right = torch.searchsorted(before, x).clamp(1, len(levels) - 1)
+    low, high = before.gather(-1, right - 1), before.gather(-1, right)
+    share = ((x - low) / (high - low).clamp(min=1e-9)).clamp(0, 1)
+    move = after - before
+    moved = x + move.gather(-1, right - 1) * (1 - share) + move.gather(-1, right) * share
+    return moved.transpose(1, 2)
 
 
 def _physical(model: Model, samples: torch.Tensor) -> np.ndarray:
