@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 
 from encoders import Measurement
 from multistar.model.fusion import Memory
-from multistar.model.head import joint_log_prob
+from multistar.model.head import GAIN_WIDTHS, gains, joint_log_prob
 from multistar.model.mixture import Mixture
 from multistar.model.network import ModelConfig, Network
 from multistar.model.vocabulary import Vocabulary
@@ -216,3 +216,11 @@ def test_a_stars_joint_density_does_not_depend_on_the_other_stars(untrained, sta
     whole = joint_log_prob(untrained.head, untrained.encode(m), order, given)
     part = joint_log_prob(untrained.head, untrained.encode(pick(m)), order, pick(given))
     torch.testing.assert_close(part, whole[rows], rtol=1e-4, atol=1e-4)
+
+
+def test_gains_are_those_of_a_gaussian_measured_with_error():
+    value, error = torch.tensor([[2.0, 2.0]]), torch.tensor([[0.0, 0.3]])
+    features = gains(value, error)[0]
+    assert features[0].tolist() == [1, 1, 2, 2]
+    wanted = np.array([w**2 / (w**2 + 0.3**2) for w in GAIN_WIDTHS])
+    np.testing.assert_allclose(features[1].numpy(), np.r_[wanted, 2 * wanted], rtol=1e-6)

@@ -22,7 +22,17 @@ from multistar.model.fusion import Memory, attention_mask
 from multistar.model.mixture import Mixture
 
 LOG_SIGMA_MIN, LOG_SIGMA_MAX = -6.0, 3.0  # of standardised values
-EXACT = 0.03  # errors of standardised values far below this make no difference
+GAIN_WIDTHS = (0.4, 1.0)  # standardised; below 0.4 the gain at zero error would be a wild extrapolation
+
+
+def gains(value: Tensor, error: Tensor) -> Tensor:
+    """(..., 2 len(GAIN_WIDTHS)): how much a measurement of this error is worth, and the value times this.
+
+    A Gaussian of width w that is measured with error s moves by w^2 / (w^2 + s^2) of the difference. Given as
+    features, these gains let what was learnt from noisy values extrapolate to exact ones (s = 0, gain 1).
+    """
+    gain = torch.stack([1 / (1 + (error / width) ** 2) for width in GAIN_WIDTHS], -1)
+    return torch.cat([gain, gain * value[..., None]], -1)
 
 
 class Past:
@@ -94,7 +104,7 @@ class MixtureHead(nn.Module):
     def __init__(self, n_slots: int, width: int, depth: int, heads: int, components: int):
         super().__init__()
         self.identity = nn.Embedding(n_slots, width)
-        self.predecessor = SlotLinear(n_slots, 2, width)
+        self.predecessor = SlotLinear(n_slots, 2 * len(GAIN_WIDTHS), width)
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList([DecoderBlock(width, heads) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
@@ -148,8 +158,7 @@ class MixtureHead(nn.Module):
         """Tokens (B, Q, D) of `slot` (Q or 1,) after `previous` (Q or 1,) had the values given (B, Q); who was told."""
         value = torch.where(given.observed, given.value, 0)
         error = torch.nan_to_num(torch.where(given.observed, given.sigma, 0))
-        features = torch.stack([value, torch.log(torch.hypot(error, error.new_tensor(EXACT)))], -1)
-        told = self.mix(self.predecessor(features, previous))
+        told = self.mix(self.predecessor(gains(value, error), previous))
         return self.identity(slot) + torch.where(given.observed[..., None], told, 0), given.observed
 
     def _blocks(self) -> list[DecoderBlock]:
