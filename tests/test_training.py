@@ -96,7 +96,7 @@ def test_enough_held_out_stars_recalibrate_the_intervals(mock_file, tmp_path, mo
     np.testing.assert_allclose(inside, 0.68, atol=0.12)
     trainer.model.recalibrator = Recalibrator(len(inside))
     raw = predict(trainer.model, unseen, quiet=True)
-    assert coverage(raw["teff_lower"].to_numpy(), raw["teff_upper"].to_numpy(), unseen.scalars["teff"].value) > 0.85
+    assert coverage(raw["teff_lower"].to_numpy(), raw["teff_upper"].to_numpy(), unseen.scalars["teff"].value) > 0.8
 
 
 WORKER = """
