@@ -5,6 +5,7 @@ Shape letters: B star, N slot (one number of a measurement), T token, D width.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -18,6 +19,12 @@ class Measurement:
 
     def slots(self, start: int, stop: int) -> "Measurement":
         return Measurement(self.value[:, start:stop], self.sigma[:, start:stop], self.observed[:, start:stop])
+
+    def rows(self, which: slice | Tensor) -> "Measurement":
+        return Measurement(self.value[which], self.sigma[which], self.observed[which])
+
+    def to(self, device: torch.device) -> "Measurement":
+        return Measurement(self.value.to(device), self.sigma.to(device), self.observed.to(device))
 
 
 @dataclass(frozen=True)

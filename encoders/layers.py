@@ -21,12 +21,20 @@ def channels(m: Measurement) -> Tensor:
 
 
 class SlotLinear(nn.Module):
-    """A linear map of its own for every token: (B, T, F) -> (B, T, D)."""
+    """A linear map of its own for every token: (B, T, F) -> (B, T, D).
+
+    `which` (T,) names the tokens' maps where they are not all of them in order; a single one serves any T.
+    """
 
     def __init__(self, tokens: int, features: int, width: int):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(tokens, features, width) * features**-0.5)
         self.bias = nn.Parameter(torch.randn(tokens, width) * 0.2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.einsum("btf,tfd->btd", x, self.weight) + self.bias
+    def forward(self, x: Tensor, which: Tensor | None = None) -> Tensor:
+        if which is None:
+            return torch.einsum("btf,tfd->btd", x, self.weight) + self.bias
+        weight, bias = self.weight[which], self.bias[which]
+        if len(which) == 1:
+            return x @ weight[0] + bias
+        return torch.einsum("btf,tfd->btd", x, weight) + bias

@@ -1,7 +1,7 @@
 """The Python front door: MultiStar.from_pretrained(path).predict(table)."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pyarrow as pa
 from multistar.data.stars import Stars, read_stars
 from multistar.model.checkpoint import Model, load_model
 from multistar.tasks.embed import embed
+from multistar.tasks.generate import generate
+from multistar.tasks.inpaint import inpaint
 from multistar.tasks.predict import predict
 
 
@@ -28,16 +30,39 @@ class MultiStar:
         """Load a model folder; strict, hash-checked, no network. See load_model for the errors."""
         return cls(load_model(path))
 
-    def predict(self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True) -> pa.Table:
-        """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L."""
-        return predict(self.model, _stars(table, columns), quiet)
+    def predict(
+        self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True, samples: int = 0, seed: int = 0
+    ) -> pa.Table:
+        """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L.
+
+        With `samples`, also that many draws of the joint posterior (L_samples) and its covariance.
+        """
+        return predict(self.model, _stars(table, columns), quiet, samples, seed)
 
     def embed(self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True) -> pa.Table:
         """One row per input row, in order: source_id, status, embedding."""
         return embed(self.model, _stars(table, columns), quiet)
 
+    def generate(
+        self,
+        table: Any,
+        columns: Mapping[str, str] | None = None,
+        quiet: bool = True,
+        samples: int = 64,
+        seed: int = 0,
+        sampled: bool = False,
+    ) -> pa.Table:
+        """Labels and magnitudes -> XP coefficients with errors; `sampled` adds spectra [W m-2 nm-1]."""
+        return generate(self.model, _stars(table, columns, labels=True), samples, seed, sampled, quiet)
 
-def _stars(table: Any, columns: Mapping[str, str] | None) -> Stars:
+    def inpaint(
+        self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True, bands: Collection[str] = ()
+    ) -> pa.Table:
+        """XP coefficients that are not observed, and all of `bands`, from the others; see tasks/inpaint.py."""
+        return inpaint(self.model, _stars(table, columns), bands, quiet)
+
+
+def _stars(table: Any, columns: Mapping[str, str] | None, labels: bool = False) -> Stars:
     if isinstance(table, Stars):
         return dataclasses.replace(table, flags=table.flags.copy())  # tasks add flags
-    return read_stars(table, columns, labels=False)
+    return read_stars(table, columns, labels=labels)

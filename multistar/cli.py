@@ -1,4 +1,4 @@
-"""multistar mock|pretrain|predict|embed|index|search: parse, call, print; no logic."""
+"""multistar mock|pretrain|predict|embed|generate|inpaint|check|index|search: parse, call, print; no logic."""
 
 import argparse
 import sys
@@ -9,6 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from multistar import __version__
+
+# commands that take a model and a table: the options that each hands on to the method of its name
+INFERENCE = {
+    "predict": ("samples", "seed"),
+    "embed": (),
+    "generate": ("samples", "seed", "sampled"),
+    "inpaint": ("bands",),
+}
 
 
 def _mock(args) -> None:
@@ -41,16 +49,40 @@ def _infer(args) -> None:
     from multistar.data.write import check_ending, write_table
     from multistar.files import refuse_existing
 
-    check_ending(args.out, vectors=args.command == "embed")
+    options = {name: getattr(args, name) for name in INFERENCE[args.command]}
+    check_ending(args.out, vectors=args.command != "predict" or args.samples > 0)
     refuse_existing(args.out, args.overwrite)
-    star = MultiStar.from_pretrained(args.model)
-    task = star.predict if args.command == "predict" else star.embed
-    table = task(args.table, columns=_mapping(args.columns), quiet=False)
+    task = getattr(MultiStar.from_pretrained(args.model), args.command)
+    table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     counts = Counter(table["status"].to_pylist())
     print(f"{len(table)} rows written to {args.out}; status:")
     for text, number in counts.most_common():
         print(f"  {number:8d}  {text}")
+
+
+def _check(args) -> None:
+    from multistar.checks.calibration import OWNED, calibration, write_calibration
+    from multistar.data.stars import read_stars
+    from multistar.files import refuse_existing
+    from multistar.model.checkpoint import load_model
+
+    refuse_existing(args.out, args.overwrite, OWNED)
+    stars = read_stars(args.table, _mapping(args.columns))
+    result = calibration(load_model(args.model), stars, args.samples, args.seed)
+    write_calibration(result, args.out, args.overwrite)
+    for name, label in result["labels"].items():
+        shares = ", ".join(f"{share:.1%} in {level}" for level, share in label["coverage"].items())
+        print(f"{name:10s} {shares}")
+    joint = result["joint"]
+    if "energy_score" in joint:
+        scores = joint["energy_score"], joint["energy_score_of_marginals"], joint["energy_gain_error"]
+        print(
+            "energy score {:.4f}, of the product of the marginals {:.4f}, error of the difference {:.4f}".format(
+                *scores
+            )
+        )
+    print(f"calibration.json and calibration.png written to {args.out}")
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
@@ -124,15 +156,34 @@ def parser() -> argparse.ArgumentParser:
     pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")
     pretrain.add_argument("run", help="RUN.toml")
 
-    for name, text in (
-        ("predict", "labels with errors for the stars of a table"),
-        ("embed", "one vector per star of a table"),
-    ):
-        infer = command(name, _infer, text)
-        infer.add_argument("table", help="CSV, ECSV, FITS, VOTable or Parquet")
-        infer.add_argument("--model", required=True, help="model folder")
-        infer.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
-        infer.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    infer = {
+        name: command(name, _infer, text)
+        for name, text in (
+            ("predict", "labels with errors for the stars of a table"),
+            ("embed", "one vector per star of a table"),
+            ("generate", "XP spectra of stars of which a table gives labels and magnitudes"),
+            ("inpaint", "the XP coefficients that a table does not have"),
+        )
+    }
+    for sub in infer.values():
+        sub.add_argument("table", help="CSV, ECSV, FITS, VOTable or Parquet")
+        sub.add_argument("--model", required=True, help="model folder")
+        sub.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
+        sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    for name, default in (("predict", 0), ("generate", 64)):
+        infer[name].add_argument("--samples", type=int, default=default, help="joint draws per star")
+        infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
+    infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
+    infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
+
+    check = command("check", _check, "are the posteriors calibrated? Needs stars of known labels")
+    check.add_argument("what", choices=("calibration",))
+    check.add_argument("table", help="stars with labels, as for predict; columns true_L are taken as exact")
+    check.add_argument("--model", required=True, help="model folder")
+    check.add_argument("--out", required=True, help="folder for calibration.json and calibration.png")
+    check.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    check.add_argument("--samples", type=int, default=256, help="joint draws per star")
+    check.add_argument("--seed", type=int, default=0, help="of the draws")
 
     index = command("index", _index, "an index for similarity search from embeddings")
     index.add_argument("embeddings", help="Parquet file written by multistar embed")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.stats import norm
 
-from multistar.model.head import Mixture
+from multistar.model.mixture import Mixture
 
 
 def gaussian(mean: float, sigma: float) -> Mixture:

@@ -1,6 +1,10 @@
 """Training: learns, resumes exactly, and refuses what it cannot mean."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,18 +12,36 @@ import torch
 from conftest import small_run
 
 from encoders import Measurement
+from multistar.checks.metrics import coverage
 from multistar.config import from_table
 from multistar.data.stars import read_stars
+from multistar.model.recalibrate import Recalibrator
 from multistar.model.vocabulary import Vocabulary
+from multistar.tasks.predict import predict
 from multistar.training.loop import Trainer, held_out, pretrain
+from multistar.training.objective import negative_log_likelihood
 from multistar.training.run import RunConfig, TrainingConfig, load_run
 from multistar.training.splits import Splitter
 
+ROOT = Path(__file__).parents[1]
+
 
 def test_training_lowers_the_loss(mock_file, tmp_path):
+    """Of the same stars, contexts and targets: the loss before and after."""
+
+    def loss(trainer: Trainer) -> float:
+        trainer.generator.manual_seed(0)
+        splits = [trainer.splitter(trainer.validation) for _ in range(20)]
+        with torch.no_grad():
+            return sum(
+                negative_log_likelihood(trainer.model.network, trainer.validation, s, False).item() for s in splits
+            ) / len(splits)
+
     trainer = Trainer(small_run(mock_file, tmp_path / "m"), read_stars(mock_file))
-    losses = [trainer.advance() for _ in range(60)]
-    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.3
+    before = loss(trainer)
+    for _ in range(60):
+        trainer.advance()
+    assert loss(trainer) < before - 0.2
 
 
 def test_a_resumed_run_has_the_losses_of_an_unbroken_one(mock_file, tmp_path):
@@ -36,8 +58,78 @@ def test_a_resumed_run_has_the_losses_of_an_unbroken_one(mock_file, tmp_path):
     for _ in range(15):
         resumed.advance()
     assert resumed.losses == unbroken.losses
-    for a, b in zip(resumed.model.state().values(), unbroken.model.state().values(), strict=True):
+    states = [
+        (*trainer.model.state().values(), *trainer.average.module.state_dict().values())
+        for trainer in (resumed, unbroken)
+    ]
+    for a, b in zip(*states, strict=True):
         assert torch.equal(a, b)
+
+
+def test_what_is_saved_is_the_running_average_of_the_weights(mock_file, tmp_path):
+    trainer = Trainer(small_run(mock_file, tmp_path / "m", ema=0.6), read_stars(mock_file))
+    wanted = trainer.model.network.head.norm.weight.detach().clone()
+    for step in range(6):
+        trainer.advance()
+        decay = min(0.6, 1 - step ** (-2 / 3)) if step > 1 else 0.0
+        wanted = decay * wanted + (1 - decay) * trainer.model.network.head.norm.weight.detach()
+    last = trainer.model.network.head.norm.weight.detach().clone()
+    trainer.finish()
+    torch.testing.assert_close(trainer.model.network.head.norm.weight, wanted)
+    assert not torch.equal(last, wanted)
+
+
+def test_enough_held_out_stars_recalibrate_the_intervals(mock_file, tmp_path, monkeypatch):
+    """A network after one step is far off; its recalibrated intervals cover what they say."""
+    monkeypatch.setattr("multistar.model.recalibrate.MIN_STARS", 50)
+    monkeypatch.setattr("multistar.training.loop.held_out", lambda ids, _: np.arange(len(ids)) % 2 == 0)
+    stars = read_stars(mock_file)
+    trainer = Trainer(small_run(mock_file, tmp_path / "m"), stars)
+    trainer.advance()
+    trainer.finish()
+    unseen = stars.select(np.arange(len(stars)) % 2 == 1)
+    result = predict(trainer.model, unseen, quiet=True)
+    inside = [
+        coverage(result[f"{x}_lower"].to_numpy(), result[f"{x}_upper"].to_numpy(), unseen.scalars[x].value)
+        for x in trainer.model.vocabulary.labels
+    ]
+    np.testing.assert_allclose(inside, 0.68, atol=0.12)
+    trainer.model.recalibrator = Recalibrator(len(inside))
+    raw = predict(trainer.model, unseen, quiet=True)
+    assert coverage(raw["teff_lower"].to_numpy(), raw["teff_upper"].to_numpy(), unseen.scalars["teff"].value) > 0.8
+
+
+WORKER = """
+import hashlib, json, sys, torch
+from pathlib import Path
+torch.set_num_threads(1)
+sys.path.insert(0, "tests")
+from conftest import small_run
+from multistar.data.stars import read_stars
+from multistar.tasks.predict import predict
+from multistar.training.loop import Trainer
+from multistar.training.workers import workers
+with workers() as group:
+    trainer = Trainer(small_run(sys.argv[1], "unused"), read_stars(sys.argv[1]), group)
+    for _ in range(3):
+        trainer.advance()
+    state = b"".join(x.numpy().tobytes() for x in trainer.model.state().values())
+    result = [group.size, len(trainer._batch().value), trainer.losses, hashlib.sha256(state).hexdigest()]
+    Path(sys.argv[2], f"{group.rank}.json").write_text(json.dumps(result))
+"""
+
+
+def test_two_processes_share_a_batch_and_keep_the_same_weights(mock_file, tmp_path):
+    (tmp_path / "worker.py").write_text(WORKER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, tmp_path / "worker.py", mock_file, tmp_path], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    assert first[:2] == [2, 16]
 
 
 def test_pretrain_goes_on_from_a_partial_run_and_removes_it(mock_file, tmp_path):
@@ -84,19 +176,19 @@ def batch(mock_table):
 
 def test_what_is_shown_is_not_asked_and_what_was_not_observed_is_neither(batch):
     vocabulary, stars = batch
-    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, torch.Generator().manual_seed(1))
+    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator().manual_seed(1))
     for _ in range(20):
         split = splitter(stars)
         shown = split.context.observed
         assert not (shown & ~stars.observed).any()
-        assert not (split.asked & shown[:, split.query]).any()
-        assert not (split.asked & ~stars.observed[:, split.query]).any()
+        assert not (split.asked & (shown | ~stars.observed)).any()
+        assert torch.equal(split.fed.observed, split.asked[48:, split.order])
 
 
 def test_splits_cover_every_kind_of_context(batch):
     """Over many steps: complete stars, no XP, no photometry, truncated XP, labels shown, errors hidden."""
     vocabulary, stars = batch
-    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, torch.Generator().manual_seed(2))
+    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator().manual_seed(2))
     xp, labels = list(vocabulary.xp_slots), list(vocabulary.label_slots)
     magnitudes = [vocabulary.slot(n) for n in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")]
     seen = dict.fromkeys(("no_xp", "no_photometry", "all_xp", "high_orders_cut", "labels", "no_errors"), 0)
@@ -150,7 +242,7 @@ def test_config_classes_have_sound_defaults():
 def test_a_context_without_g_is_what_the_standardiser_makes_of_a_table_without_g(star_model, mock_table):
     standardiser, vocabulary = star_model.model.standardiser, star_model.model.vocabulary
     m = standardiser(read_stars(mock_table[:50]))
-    splitter = Splitter(vocabulary, standardiser.scale, 8, torch.Generator())
+    splitter = Splitter(vocabulary, standardiser.scale, 8, 0.25, torch.Generator())
     observed = m.observed.clone()
     observed[::2, vocabulary.slot("j")] = False
     value, visible = splitter.without_g(m.value, observed)

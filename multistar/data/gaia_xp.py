@@ -8,7 +8,9 @@ import numpy as np
 from multistar.data.tables import Columns
 
 XP_BANDS = ("bp", "rp")
+BASIS_ID = {"bp": 56, "rp": 57}  # of the basis functions of Gaia DR3
 MAX_ORDERS = 200  # more is a file gone wrong, not a future release
+VECTORS = tuple(f"{b}_coefficient{part}" for b in XP_BANDS for part in ("s", "_errors", "_correlations"))
 _SPLIT = {  # `bp_coeff_0`, `bp_coefficients_0`, `bp_0` / `e_bp_coeff_0`, `bp_coefficient_errors_0`, ...
     "value": r"{b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)",
     "error": r"(?:e_|err_){b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)"
@@ -46,6 +48,29 @@ def read_xp(columns: Columns) -> dict[str, XPCoefficients]:
         _truncate(columns, band, value)
         found[band] = XPCoefficients(value, sigma)
     return found
+
+
+def archive_columns(xp: dict[str, XPCoefficients], correlation: dict[str, np.ndarray] | None = None) -> dict:
+    """Columns of the archive's XP_CONTINUOUS table, as GaiaXPy and `read_xp` want them; the inverse of `read_xp`.
+
+    correlation (n, orders, orders) by band, zero if not given: its upper triangle is written column by
+    column. All orders count as relevant and the standard deviation is 1, so errors are what they say.
+    """
+    columns = {}
+    for band, coefficients in xp.items():
+        n, orders = coefficients.value.shape
+        column, row = np.tril_indices(orders, -1)  # row < column, in order of columns
+        packed = correlation[band][:, row, column] if correlation else np.zeros((n, len(row)))
+        columns |= {
+            f"{band}_basis_function_id": np.full(n, BASIS_ID[band], np.int16),
+            f"{band}_n_parameters": np.full(n, orders, np.int16),
+            f"{band}_n_relevant_bases": np.full(n, orders, np.int16),
+            f"{band}_standard_deviation": np.ones(n),
+            f"{band}_coefficients": coefficients.value,
+            f"{band}_coefficient_errors": coefficients.sigma,
+            f"{band}_coefficient_correlations": packed,
+        }
+    return columns
 
 
 def _truncate(columns: Columns, band: str, value: np.ndarray) -> None:

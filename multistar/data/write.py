@@ -1,5 +1,6 @@
 """Result tables -> files that the ecosystem reads, written atomically."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,25 @@ ASTROPY_FORMATS = {".fits": "fits", ".vot": "votable", ".xml": "votable", ".ecsv
 UNITS = {"dex": "", "Msun": "solMass"}  # FITS and VOTable know no dex
 
 
-def to_arrow(columns: dict[str, np.ndarray | pa.Array], metadata: dict[str, str]) -> pa.Table:
-    """Columns (n,) or (n, k), the latter as fixed-size lists; Arrow arrays stay as they are."""
-    arrays = {name: values if isinstance(values, pa.Array) else _to_array(values) for name, values in columns.items()}
-    return pa.table(arrays).replace_schema_metadata(metadata)
+def to_arrow(columns: dict[str, np.ndarray], metadata: dict[str, str], ragged: Collection[str] = ()) -> pa.Table:
+    """Columns (n,) or (n, k), the latter as fixed-size lists, or as lists of any length where named in `ragged`.
+
+    The archive's vectors are of the second kind, and GaiaXPy reads no other from FITS.
+    """
+    return pa.table({name: _array(x, name in ragged) for name, x in columns.items()}).replace_schema_metadata(metadata)
 
 
-def _to_array(values: np.ndarray) -> pa.Array:
-    if values.ndim == 2:
-        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    return pa.array(values)
+def _array(values: np.ndarray, ragged: bool) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values, pa.string() if values.dtype == object else None)
+    flat = pa.array(values.ravel())
+    if ragged:
+        return pa.ListArray.from_arrays(pa.array(values.shape[1] * np.arange(len(values) + 1), pa.int32()), flat)
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
 def to_astropy(table: pa.Table) -> Table:
-    """With units and metadata; fixed-size lists become two-dimensional columns."""
+    """With units and metadata; fixed-size lists become two-dimensional columns, other lists columns of arrays."""
     out = Table(meta={k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if k != b"pandas"})
     for field in table.schema:
         column = table[field.name].combine_chunks()
@@ -56,7 +62,7 @@ def check_ending(path: str | Path, vectors: bool = False) -> None:
     if Path(path).suffix not in known:
         raise ValueError(f"{path}: cannot tell the format from the name; known endings are {known}")
     if vectors and Path(path).suffix == ".csv":
-        raise ValueError(f"{path}: CSV cannot hold embeddings; use .parquet, .fits, .vot or .ecsv")
+        raise ValueError(f"{path}: CSV cannot hold embeddings, samples or spectra; use .parquet, .fits, .vot or .ecsv")
 
 
 def write_table(table: pa.Table, path: str | Path, overwrite: bool = False) -> None:

@@ -14,27 +14,19 @@ import numpy as np
 import pandas as pd
 
 from multistar._compat import load_gaiaxpy
-from multistar.data.gaia_xp import XP_BANDS, XPCoefficients
+from multistar.data.gaia_xp import XP_BANDS, XPCoefficients, archive_columns
 
 DR3_ORDERS = {"bp": 55, "rp": 55}  # the layout whose bases the installed GaiaXPy knows
-_BASIS_ID = {"bp": 56, "rp": 57}
 WAVELENGTH = np.arange(336.0, 1021.0, 2.0)  # nm, the archive's sampling
 
 
 def _unit_coefficients() -> pd.DataFrame:
     """One row per coefficient, equal to 1, the others 0, in the archive's columns."""
     n = sum(DR3_ORDERS.values())
-    frame = pd.DataFrame({"source_id": np.arange(n), "solution_id": 0})
     blocks = np.split(np.eye(n), [DR3_ORDERS["bp"]], axis=1)
-    for band, block in zip(XP_BANDS, blocks, strict=True):
-        orders = block.shape[1]
-        frame[f"{band}_coefficients"] = list(block)
-        frame[f"{band}_coefficient_errors"] = [np.ones(orders)] * n
-        frame[f"{band}_coefficient_correlations"] = [np.zeros(orders * (orders - 1) // 2)] * n
-        frame[f"{band}_n_parameters"] = frame[f"{band}_n_relevant_bases"] = orders
-        frame[f"{band}_standard_deviation"] = 1.0
-        frame[f"{band}_basis_function_id"] = _BASIS_ID[band]
-    return frame
+    unit = {band: XPCoefficients(block, np.ones_like(block)) for band, block in zip(XP_BANDS, blocks, strict=True)}
+    columns = {"source_id": np.arange(n), "solution_id": np.zeros(n, int)} | archive_columns(unit)
+    return pd.DataFrame({name: list(x) if x.ndim == 2 else x for name, x in columns.items()})
 
 
 @contextlib.contextmanager

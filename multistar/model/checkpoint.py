@@ -14,36 +14,39 @@ from multistar.config import from_table
 from multistar.files import atomic_write, sha256
 from multistar.model.domain import Domain
 from multistar.model.network import ModelConfig, Network
+from multistar.model.recalibrate import Recalibrator
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 OWNED = (WEIGHTS, CONFIG)
+PARTS = ("network", "standardiser", "domain", "recalibrator")
 MAX_CONFIG_BYTES = 1 << 20
 
 
 @dataclasses.dataclass
 class Model:
-    """Network, standardiser and domain that belong together; `hash` is the SHA-256 of the weights file."""
+    """Network, standardiser, domain and recalibrator of one training; `hash` is the SHA-256 of the weights file."""
 
     config: ModelConfig
     vocabulary: Vocabulary
     network: Network
     standardiser: Standardiser
     domain: Domain
+    recalibrator: Recalibrator
     hash: str = ""
 
     @classmethod
     def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
-        network = Network(config, vocabulary)
-        return cls(config, vocabulary, network, Standardiser(vocabulary), Domain(config.embedding, vocabulary.n_slots))
+        domain = Domain(config.embedding, vocabulary.n_slots)
+        recalibrator = Recalibrator(len(vocabulary.labels))
+        return cls(config, vocabulary, Network(config, vocabulary), Standardiser(vocabulary), domain, recalibrator)
 
     def state(self) -> dict[str, torch.Tensor]:
-        parts = {"network": self.network, "standardiser": self.standardiser, "domain": self.domain}
-        return {f"{p}.{k}": v.contiguous() for p, module in parts.items() for k, v in module.state_dict().items()}
+        return {f"{p}.{k}": v.contiguous() for p in PARTS for k, v in getattr(self, p).state_dict().items()}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
-        for part in ("network", "standardiser", "domain"):
+        for part in PARTS:
             own = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")}
             getattr(self, part).load_state_dict(own, strict=True)
 

@@ -33,7 +33,7 @@ class Domain(nn.Module):
         self.register_buffer("share", torch.tensor(1.0))
 
     def fit(self, train: tuple[Tensor, Measurement], held_out: tuple[Tensor, Measurement]) -> None:
-        """Each argument: embeddings (n, E) and measurements (n, n_slots) of the same stars."""
+        """Embeddings (n, E) and measurements (n, n_slots): training stars complete, held-out ones as shown."""
         x = train[0].double()
         self.mean.copy_(x.mean(0))
         covariance = torch.cov(x.T)
@@ -51,10 +51,13 @@ class Domain(nn.Module):
         """(n,) Mahalanobis distance to the training embeddings."""
         return ((embedding - self.mean) @ self.whitening).norm(dim=-1)
 
+    def beyond(self, m: Measurement) -> Tensor:
+        """(n, n_slots) True for the observed numbers that no training star reached."""
+        return m.observed & ((m.value < self.low) | (m.value > self.high))
+
     def out_of_range(self, m: Measurement) -> Tensor:
         """(n,) share of a star's observed numbers that no training star reached."""
-        beyond = m.observed & ((m.value < self.low) | (m.value > self.high))
-        return beyond.sum(1) / m.observed.sum(1).clamp(min=1)
+        return self.beyond(m).sum(1) / m.observed.sum(1).clamp(min=1)
 
     def outside(self, embedding: Tensor, m: Measurement) -> Tensor:
         """(n,) True where one of the two tests fails; never for a star without data."""

@@ -23,6 +23,9 @@ class Memory:
     observed: Tensor
     embedding: Tensor
 
+    def rows(self, which: slice | Tensor) -> "Memory":
+        return Memory(self.features[which], self.observed[which], self.embedding[which])
+
 
 def attention_mask(observed: Tensor) -> Tensor:
     """(B, 1, 1, T) for scaled-dot-product attention: True = may be attended to."""

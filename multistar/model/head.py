@@ -1,99 +1,180 @@
-"""Memory + queries -> a probability density for each queried slot.
+"""Memory + targets -> a probability density for each target; one set of weights, two masks.
 
-Shape letters: B star, Q query, T token, D width, K mixture component.
+*Parallel*: every target sees only the star, so all marginals p(x_i | star) come in one pass.
+*Autoregressive*: targets stand in some order and each also sees those before it, so the densities
+are the factors of the chain rule, p(x_i | star, x_<i), and their product is the joint posterior.
+A target without predecessors is the same in both.
+
+Shape letters: B star, S sample, Q target, T token of the memory, D width, H head, K component.
 """
 
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
-from multistar.model.fusion import attention_mask
+from encoders import Measurement
+from encoders.layers import SlotLinear
+from multistar.model.fusion import Memory, attention_mask
+from multistar.model.mixture import Mixture
 
 LOG_SIGMA_MIN, LOG_SIGMA_MAX = -6.0, 3.0  # of standardised values
-BISECTIONS = 40  # halvings of a bracket of about 100 sigma: quantiles to 1e-10
+GAIN_WIDTHS = (0.4, 1.0)  # standardised; below 0.4 the gain at zero error would be a wild extrapolation
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """One-dimensional Gaussian mixtures over standardised values; each field is (B, Q, K)."""
+def gains(value: Tensor, error: Tensor) -> Tensor:
+    """(..., 2 len(GAIN_WIDTHS)): how much a measurement of this error is worth, and the value times this.
 
-    log_weight: Tensor
-    mean: Tensor
-    log_sigma: Tensor
-
-    def log_prob(self, y: Tensor, error: Tensor) -> Tensor:
-        """(B, Q) log density of a value measured with Gaussian `error` (0 = exact), both (B, Q).
-
-        The mixture is convolved with the error, so fitting noisy labels by maximum likelihood gives
-        the distribution of the noise-free ones.
-        """
-        variance = torch.exp(2 * self.log_sigma) + error[..., None] ** 2
-        quadratic = (y[..., None] - self.mean) ** 2 / variance
-        log_density = -0.5 * (quadratic + torch.log(2 * torch.pi * variance))
-        return torch.logsumexp(self.log_weight + log_density, dim=-1)
-
-    def cdf(self, y: Tensor) -> Tensor:
-        """(B, Q) probability below y (B, Q)."""
-        z = (y[..., None] - self.mean) * torch.exp(-self.log_sigma)
-        return (self.log_weight.exp() * torch.special.ndtr(z)).sum(-1)
-
-    def quantile(self, levels: Tensor) -> Tensor:
-        """(B, Q, L) values below which the probabilities `levels` (L,) lie, by bisection of the cdf."""
-        spread = 8 * self.log_sigma.exp()
-        shape = (*self.mean.shape[:-1], len(levels))
-        low = (self.mean - spread).amin(-1, keepdim=True).expand(shape).double()
-        high = (self.mean + spread).amax(-1, keepdim=True).expand(shape).double()
-        wide = Mixture(*(repeat(t.double(), "b q k -> b (q l) k", l=len(levels)) for t in vars(self).values()))
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            below = wide.cdf(rearrange(middle, "b q l -> b (q l)")).reshape(shape) < levels
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return ((low + high) / 2).to(self.mean.dtype)
+    A Gaussian of width w that is measured with error s moves by w^2 / (w^2 + s^2) of the difference. Given as
+    features, these gains let what was learnt from noisy values extrapolate to exact ones (s = 0, gain 1).
+    """
+    gain = torch.stack([1 / (1 + (error / width) ** 2) for width in GAIN_WIDTHS], -1)
+    return torch.cat([gain, gain * value[..., None]], -1)
 
 
-class CrossBlock(nn.Module):
-    """Pre-norm cross-attention and MLP: queries (B, Q, D) read the memory (B, T, D)."""
+class Past:
+    """Keys and values of the targets so far: the cache of one block. It starts with a key and value of zero.
+
+    A target with nothing to look back at then finds only the zero, and its state stays what it is in
+    parallel mode. Tokens that carry no known value are never looked at.
+    """
+
+    def __init__(self):
+        self.key: Tensor | None = None
+
+    def append(self, key: Tensor, value: Tensor, informed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """key, value (B S, H, Q, d), informed (B S, Q) of new tokens; returns all keys and values and their mask."""
+        if self.key is None:
+            self.key, self.value = key.new_zeros(key[:, :, :1].shape), value.new_zeros(value[:, :, :1].shape)
+            self.informed = informed.new_ones(len(informed), 1)
+        self.key, self.value = torch.cat([self.key, key], 2), torch.cat([self.value, value], 2)
+        self.informed = torch.cat([self.informed, informed], 1)
+        new, length = informed.shape[1], self.informed.shape[1]
+        causal = informed.new_ones(new, length).tril(diagonal=length - new)
+        return self.key, self.value, causal & rearrange(self.informed, "n l -> n 1 1 l")
+
+
+class DecoderBlock(nn.Module):
+    """Pre-norm: targets look back at earlier ones (not in parallel mode), read the star's memory, then an MLP."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.norm_query, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.norm_back, self.norm_query, self.norm_mlp = (nn.LayerNorm(width) for _ in range(3))
+        self.back = nn.Linear(width, 3 * width)
+        self.back_out = nn.Linear(width, width, bias=False)  # no bias: looking back at nothing adds nothing
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
         self.mlp = Mlp(width, 4 * width, act_layer=nn.SiLU)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        query = rearrange(self.query(self.norm_query(x)), "b q (h d) -> b h q d", h=self.heads)
+    def star(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, T, d) of the memory (B, T, D): once per star, whatever is asked of it."""
         key, value = rearrange(self.key_value(memory), "b t (two h d) -> two b h t d", two=2, h=self.heads)
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        x = x + self.out(rearrange(attended, "b h q d -> b q (h d)"))
+        return key, value
+
+    def look_back(self, x: Tensor, past: Past, informed: Tensor) -> Tensor:
+        """x (B, S, Q, D) looks at its own sample's tokens up to itself."""
+        projected = self.back(self.norm_back(x))
+        query, key, value = rearrange(projected, "b s q (three h d) -> three (b s) h q d", three=3, h=self.heads)
+        key, value, mask = past.append(key, value, rearrange(informed, "b s q -> (b s) q"))
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return x + self.back_out(rearrange(found, "(b s) h q d -> b s q (h d)", s=x.shape[1]))
+
+    def read(self, x: Tensor, star: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+        """x (B or 1, S, Q, D) reads the star; samples are more queries to the same keys, which are not copied."""
+        query = rearrange(self.query(self.norm_query(x)), "b s q (h d) -> b h (s q) d", h=self.heads)
+        query = query.expand(len(star[0]), -1, -1, -1)
+        found = F.scaled_dot_product_attention(query, *star, attn_mask=mask)
+        x = x + self.out(rearrange(found, "b h (s q) d -> b s q (h d)", s=x.shape[1]))
         return x + self.mlp(self.norm_mlp(x))
 
 
 class MixtureHead(nn.Module):
-    """Parallel decoding: every queried slot sees only the star, so all marginals come in one pass."""
+    """Decoder of target slots. A token is its slot's identity, plus the slot, value and error of its predecessor.
+
+    A fed value y with error s stands for the measurement N(y | x, s): what follows is conditioned on that
+    measurement, exactly; with s = 0 it is conditioned on the true x. Training feeds noisy and exact
+    values (see Splitter.fed), sampling feeds its own exact ones.
+    """
 
     def __init__(self, n_slots: int, width: int, depth: int, heads: int, components: int):
         super().__init__()
         self.identity = nn.Embedding(n_slots, width)
-        self.blocks = nn.ModuleList([CrossBlock(width, heads) for _ in range(depth)])
+        self.predecessor = SlotLinear(n_slots, 2 * len(GAIN_WIDTHS), width)
+        self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList([DecoderBlock(width, heads) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
         self.to_mixture = Mlp(width, 2 * width, 3 * components, act_layer=nn.SiLU)
         with torch.no_grad():  # components start spread out, or they would all learn the same
             spread = torch.linspace(-1.5, 1.5, components) if components > 1 else torch.zeros(1)
             cast(Tensor, self.to_mixture.fc2.bias).view(3, components)[1] = spread
 
-    def forward(self, memory: Tensor, observed: Tensor, query: Tensor) -> Mixture:
-        """memory (B, T, D), observed (B, T), query (Q,) slot indices shared by the batch."""
-        x = repeat(self.identity(query), "q d -> b q d", b=memory.shape[0])
-        mask = attention_mask(observed)
-        for block in self.blocks:
-            x = block(x, memory, mask)
-        logit, mean, log_sigma = rearrange(self.to_mixture(self.norm(x)), "b q (three k) -> three b q k", three=3)
+    def parallel(self, memory: Memory, query: Tensor) -> Mixture:
+        """(B, Q, K) marginal densities of the slots `query` (Q,), each seeing only the star."""
+        x, mask = rearrange(self.identity(query), "q d -> 1 1 q d"), attention_mask(memory.observed)
+        for block in self._blocks():
+            x = block.read(x, block.star(memory.features), mask)
+        return self._mixture(x[:, 0])
+
+    def autoregressive(self, memory: Memory, order: Tensor, given: Measurement) -> Mixture:
+        """(B, Q, K) densities of the slots `order` (Q,), the i-th given the star and given[:, :i].
+
+        given (B, Q) holds the values of the same slots; a missing one tells its successors nothing, and
+        what stands in its place has no influence. A NaN sigma counts as 0: the value is taken as it stands.
+        """
+        first = self.identity(order[:1]).expand(len(given.value), 1, -1)
+        later, informed = self._follow(order[1:], order[:-1], given.slots(0, len(order) - 1))
+        x = rearrange(torch.cat([first, later], 1), "b q d -> b 1 q d")
+        informed = F.pad(informed, (1, 0))[:, None]
+        mask = attention_mask(memory.observed)
+        for block in self._blocks():
+            x = block.look_back(x, Past(), informed)
+            x = block.read(x, block.star(memory.features), mask)
+        return self._mixture(x[:, 0])
+
+    def sample(self, memory: Memory, order: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """(B, n, Q) joint samples of the slots `order` (Q,): each is drawn given the star and those drawn before it."""
+        batch, mask = len(memory.features), attention_mask(memory.observed)
+        stars = [block.star(memory.features) for block in self._blocks()]
+        x = rearrange(self.identity(order[:1]), "1 d -> 1 1 1 d").expand(batch, n, 1, -1)
+        informed = x.new_zeros(batch, n, 1, dtype=torch.bool)
+        pasts = [Past() for _ in self.blocks]
+        drawn: list[Tensor] = []
+        for i in range(len(order)):
+            for block, star, past in zip(self._blocks(), stars, pasts, strict=True):
+                x = block.read(block.look_back(x, past, informed), star, mask)
+            drawn.append(self._mixture(x[:, :, 0]).draw(generator))
+            if i + 1 < len(order):
+                exact = Measurement(drawn[-1], torch.zeros_like(drawn[-1]), torch.ones_like(informed[..., 0]))
+                token, told = self._follow(order[i + 1].expand(1), order[i].expand(1), exact)
+                x, informed = token[:, :, None], told[..., None]
+        return torch.stack(drawn, -1)
+
+    def _follow(self, slot: Tensor, previous: Tensor, given: Measurement) -> tuple[Tensor, Tensor]:
+        """Tokens (B, Q, D) of `slot` (Q or 1,) after `previous` (Q or 1,) had the values given (B, Q); who was told."""
+        value = torch.where(given.observed, given.value, 0)
+        error = torch.nan_to_num(torch.where(given.observed, given.sigma, 0))
+        told = self.mix(self.predecessor(gains(value, error), previous))
+        return self.identity(slot) + torch.where(given.observed[..., None], told, 0), given.observed
+
+    def _blocks(self) -> list[DecoderBlock]:
+        return cast(list[DecoderBlock], list(self.blocks))
+
+    def _mixture(self, x: Tensor) -> Mixture:
+        raw = self.to_mixture(self.norm(x)).float()
+        logit, mean, log_sigma = rearrange(raw, "b q (three k) -> three b q k", three=3)
         return Mixture(F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX))
+
+
+def joint_log_prob(head: MixtureHead, memory: Memory, order: Tensor, values: Measurement) -> Tensor:
+    """(B,) log density of the values (B, Q) of the slots `order` (Q,), by the chain rule in that order.
+
+    Values with an error are taken as measurements; missing ones are left out, which integrates over them.
+    """
+    mixture = head.autoregressive(memory, order, values)
+    y, error = torch.where(values.observed, values.value, 0), torch.nan_to_num(values.sigma)
+    return torch.where(values.observed, mixture.log_prob(y, error), 0).sum(1)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from encoders import Measurement, ScalarEncoder, XPEncoder
 from multistar.model.fusion import Fusion, Memory
-from multistar.model.head import Mixture, MixtureHead
+from multistar.model.head import MixtureHead
+from multistar.model.mixture import Mixture
 from multistar.model.vocabulary import Vocabulary
 
 
@@ -48,11 +49,11 @@ class Network(nn.Module):
         tokens = [self.scalars(stars.slots(0, n_scalars)), self.xp(stars.slots(n_scalars, n_slots))]
         return self.fusion(tokens)
 
-    def decode(self, memory: Memory, query: Tensor) -> Mixture:
-        """Densities of the slots `query` (Q,) given everything in memory."""
-        return self.head(memory.features, memory.observed, query)
-
-    def decode_embedding(self, embedding: Tensor, query: Tensor) -> Mixture:
-        """The same from the embedding (B, E) alone."""
+    def recall(self, embedding: Tensor) -> Memory:
+        """What the embedding (B, E) alone tells of the stars, in place of the memory that it came from."""
         tokens = rearrange(self.from_embedding(embedding), "b (t d) -> b t d", t=self.memory_tokens)
-        return self.head(tokens, tokens.new_ones(tokens.shape[:2]).bool(), query)
+        return Memory(tokens, tokens.new_ones(tokens.shape[:2]).bool(), embedding)
+
+    def decode(self, memory: Memory, query: Tensor) -> Mixture:
+        """Marginal densities of the slots `query` (Q,) given everything in memory."""
+        return self.head.parallel(memory, query)

@@ -37,6 +37,11 @@ def slope(quantity: Quantity, x: np.ndarray) -> np.ndarray:
     return 1 / np.hypot(quantity.softening, x) if quantity.transform == "asinh" else np.ones_like(x)
 
 
+def _g_flux(g: np.ndarray) -> np.ndarray:
+    """[e-/s]; XP coefficients are divided by it."""
+    return 10 ** (0.4 * (G_ZERO_POINT - g))
+
+
 class Standardiser(nn.Module):
     """Holds center, scale (n_slots,) as buffers, so they travel with the weights."""
 
@@ -78,6 +83,15 @@ class Standardiser(nn.Module):
         slot = self.vocabulary.slot(name)
         return inverse(QUANTITIES[name], z * float(self.scale[slot]) + float(self.center[slot]))
 
+    def coefficients(self, band: str, z: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """Standardised XP slots (..., orders) of a band -> coefficients [e-/s] of stars of magnitude g (...).
+
+        Orders may be fewer than the model has. Increasing in z, so quantiles carry over.
+        """
+        slots = self.vocabulary.band_slots[band][: z.shape[-1]]
+        center, scale = (x[slots.start : slots.stop].double().cpu().numpy() for x in (self.center, self.scale))
+        return (np.sinh(z) * scale + center) * _g_flux(g)[..., None]
+
     def _transform(self, stars: Stars) -> tuple[np.ndarray, np.ndarray]:
         """Value and sigma (n, n_slots) before shift and scale; NaN where not observed."""
         vocabulary = self.vocabulary
@@ -118,6 +132,6 @@ class Standardiser(nn.Module):
                 f"the table has {orders} {band} coefficients per star, the model was trained on {len(slots)}; "
                 "train a model on stars of the new layout (multistar pretrain)"
             )
-        flux = 10 ** (0.4 * (G_ZERO_POINT - stars.scalars["g"].value))[:, None]
+        flux = _g_flux(stars.scalars["g"].value)[:, None]
         here = slice(slots.start, slots.start + orders)
         value[:, here], sigma[:, here] = xp.value / flux, xp.sigma / flux

@@ -1,4 +1,4 @@
-"""Stars -> labels with errors: median and the central 68 % interval, one row per input row."""
+"""Stars -> labels with errors: median and central 68 % interval, joint samples on request; one row per input row."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,37 +6,116 @@ import torch
 
 from multistar.data import status
 from multistar.data.stars import Stars
+from multistar.data.write import to_arrow
 from multistar.model.checkpoint import Model
+from multistar.model.fusion import Memory
 from multistar.quantities import QUANTITIES
 from multistar.tasks.stream import encoded
 
 LEVELS = (0.5, 0.16, 0.84)
 SUFFIXES = ("", "_lower", "_upper")
+SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of the levels between which samples move
+AT_ONCE = 16384  # samples of all stars together that are drawn at once: some hundred MB
 
 
-def predict(model: Model, stars: Stars, quiet: bool = False) -> pa.Table:
+def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, seed: int = 0) -> pa.Table:
     """source_id, status, and for each label L the columns L, L_lower, L_upper in the label's unit.
 
-    These are quantiles of the marginal posterior given everything that was measured of the star. A
-    star without data gets the prior and says so in `status`.
+    These are quantiles of the marginal posterior given everything that was measured of the star,
+    recalibrated on held-out stars. A star without data gets the prior and says so in `status`.
+
+    samples  if not 0, that many draws of the joint posterior: columns L_samples (fixed-size lists of
+             float32; the i-th entries of all labels belong together) and `covariance`, the samples'
+             covariance matrix flattened row by row, labels in the order of the metadata key
+             `covariance`, in the product of their units. The same seed gives the same draws.
+
+    Raises ValueError for samples = 1 or less than 0.
     """
-    vocabulary = model.vocabulary
-    query, levels = torch.tensor(list(vocabulary.label_slots)), torch.tensor(LEVELS, dtype=torch.float64)
-    out = np.empty((len(stars), len(query), len(LEVELS)))
+    if samples < 0 or samples == 1:
+        raise ValueError(f"samples={samples} must be 0 (none) or at least 2, so that a covariance exists")
+    names, slots = model.vocabulary.labels, torch.tensor(list(model.vocabulary.label_slots))
+    levels = model.recalibrator(torch.tensor(LEVELS))
+    quantiles = np.empty((len(stars), len(names), len(LEVELS)))
+    drawn = np.empty((len(names), len(stars), samples), np.float32)
+    covariance = np.empty((len(stars), len(names) ** 2 if samples else 0))
+    generator = torch.Generator().manual_seed(seed)
     for rows, memory in encoded(model, stars, "predict", quiet):
         with torch.inference_mode():
-            quantiles = model.network.decode(memory, query.to(memory.features.device)).quantile(levels)
-        out[rows] = quantiles.cpu().numpy()
-    columns = {"source_id": pa.array(stars.source_id), "status": pa.array(status.words(stars.flags), pa.string())}
-    fields = [pa.field("source_id", pa.int64()), pa.field("status", pa.string())]
-    for i, name in enumerate(vocabulary.labels):
+            quantiles[rows] = (
+                model.network.decode(memory, slots.to(memory.features.device))
+                .quantile(levels.to(memory.features.device))
+                .cpu()
+            )
+        if samples:
+            joint = joint_samples(model, memory, slots, samples, generator)
+            joint = _physical(model, recalibrated(model, memory, slots, joint))
+            drawn[:, rows], covariance[rows] = joint, _covariance(joint)
+    columns = {"source_id": stars.source_id, "status": status.words(stars.flags)}
+    for i, name in enumerate(names):
         for j, suffix in enumerate(SUFFIXES):
-            columns[name + suffix] = pa.array(model.standardiser.physical(name, out[:, i, j]))
-            fields.append(pa.field(name + suffix, pa.float64(), metadata={"unit": QUANTITIES[name].unit}))
-    schema = pa.schema(fields, metadata=_metadata(model))
-    return pa.table(list(columns.values()), schema=schema)
+            columns[name + suffix] = model.standardiser.physical(name, quantiles[:, i, j])
+    if samples:
+        columns |= {f"{name}_samples": drawn[i] for i, name in enumerate(names)} | {"covariance": covariance}
+    return _with_units(to_arrow(columns, _metadata(model, samples, seed)), names)
 
 
-def _metadata(model: Model) -> dict[str, str]:
-    units = ", ".join(f"{n} [{QUANTITIES[n].unit or '1'}]" for n in model.vocabulary.labels)
-    return {"model_sha256": model.hash, "units": units, "quantiles": "L = 50 %, L_lower = 16 %, L_upper = 84 %"}
+@torch.inference_mode()
+def joint_samples(
+    model: Model, memory: Memory, order: torch.Tensor, n: int, generator: torch.Generator
+) -> torch.Tensor:
+    """(B, n, Q) standardised joint samples of the slots `order` (Q,) for the B stars of memory, in bounded memory."""
+    order = order.to(memory.features.device)
+    at_once = max(1, AT_ONCE // n)  # stars
+    parts = []
+    for start in range(0, len(memory.features), at_once):
+        part = memory.rows(slice(start, start + at_once))
+        pieces = [min(AT_ONCE, n - done) for done in range(0, n, AT_ONCE)]
+        parts.append(torch.cat([model.network.head.sample(part, order, piece, generator) for piece in pieces], 1))
+    return torch.cat(parts).cpu()
+
+
+@torch.inference_mode()
+def recalibrated(model: Model, memory: Memory, labels: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+    """Samples (B, n, labels) moved label by label, so that their quantiles are the recalibrated ones.
+
+    A sample at the predicted level u goes to where the recalibrator says that u lies; ranks, and with
+    them the dependence between labels, stay. The move is interpolated between the levels of SCORES.
+    """
+    levels = torch.special.ndtr(SCORES)
+    mixture = model.network.decode(memory, labels.to(memory.features.device))
+    before = mixture.quantile(levels.to(memory.features.device)).cpu()
+    after = mixture.quantile(model.recalibrator(levels).to(memory.features.device)).cpu()
+    x = samples.transpose(1, 2).contiguous()
+    right = torch.searchsorted(before, x).clamp(1, len(levels) - 1)
+    low, high = before.gather(-1, right - 1), before.gather(-1, right)
+    share = ((x - low) / (high - low).clamp(min=1e-9)).clamp(0, 1)
+    move = after - before
+    moved = x + move.gather(-1, right - 1) * (1 - share) + move.gather(-1, right) * share
+    return moved.transpose(1, 2)
+
+
+def _physical(model: Model, samples: torch.Tensor) -> np.ndarray:
+    """(B, n, labels) standardised -> (labels, B, n) in the labels' units."""
+    z = samples.double().numpy()
+    return np.stack([model.standardiser.physical(name, z[..., i]) for i, name in enumerate(model.vocabulary.labels)])
+
+
+def _covariance(samples: np.ndarray) -> np.ndarray:
+    """(labels, B, n) -> (B, labels * labels)."""
+    residual = samples - samples.mean(-1, keepdims=True)
+    return (np.einsum("ibn,jbn->bij", residual, residual) / (samples.shape[-1] - 1)).reshape(samples.shape[1], -1)
+
+
+def _with_units(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    unit = {name + suffix: QUANTITIES[name].unit for name in names for suffix in (*SUFFIXES, "_samples")}
+    fields = [f.with_metadata({"unit": unit[f.name]}) if f.name in unit else f for f in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def _metadata(model: Model, samples: int, seed: int) -> dict[str, str]:
+    names = model.vocabulary.labels
+    units = ", ".join(f"{n} [{QUANTITIES[n].unit or '1'}]" for n in names)
+    out = {"model_sha256": model.hash, "units": units, "quantiles": "L = 50 %, L_lower = 16 %, L_upper = 84 %"}
+    if samples:
+        out |= {"samples": f"{samples} joint draws, seed {seed}", "covariance": "row-major, " + ", ".join(names)}
+    return out

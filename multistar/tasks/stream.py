@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import torch
 from rich.progress import track
 
-from encoders import Measurement
 from multistar.data import status
 from multistar.data.stars import Stars
 from multistar.model.checkpoint import Model
@@ -15,21 +14,24 @@ BATCH = 256  # fits the caches of a CPU; larger is slower there
 
 
 @torch.inference_mode()
-def encoded(model: Model, stars: Stars, what: str, quiet: bool = False) -> Iterator[tuple[slice, Memory]]:
-    """Rows and memory of each batch; flags of `stars` are completed with "outside_training".
+def encoded(
+    model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool = False
+) -> Iterator[tuple[slice, Memory]]:
+    """Rows and memory of each batch; flags of `stars` are completed with "no_data" and "outside_training".
 
-    Labels in the table are hidden from the encoder: they are never an input here.
+    Labels in the table are hidden from the encoder, unless `labels` says that they are the input.
     """
-    labels = list(model.vocabulary.label_slots)
+    label_slots = list(model.vocabulary.label_slots)
     device = next(model.network.parameters()).device
     starts = range(0, len(stars), BATCH)
     for start in track(starts, f"{what} {len(stars)} stars", disable=quiet or len(stars) < 4 * BATCH):
         rows = slice(start, min(start + BATCH, len(stars)))
         m = model.standardiser(stars.select(rows))
-        m.observed[:, labels] = False
-        m = Measurement(*(x.to(device) for x in vars(m).values()))
+        if not labels:
+            m.observed[:, label_slots] = False
+        m = m.to(device)
         memory = model.network.encode(m)
-        outside = model.domain.outside(memory.embedding, m).cpu().numpy()
+        outside = (model.domain.beyond(m).any(1) if labels else model.domain.outside(memory.embedding, m)).cpu().numpy()
         stars.flags[rows][outside] |= status.BIT["outside_training"]
         blank = ~m.observed.any(1).cpu().numpy()  # nothing that this model can read
         stars.flags[rows][blank] |= status.BIT["no_data"]

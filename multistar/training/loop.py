@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 
 from encoders import Measurement
@@ -21,6 +22,7 @@ from multistar.training import optimiser
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.run import RunConfig
 from multistar.training.splits import Splitter
+from multistar.training.workers import Workers, workers
 
 PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
 CLIP = 1.0  # gradient norm
@@ -37,11 +39,15 @@ def held_out(source_id: np.ndarray, share: float) -> np.ndarray:
 
 
 class Trainer:
-    """Holds the data and the state of one run; the random choices of a step depend on (seed, step) alone."""
+    """Holds the data and the state of one run; the random choices of a step depend on (seed, step, rank) alone."""
 
-    def __init__(self, config: RunConfig, stars: Stars):
+    def __init__(self, config: RunConfig, stars: Stars, group: Workers | None = None):
         torch.manual_seed(config.training.seed)
-        self.config, self.step, self.losses = config, 0, []
+        self.config, self.step, self.losses, self.group = config, 0, [], group or Workers()
+        if config.training.batch % self.group.size:
+            raise ValueError(
+                f"training.batch={config.training.batch} must be a multiple of the {self.group.size} processes"
+            )
         validation = held_out(stars.source_id, config.data.held_out)
         train = stars.select(~validation)
         if len(train) < config.training.batch or validation.sum() < 2:
@@ -55,46 +61,71 @@ class Trainer:
         self.model = Model.fresh(config.model, vocabulary)
         self.model.standardiser.fit(train)
         self.train, self.validation = self.model.standardiser(train), self.model.standardiser(stars.select(validation))
-        self.optimiser = optimiser.build(self.model.network, config.training)
+        network = self.model.network.to(self.group.device)
+        self.optimiser = optimiser.build(network, config.training)
+        self.average = ModelEmaV3(network, decay=config.training.ema, use_warmup=True)
+        if config.training.compile:
+            for block in network.fusion.blocks:
+                block.compile(dynamic=True)
         self.generator = torch.Generator()
-        self.splitter = Splitter(vocabulary, self.model.standardiser.scale, config.training.queries, self.generator)
+        self.splitter = Splitter(
+            vocabulary,
+            self.model.standardiser.scale,
+            config.training.queries,
+            config.training.joint_share,
+            self.generator,
+        )
 
     def _batch(self) -> Measurement:
-        """Stars of this step: each epoch is a fresh permutation, its incomplete last batch is left out."""
+        """This process's stars of this step: each epoch is a fresh permutation without its incomplete last batch."""
         size, n = self.config.training.batch, len(self.train.value)
         epoch, place = divmod(self.step, n // size)
         order = np.random.default_rng([self.config.training.seed, epoch]).permutation(n)
-        rows = torch.from_numpy(order[place * size : (place + 1) * size])
-        return Measurement(self.train.value[rows], self.train.sigma[rows], self.train.observed[rows])
+        rows = order[place * size : (place + 1) * size][self.group.rank :: self.group.size]
+        return self.train.rows(torch.from_numpy(rows))
 
     def advance(self) -> float:
         """One optimiser step; returns the loss."""
-        settings = self.config.training
-        self.generator.manual_seed(settings.seed * 1_000_003 + self.step)
-        stars = self._batch()
+        settings, network, device = self.config.training, self.model.network, self.group.device
+        seed = settings.seed * 1_000_003 + self.step
+        self.generator.manual_seed(seed)
         from_embedding = bool(torch.rand((), generator=self.generator) < settings.embedding_share)
+        if self.group.rank:  # other stars, other contexts
+            self.generator.manual_seed(seed + (self.group.rank << 48))
+        stars = self._batch()
         split = self.splitter(stars)
         for group in self.optimiser.param_groups:
             group["lr"] = optimiser.learning_rate(self.step, settings)
-        loss = negative_log_likelihood(self.model.network, stars, split, from_embedding)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss = negative_log_likelihood(network, stars.to(device), split.to(device), from_embedding)
         self.optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.network.parameters(), CLIP)
+        self.group.average_gradients(network.parameters())
+        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         self.optimiser.step()
+        self.average.update(network, self.step)
         self.step += 1
-        self.losses.append(loss.item())
+        self.losses.append(self.group.mean(loss.detach()).item())
         if not np.isfinite(self.losses[-1]):
             raise FloatingPointError(f"loss became {self.losses[-1]} at step {self.step}; lower training.learning_rate")
         return self.losses[-1]
 
     @torch.no_grad()
     def finish(self) -> dict:
-        """Fit the domain; returns provenance with the loss of the last steps."""
-        network = self.model.network.eval()
+        """Take the averaged weights, fit domain and recalibrator; returns provenance with the last loss."""
+        self.model.network.load_state_dict(self.average.module.state_dict())
+        network = self.model.network.cpu().eval()
         self.generator.manual_seed(self.config.training.seed)
-        shown = [self._some_contexts(m) for m in (_rows(self.train, slice(0, DOMAIN_STARS)), self.validation)]
+        train = self.train.rows(slice(0, DOMAIN_STARS))
+        shown = [self._some_contexts(m) for m in (train, self.validation)]
         embeddings = [torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown]
-        self.model.domain.fit((embeddings[0], shown[0]), (embeddings[1], shown[1]))
+        self.model.domain.fit((embeddings[0], train), (embeddings[1], shown[1]))
+        labels = torch.tensor(list(self.model.vocabulary.label_slots))
+        pit = []
+        for context, stars in zip(_batches(shown[1]), _batches(self.validation), strict=True):
+            mixture = network.decode(network.encode(context), labels)
+            pit.append(mixture.cdf(stars.value[:, labels], torch.nan_to_num(stars.sigma[:, labels])))
+        self.model.recalibrator.fit(torch.cat(pit), self.validation.observed[:, labels])
         return {
             "run": dataclasses.asdict(self.config) | {"out": "", "data": {"held_out": self.config.data.held_out}},
             "training_stars": len(self.train.value),
@@ -115,6 +146,7 @@ class Trainer:
     def save(self, folder: Path) -> None:
         optimiser_state = self.optimiser.state_dict()["state"]
         tensors = {f"model.{k}": v for k, v in self.model.state().items()}
+        tensors |= {f"average.{k}": v.contiguous() for k, v in self.average.module.state_dict().items()}
         numbers = {}
         for index, state in optimiser_state.items():
             for key, value in state.items():
@@ -133,13 +165,10 @@ class Trainer:
         if progress["config"] != self._fingerprint():
             raise ValueError(f"{folder} belongs to a run with other settings or data; delete it to start anew")
         tensors = load_file(folder / STATE)
-        self.model.load_state({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        self.model.load_state(_part(tensors, "model."))
+        self.average.module.load_state_dict(_part(tensors, "average."))
         state: dict[int, dict] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimiser."):
-                _, index, name = key.split(".", 2)
-                state.setdefault(int(index), {})[name] = value
-        for key, value in progress["numbers"].items():
+        for key, value in (_part(tensors, "optimiser.") | progress["numbers"]).items():
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
         self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
@@ -152,26 +181,31 @@ class Trainer:
         return json.loads(json.dumps(described))
 
 
-def _rows(m: Measurement, rows) -> Measurement:
-    return Measurement(m.value[rows], m.sigma[rows], m.observed[rows])
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _batches(m: Measurement):
     for start in range(0, len(m.value), BATCH_EMBED):
-        yield _rows(m, slice(start, start + BATCH_EMBED))
+        yield m.rows(slice(start, start + BATCH_EMBED))
 
 
 def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) -> Model:
-    """Train from scratch, or go on with an interrupted run of the same settings; write the model to config.out."""
+    """Train from scratch, or go on with an interrupted run of the same settings; write the model to config.out.
+
+    Under torchrun the processes share each batch, and the first one writes.
+    """
     refuse_existing(config.out, overwrite, OWNED)
-    trainer = Trainer(config, read_stars(config.data.train, config.data.columns))
     partial = Path(config.out).with_name(Path(config.out).name + ".partial")
-    if (partial / PROGRESS).exists():
-        trainer.resume(partial)
-    _run(trainer, partial, quiet)
+    with workers() as group:
+        trainer = Trainer(config, read_stars(config.data.train, config.data.columns), group)
+        if (partial / PROGRESS).exists():
+            trainer.resume(partial)
+        _run(trainer, partial, quiet or group.rank > 0)
     provenance = trainer.finish()
-    save_model(trainer.model, config.out, provenance, overwrite)
-    _discard(partial)
+    if group.rank == 0:
+        save_model(trainer.model, config.out, provenance, overwrite)
+        _discard(partial)
     return trainer.model
 
 
@@ -198,5 +232,6 @@ def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
                 speed = (trainer.step - first) * settings.batch / (time.monotonic() - begun)
                 recent = np.mean(trainer.losses[-100:])
                 bar.update(task, completed=trainer.step, description=f"loss {recent:.3f}, {speed:.0f} stars/s")
-            if trainer.step % settings.checkpoint_every == 0 and trainer.step < settings.steps:
+            due = trainer.step % settings.checkpoint_every == 0 and trainer.step < settings.steps
+            if due and trainer.group.rank == 0:
                 trainer.save(partial)

@@ -1,31 +1,45 @@
-"""What training minimises: the negative log-likelihood of hidden slots."""
+"""What training minimises: the negative log-likelihood of hidden slots, one by one and jointly."""
 
 import torch
 from torch import Tensor
 
 from encoders import Measurement
+from multistar.model.mixture import Mixture
 from multistar.model.network import Network
 from multistar.training.splits import Split
 
 MEASUREMENT_WEIGHT = 0.3  # of a hidden measurement against a hidden label
-OUTLIER = 30.0  # standardised; farther targets are faults of the data and say nothing
 
 
 def negative_log_likelihood(network: Network, stars: Measurement, split: Split, from_embedding: bool) -> Tensor:
     """Mean over labels plus weighted mean over measurements, in nats per target.
 
-    A target's own error widens the predicted density; a target of unknown error is taken as it stands,
-    noise included. With `from_embedding` the head sees the embedding alone, so that it must carry the star.
+    The encoder sees all stars once; then the marginals of most of them are asked in parallel, and the
+    conditionals of the last ones in the order of the split. A target's own error widens the predicted
+    density; a target of unknown error is taken as it stands, noise included. With `from_embedding` the
+    head sees the embedding alone, so that it must carry the star.
     """
     memory = network.encode(split.context)
-    decode = network.decode_embedding if from_embedding else network.decode
-    mixture = decode(memory.embedding if from_embedding else memory, split.query)  # type: ignore[arg-type]
-    target, error = stars.value[:, split.query], torch.nan_to_num(stars.sigma[:, split.query])
-    loss = -mixture.log_prob(target, error)
-    n_labels = len(network.vocabulary.labels)
-    usable = split.asked & (target.abs() < OUTLIER)
-    labels = _masked_mean(loss[:, :n_labels], usable[:, :n_labels])
-    return labels + MEASUREMENT_WEIGHT * _masked_mean(loss[:, n_labels:], usable[:, n_labels:])
+    if from_embedding:
+        memory = network.recall(memory.embedding)
+    n, n_joint = len(stars.value), len(split.fed.value)
+    alone, joint = slice(0, n - n_joint), slice(n - n_joint, n)
+    loss = torch.zeros((), device=stars.value.device)
+    if n > n_joint:
+        mixture = network.decode(memory.rows(alone), split.query)
+        loss = loss + (1 - n_joint / n) * _mean_loss(network, mixture, stars, split, alone, split.query)
+    if n_joint:
+        mixture = network.head.autoregressive(memory.rows(joint), split.order, split.fed)
+        loss = loss + n_joint / n * _mean_loss(network, mixture, stars, split, joint, split.order)
+    return loss
+
+
+def _mean_loss(network: Network, mixture: Mixture, stars: Measurement, split: Split, rows: slice, slots: Tensor):
+    target, error = stars.value[rows][:, slots], torch.nan_to_num(stars.sigma[rows][:, slots])
+    loss, asked = -mixture.log_prob(target, error), split.asked[rows][:, slots]
+    labels = network.vocabulary.label_slots
+    label = (slots >= labels.start) & (slots < labels.stop)
+    return _masked_mean(loss, asked & label) + MEASUREMENT_WEIGHT * _masked_mean(loss, asked & ~label)
 
 
 def _masked_mean(x: Tensor, mask: Tensor) -> Tensor:

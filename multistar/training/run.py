@@ -30,7 +30,10 @@ class TrainingConfig:
     weight_decay: float = 0.02
     warmup: int = 100  # steps
     queries: int = 16  # measurements drawn per step, beside all labels; asked of the stars that do not show them
+    joint_share: float = 0.25  # share of each batch that trains the joint (autoregressive) mode
     embedding_share: float = 0.2  # share of the steps in which the head sees the embedding alone
+    ema: float = 0.999  # most that the average of the weights keeps of itself per step; the average is what is saved
+    compile: bool = False  # torch.compile for the encoder's blocks
     checkpoint_every: int = 500  # steps
     seed: int = 0
 
@@ -38,8 +41,11 @@ class TrainingConfig:
         for name in ("steps", "batch", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}={getattr(self, name)} must be at least 1")
-        if not 0 <= self.embedding_share <= 1:
-            raise ValueError(f"training.embedding_share={self.embedding_share} must lie between 0 and 1")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"training.ema={self.ema} must be at least 0 (no average) and below 1")
+        for name in ("joint_share", "embedding_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"training.{name}={getattr(self, name)} must lie between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What is shown to the model and what is asked of it, drawn anew for every star at every step."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,25 +14,45 @@ P_COMPLETE = 0.4  # show everything that was measured
 P_NO_XP, P_NO_PHOTOMETRY, P_NO_PARALLAX = 0.12, 0.2, 0.4
 P_TRUNCATE = 0.5  # keep only the first orders of a band, as `n_relevant_bases` does
 P_LABELS = 0.4  # show some labels
+P_GENERATE = 0.08  # labels are what is known: spectra are generated from them
 P_NO_G = 0.08  # neither G nor XP: colours are then against the mean of the bands
 P_NO_ERRORS = 0.05  # hide all errors, for tables that come without
+P_MEASUREMENTS = 0.5  # the sequence of the joint part holds measurements beside the labels
+P_BLUR = 0.5  # a fed value gets more noise than it has
+BLUR = (0.02, 1.0)  # size of that noise, log-uniform, standardised
+OUTLIER = 30.0  # standardised; farther targets are faults of the data and say nothing
 
 
 @dataclass(frozen=True)
 class Split:
-    """context: hidden slots are unobserved; query (Q,): the slots asked; asked (B, Q): for which stars."""
+    """What one step shows and asks. The last J stars train the joint mode, the others the marginals.
+
+    context  (B, n_slots) hidden slots are unobserved
+    asked    (B, n_slots) True where a hidden value is known, so that it can be asked
+    query    (Q,) slots whose marginals are asked
+    order    (N,) slots of the joint mode, in the order of the chain rule
+    fed      (J, N) their values as later targets are told them
+    """
 
     context: Measurement
-    query: Tensor
     asked: Tensor
+    query: Tensor
+    order: Tensor
+    fed: Measurement
+
+    def to(self, device: torch.device) -> "Split":
+        return Split(*(x.to(device) for x in vars(self).values()))
 
 
 class Splitter:
     """Draws context and targets for a batch; all randomness comes from one generator, so runs resume exactly."""
 
-    def __init__(self, vocabulary: Vocabulary, scale: Tensor, n_queries: int, generator: torch.Generator):
+    def __init__(
+        self, vocabulary: Vocabulary, scale: Tensor, n_queries: int, joint_share: float, generator: torch.Generator
+    ):
         """scale (n_slots,) is the standardiser's, needed to change the reference of colours."""
-        self.vocabulary, self.n_queries, self.generator, self.scale = vocabulary, n_queries, generator, scale
+        self.vocabulary, self.generator, self.scale = vocabulary, generator, scale
+        self.n_queries, self.joint_share = n_queries, joint_share
         slots = torch.arange(vocabulary.n_slots)
         self.labels = torch.tensor(list(vocabulary.label_slots), dtype=torch.long)
         self.others = torch.tensor([s for s in slots.tolist() if s not in vocabulary.label_slots])
@@ -57,7 +78,7 @@ class Splitter:
         show[:, self.xp] &= self._truncation() & ~self._coin(1, P_NO_XP)
         show[:, self.astrometry] &= ~self._coin(batch, P_NO_PARALLAX)
         show[:, self.labels] = self._shown_labels(batch)
-        return show
+        return self._shown_to_generate(batch) if self._coin(1, P_GENERATE) else show
 
     def _shown_orders(self, batch: int, keep: Tensor) -> Tensor:
         """Single orders drop out in half of the stars, runs of five in the others."""
@@ -79,6 +100,16 @@ class Splitter:
         some = torch.rand(batch, len(self.labels), generator=self.generator) < share
         return some & self._coin(1, P_LABELS)
 
+    def _shown_to_generate(self, batch: int) -> Tensor:
+        """Many labels or all of them, with G in half of the stars and some photometry in a quarter; no XP."""
+        show = torch.zeros(batch, self.vocabulary.n_slots, dtype=torch.bool)
+        share = 0.4 + torch.rand(batch, 1, generator=self.generator)  # above 1: all
+        show[:, self.labels] = torch.rand(batch, len(self.labels), generator=self.generator) < share
+        show[:, self.g] = self._coin(batch, 0.5)
+        some = torch.rand(batch, len(self.colours), generator=self.generator) < 0.5
+        show[:, self.colours] = some & self._coin(batch, 0.25) & show[:, self.g]
+        return show
+
     def without_g(self, value: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """The context as it would be had G never been measured: no XP, and colours as Standardiser then makes them."""
         value, visible = value.clone(), visible.clone()
@@ -88,6 +119,28 @@ class Splitter:
         value[:, self.colours] -= level[:, None] / scale
         return value, visible
 
+    def order(self) -> Tensor:
+        """(N,) all labels and, in some steps, measurements, few or many, shuffled."""
+        slots = self.labels
+        if self._coin(1, P_MEASUREMENTS):
+            number = len(self.others) ** torch.rand((), generator=self.generator)  # log-uniform
+            chosen = torch.randperm(len(self.others), generator=self.generator)[: round(float(number))]
+            slots = torch.cat([slots, self.others[chosen]])
+        return slots[torch.randperm(len(slots), generator=self.generator)]
+
+    def fed(self, m: Measurement) -> Measurement:
+        """Values as they are told to later targets: some with more noise, their errors larger to match.
+
+        Exact values and noisy ones of any known error then both occur, whatever errors the data have: a value
+        that is exact (or of unknown error) is told as it is, or as a measurement of some error; one of
+        error s is told with s or with something larger.
+        """
+        low, high = math.log(BLUR[0]), math.log(BLUR[1])
+        size = torch.exp(low + (high - low) * torch.rand(m.value.shape, generator=self.generator))
+        size = torch.where(torch.rand(m.value.shape, generator=self.generator) < P_BLUR, size, 0)
+        noise = torch.randn(m.value.shape, generator=self.generator) * size
+        return Measurement(m.value + noise, torch.hypot(torch.nan_to_num(m.sigma), size), m.observed)
+
     def __call__(self, stars: Measurement) -> Split:
         """All labels are asked, and `n_queries` other slots; what is shown is not asked."""
         batch = stars.value.shape[0]
@@ -95,8 +148,10 @@ class Splitter:
         sigma = torch.where(self._coin(batch, P_NO_ERRORS), torch.nan, stars.sigma)
         chosen = torch.randperm(len(self.others), generator=self.generator)[: self.n_queries]
         query = torch.cat([self.labels, self.others[chosen]])
-        asked = (stars.observed & ~visible)[:, query]
+        asked = stars.observed & ~visible & (stars.value.abs() < OUTLIER)
         value = stars.value
         if self.g and self._coin(1, P_NO_G):
             value, visible = self.without_g(value, visible)
-        return Split(Measurement(value, sigma, visible), query, asked)
+        order, joint = self.order(), slice(batch - round(self.joint_share * batch), batch)
+        told = Measurement(stars.value[joint][:, order], stars.sigma[joint][:, order], asked[joint][:, order])
+        return Split(Measurement(value, sigma, visible), asked, query, order, self.fed(told))
