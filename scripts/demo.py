@@ -7,22 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import umap
-import xgboost
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 
-from encoders import Measurement
 from multistar.api import MultiStar
+from multistar.checks.baselines import trees as boosted_trees
 from multistar.checks.metrics import coverage, scatter
 from multistar.checks.report import Report
 from multistar.data.stars import Stars, read_stars
 from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig
-from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.tasks.search import Embeddings, StarIndex
 from multistar.training.loop import held_out, pretrain
@@ -30,27 +27,8 @@ from multistar.training.run import load_run
 
 HERE = Path(__file__).parent
 STARS, SEED, NEIGHBOURS = 30_000, 1, 5
-XGBOOST = {"n_estimators": 350, "max_depth": 6, "learning_rate": 0.07, "subsample": 0.8, "colsample_bytree": 0.6}
 DIGITS = {"teff": 1, "logg": 3, "m_h": 3, "alpha_m": 3, "mass": 3, "age": 2, "ebv": 4, "distance": 3}
 console = Console()
-
-
-def baseline(model: MultiStar, train: Stars, test: Stars) -> pd.DataFrame:
-    """XGBoost on the inputs that the model sees, fitted on the same training rows and noisy labels."""
-    vocabulary, standardiser = model.model.vocabulary, model.model.standardiser
-    inputs = [i for i in range(vocabulary.n_slots) if i not in vocabulary.label_slots]
-    x_train, x_test = (_inputs(standardiser(stars), inputs) for stars in (train, test))
-    out = {}
-    for name in track(vocabulary.labels, "XGBoost, one model per label", console=console):
-        quantity, label = QUANTITIES[name], train.scalars[name].value
-        regressor = xgboost.XGBRegressor(**XGBOOST, tree_method="hist", random_state=0)
-        out[name] = inverse(quantity, regressor.fit(x_train, forward(quantity, label)).predict(x_test))
-    return pd.DataFrame(out)
-
-
-def _inputs(m: Measurement, slots: list[int]) -> np.ndarray:
-    """Values and log errors, which is all that the network gets."""
-    return np.hstack([m.value[:, slots].numpy(), np.log(m.sigma[:, slots].numpy())])
 
 
 def score(predicted: pd.DataFrame, trees: pd.DataFrame, test: Stars, report: Report) -> None:
@@ -169,7 +147,7 @@ def main() -> None:
     test_rows = held_out(stars.source_id, run.data.held_out)
     train, test = stars.select(~test_rows), stars.select(test_rows)
     console.rule("3/4  XGBoost on the same rows, for comparison")
-    trees = baseline(model, train, test)
+    trees = pd.DataFrame(boosted_trees(model.model, train, test, model.model.vocabulary.labels))
     console.rule("4/4  predictions, embeddings, neighbours")
     predicted = model.predict(test, quiet=False).to_pandas()
     embeddings = Embeddings.from_table(model.embed(test, quiet=False))

@@ -67,6 +67,7 @@ class Trainer:
         if config.training.compile:
             for block in network.fusion.blocks:
                 block.compile(dynamic=True)
+        self._epoch, self._order = -1, np.empty(0, int)  # a permutation of 10^5 stars takes as long as some layers
         self.generator = torch.Generator()
         self.splitter = Splitter(
             vocabulary,
@@ -80,8 +81,10 @@ class Trainer:
         """This process's stars of this step: each epoch is a fresh permutation without its incomplete last batch."""
         size, n = self.config.training.batch, len(self.train.value)
         epoch, place = divmod(self.step, n // size)
-        order = np.random.default_rng([self.config.training.seed, epoch]).permutation(n)
-        rows = order[place * size : (place + 1) * size][self.group.rank :: self.group.size]
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng([self.config.training.seed, epoch]).permutation(n)
+        rows = self._order[place * size : (place + 1) * size][self.group.rank :: self.group.size]
         return self.train.rows(torch.from_numpy(rows))
 
     def advance(self) -> float:

@@ -1,0 +1,65 @@
+"""What a model must beat: the median of the training labels, XGBoost on the same inputs, labels alone.
+
+All are fitted on the training rows only, on labels as the survey gives them. XGBoost comes with the extra `demo`.
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from rich.progress import track
+
+from encoders import Measurement
+from multistar.data.stars import Stars
+from multistar.model.checkpoint import Model
+from multistar.model.standardise import forward, inverse
+from multistar.quantities import QUANTITIES
+
+XGBOOST = {"n_estimators": 350, "max_depth": 6, "learning_rate": 0.07, "subsample": 0.8, "colsample_bytree": 0.6}
+
+
+def median(train: Stars, test: Stars, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Label -> (n_test,) the median of the training labels."""
+    return {name: np.full(len(test), np.nanmedian(train.scalars[name].value)) for name in names}
+
+
+def trees(
+    model: Model, train: Stars, test: Stars, names: Sequence[str], without: Collection[str] = (), title: str = "XGBoost"
+) -> dict[str, np.ndarray]:
+    """Label -> (n_test,) predictions of XGBoost from everything that the model sees: values and log errors.
+
+    without: measurements that are left out. One regressor per label, in the label's transformed space.
+    """
+    vocabulary = model.vocabulary
+    left_out = {vocabulary.slot(name) for name in without} | set(vocabulary.label_slots)
+    slots = [slot for slot in range(vocabulary.n_slots) if slot not in left_out]
+    x_train, x_test = (_inputs(model.standardiser(stars), slots) for stars in (train, test))
+    return _boost(x_train, x_test, train, names, title)
+
+
+def from_labels(
+    train: Stars, test: Stars, names: Sequence[str], known: Sequence[str], title: str = "labels only"
+) -> dict[str, np.ndarray]:
+    """Label -> (n_test,) predictions of XGBoost from other labels alone: what the spectrum must add to."""
+    x_train, x_test = (np.stack([stars.scalars[k].value for k in known], -1) for stars in (train, test))
+    return _boost(x_train, x_test, train, names, title)
+
+
+def _boost(x_train, x_test, train: Stars, names: Sequence[str], title: str) -> dict[str, np.ndarray]:
+    import xgboost
+
+    out = {}
+    for name in track(names, f"{title}, one regressor per label"):
+        quantity, label = QUANTITIES[name], train.scalars[name].value
+        with np.errstate(invalid="ignore"):
+            y = forward(quantity, label)
+        known = np.isfinite(y)
+        regressor = xgboost.XGBRegressor(**XGBOOST, tree_method="hist", random_state=0)
+        out[name] = inverse(quantity, regressor.fit(x_train[known], y[known]).predict(x_test))
+    return out
+
+
+def _inputs(m: Measurement, slots: list[int]) -> np.ndarray:
+    """Values and log errors, which is all that the network gets; NaN where not observed."""
+    observed = m.observed[:, slots].numpy()
+    pair = np.stack([m.value[:, slots].numpy(), np.log(m.sigma[:, slots].numpy())])
+    return np.hstack(list(np.where(observed, pair, np.nan))).astype(np.float32)
