@@ -5,7 +5,7 @@ FAISS := $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu)
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: demo test lint clean
+.PHONY: demo demo-train test lint clean
 
 # constraints.txt pins torch; where a local CPU build of it is offered (UV_FIND_LINKS), uv takes that one.
 .venv/ready: pyproject.toml constraints.txt
@@ -17,6 +17,9 @@ export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
 demo: .venv/ready
 	$(BIN)/python scripts/demo.py
+
+demo-train: .venv/ready
+	$(BIN)/python scripts/demo.py --train
 
 test: .venv/ready
 	$(BIN)/python -m pytest

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from multistar.data.stars import Stars, read_stars
-from multistar.model.checkpoint import Model, load_model
+from multistar.model.checkpoint import Model, load_model, save_model
 from multistar.tasks.embed import embed
 from multistar.tasks.generate import generate
 from multistar.tasks.inpaint import inpaint
@@ -26,9 +26,16 @@ class MultiStar:
         self.model = model
 
     @classmethod
-    def from_pretrained(cls, path: str | Path) -> "MultiStar":
-        """Load a model folder; strict, hash-checked, no network. See load_model for the errors."""
-        return cls(load_model(path))
+    def from_pretrained(cls, name: str | Path = "mini") -> "MultiStar":
+        """Load a model folder, or a model that comes with the package; strict, hash-checked, no network.
+
+        See load_model for the errors.
+        """
+        return cls(load_model(name))
+
+    def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
+        """Write config.json and model.safetensors, the layout of model hubs."""
+        save_model(self.model, folder, overwrite)
 
     def predict(
         self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True, samples: int = 0, seed: int = 0

@@ -167,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
     }
     for sub in infer.values():
         sub.add_argument("table", help="CSV, ECSV, FITS, VOTable or Parquet")
-        sub.add_argument("--model", required=True, help="model folder")
+        sub.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
         sub.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
         sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
     for name, default in (("predict", 0), ("generate", 64)):
@@ -179,7 +179,7 @@ def parser() -> argparse.ArgumentParser:
     check = command("check", _check, "are the posteriors calibrated? Needs stars of known labels")
     check.add_argument("what", choices=("calibration",))
     check.add_argument("table", help="stars with labels, as for predict; columns true_L are taken as exact")
-    check.add_argument("--model", required=True, help="model folder")
+    check.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
     check.add_argument("--out", required=True, help="folder for calibration.json and calibration.png")
     check.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
     check.add_argument("--samples", type=int, default=256, help="joint draws per star")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains multistar-mini from nothing and measures it: about an hour and a half on two cores. An interrupted run goes on.
+# Trains multistar-mini from nothing and measures it: about an hour and a quarter on two cores. An interrupted run goes on.
 set -eu
 cd "$(dirname "$0")/.."
 test -e mini/mock.parquet || .venv/bin/multistar mock --stars 180000 --seed 1 --out mini/mock.parquet

@@ -18,15 +18,19 @@ from multistar.model.recalibrate import Recalibrator
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
-OWNED = (WEIGHTS, CONFIG)
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+OWNED = (WEIGHTS, CONFIG, CARD)
+SHIPPED = Path(__file__).parents[1] / "weights"  # models that come with the package, by name
 PARTS = ("network", "standardiser", "domain", "recalibrator")
 MAX_CONFIG_BYTES = 1 << 20
 
 
 @dataclasses.dataclass
 class Model:
-    """Network, standardiser, domain and recalibrator of one training; `hash` is the SHA-256 of the weights file."""
+    """Network, standardiser, domain and recalibrator of one training.
+
+    hash: SHA-256 of the weights file; provenance: run settings, number of stars and steps, last loss.
+    """
 
     config: ModelConfig
     vocabulary: Vocabulary
@@ -35,6 +39,7 @@ class Model:
     domain: Domain
     recalibrator: Recalibrator
     hash: str = ""
+    provenance: dict = dataclasses.field(default_factory=dict)
 
     @classmethod
     def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
@@ -51,8 +56,8 @@ class Model:
             getattr(self, part).load_state_dict(own, strict=True)
 
 
-def save_model(model: Model, folder: str | Path, provenance: dict, overwrite: bool = False) -> None:
-    """Write the model folder atomically; `provenance` (data, seed, steps, ...) goes into config.json."""
+def save_model(model: Model, folder: str | Path, overwrite: bool = False, card: str = "") -> None:
+    """Write the model folder atomically, with a model card if there is one."""
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         save_file(model.state(), temporary / WEIGHTS)
@@ -63,22 +68,32 @@ def save_model(model: Model, folder: str | Path, provenance: dict, overwrite: bo
             "model": dataclasses.asdict(model.config),
             "vocabulary": dataclasses.asdict(model.vocabulary),
             "sha256": model.hash,
-            "provenance": provenance,
+            "provenance": model.provenance,
         }
         (temporary / CONFIG).write_text(json.dumps(config, indent=1))
+        if card:
+            (temporary / CARD).write_text(card)
 
 
-def load_model(folder: str | Path) -> Model:
-    """Load a folder written by save_model.
+def model_folder(name: str | Path) -> Path:
+    """A folder as it is; otherwise the model of that name that comes with the package, if there is one."""
+    folder = Path(name)
+    return SHIPPED / folder if not folder.exists() and (SHIPPED / folder / CONFIG).is_file() else folder
+
+
+def load_model(name: str | Path) -> Model:
+    """Load a folder written by save_model, or a model that comes with the package ("mini").
 
     Raises FileNotFoundError if it is no model folder, ValueError if a file is corrupt or does not
     match its hash, or was made for other settings.
     """
-    folder = Path(folder)
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
+    folder = model_folder(name)
+    for file in (CONFIG, WEIGHTS):
+        if not (folder / file).is_file():
+            shipped = sorted(p.parent.name for p in SHIPPED.glob(f"*/{CONFIG}"))
             raise FileNotFoundError(
-                f"{folder}: not a model folder, {name} is missing (train one: multistar pretrain RUN.toml)"
+                f"{folder}: not a model folder, {file} is missing; models that come with multistar are {shipped} "
+                "(train one: multistar pretrain RUN.toml)"
             )
     config = _read_config(folder / CONFIG)
     found = sha256(folder / WEIGHTS)
@@ -94,7 +109,7 @@ def load_model(folder: str | Path) -> Model:
         model.load_state(load_file(folder / WEIGHTS))
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder}: config.json and weights do not fit together ({str(error)[:200]})") from error
-    model.hash = found
+    model.hash, model.provenance = found, config.get("provenance", {})
     model.network.eval()
     return model
 

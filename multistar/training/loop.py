@@ -205,9 +205,9 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
         if (partial / PROGRESS).exists():
             trainer.resume(partial)
         _run(trainer, partial, quiet or group.rank > 0)
-    provenance = trainer.finish()
+    trainer.model.provenance = trainer.finish()
     if group.rank == 0:
-        save_model(trainer.model, config.out, provenance, overwrite)
+        save_model(trainer.model, config.out, overwrite)
         _discard(partial)
     return trainer.model
 

@@ -1,0 +1,66 @@
+"""The model card: what a model is, what it was trained on, how good it is, and what it is not for."""
+
+import json
+
+from multistar.model.checkpoint import Model
+from multistar.quantities import QUANTITIES
+
+LIMITS = """- Trained on the mock survey's red giants (3800-5800 K, logg < 3.6): other stars are flagged
+  `outside_training`, and their labels mean nothing. The flag is a test of inputs and embedding, not a guarantee.
+- The mock's spectra differ from real ones by a few per cent and by more in the blue; the model was not told so. On real
+  stars errors are larger than the intervals say.
+- Masses and ages are those of one set of isochrones (PARSEC) and of the mock's age-metallicity relation, which act
+  as priors.
+- E(B-V) and Teff are nearly degenerate in low-resolution spectra: their errors are correlated; use joint samples."""
+
+
+def card(model: Model, name: str, benchmark: dict) -> str:
+    """Markdown with the metadata block of model hubs; `benchmark` is what scripts/benchmark_labels.py writes.
+
+    Raises ValueError if the benchmark is of another model.
+    """
+    if benchmark.get("model") != model.hash:
+        raise ValueError(f"the benchmark is of model {str(benchmark.get('model'))[:12]}, this one is {model.hash[:12]}")
+    run = model.provenance["run"]
+    parameters = sum(p.numel() for p in model.network.parameters())
+    vocabulary = model.vocabulary
+    sections = [
+        "---\nlicense: mit\nlibrary_name: multistar\ntags: [astronomy, stars, gaia]\n---",
+        f"# multistar-{name}",
+        f"{parameters / 1e6:.1f} million parameters, float32. Inputs: {', '.join(vocabulary.measurements)}, "
+        f"{vocabulary.n_bp} BP and {vocabulary.n_rp} RP coefficients, any part of them. Labels: "
+        f"{', '.join(f'{n} [{QUANTITIES[n].unit}]' for n in vocabulary.labels)}.",
+        f"SHA-256 of the weights: `{model.hash}`",
+        f"## Training\n\n{model.provenance['training_stars']:,} mock giants (apogee-like selection, labels with a "
+        f"survey's errors), {model.provenance['steps']:,} steps of {run['training']['batch']} stars, seed "
+        f"{run['training']['seed']}; final loss {model.provenance['final_loss']:.3f}. No real star was used.\n\n"
+        f"```json\n{json.dumps(run, indent=1)}\n```",
+        *(_table(variant, benchmark) for variant in ("with parallax", "without parallax") if variant in benchmark),
+        f"Joint samples: energy score {benchmark['joint']['energy_ratio']:.4f} of that of their shuffled marginals.",
+        f"## Limits\n\n{LIMITS}",
+        "## Cite\n\n```bibtex\n@software{multistar, title = {multistar: a multimodal foundation model for stars}, "
+        "year = {2026}, license = {MIT}}\n```",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _table(variant: str, benchmark: dict) -> str:
+    rows = [
+        "| label | MAD-std | std | bias | XGBoost MAD-std | ratio | ratio to truth | truths in 68 % | worst bin |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, cell in benchmark[variant].items():
+        if name not in QUANTITIES:
+            continue
+        ours, trees = cell["model"], cell["XGBoost"]
+        worst, where = cell["worst_coverage"]
+        rows.append(
+            f"| {name} | {ours['surveyed']:.4g} | {ours['std']:.4g} | {ours['bias']:.2g} | {trees['surveyed']:.4g} | "
+            f"{cell['ratios']['surveyed']:.2f} | {cell['ratios']['truth']:.2f} | {cell['coverage']:.0%} | "
+            f"{worst:.0%} ({where}) |"
+        )
+    head = (
+        f"## {benchmark['test_stars']:,} held-out mock giants, {variant}\n\nAgainst labels with a survey's errors, but "
+        "for the ratio to truth and the coverage. XGBoost: 350 trees of depth 6 per label, same rows, same inputs."
+    )
+    return head + "\n\n" + "\n".join(rows)

@@ -1,0 +1,35 @@
+"""Put a trained model, with its card, among those that come with the package.
+
+    python scripts/ship_model.py mini/model --name mini --benchmark mini/benchmark/benchmark.json
+
+Weights of more than 40 MB are refused.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from multistar.model.card import card
+from multistar.model.checkpoint import SHIPPED, WEIGHTS, load_model, save_model
+
+LIMIT_MB = 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", help="model folder")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--benchmark", required=True, help="JSON of scripts/benchmark_labels.py")
+    parser.add_argument("--overwrite", action="store_true")
+    args = parser.parse_args()
+    size = (Path(args.model) / WEIGHTS).stat().st_size / 1e6
+    if size > LIMIT_MB:
+        raise SystemExit(f"{args.model}: weights have {size:.0f} MB, at most {LIMIT_MB} MB are shipped")
+    model = load_model(args.model)
+    text = card(model, args.name, json.loads(Path(args.benchmark).read_text()))
+    save_model(model, SHIPPED / args.name, args.overwrite, text)
+    print(f"{SHIPPED.name}/{args.name}: {size:.1f} MB, SHA-256 {model.hash[:12]}")
+
+
+if __name__ == "__main__":
+    main()

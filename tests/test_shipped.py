@@ -1,0 +1,80 @@
+"""Models that come with the package, their cards, and saving as hubs lay models out."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from multistar import MultiStar
+from multistar.checks.metrics import coverage, scatter
+from multistar.mock.survey import SurveyConfig, survey
+from multistar.model import checkpoint
+from multistar.model.card import card
+from multistar.model.checkpoint import CARD, load_model, save_model
+
+
+@pytest.fixture(scope="module")
+def new_giants() -> pa.Table:
+    """400 mock giants that no shipped model has seen."""
+    return pa.concat_tables(survey(400, SurveyConfig(77)))
+
+
+def test_mini_works_at_once_and_is_as_good_as_its_card(new_giants):
+    model = MultiStar.from_pretrained("mini")
+    table = model.predict(new_giants)
+    for name, limit in (("teff", 50), ("logg", 0.12), ("m_h", 0.09), ("mass", 0.20), ("age", 1.7), ("ebv", 0.03)):
+        truth = new_giants[f"true_{name}"].to_numpy()
+        assert scatter(table[name].to_numpy(), truth)["mad_std"] < limit, name
+        inside = coverage(table[f"{name}_lower"].to_numpy(), table[f"{name}_upper"].to_numpy(), truth)
+        assert 0.58 < inside < 0.78, name
+    outside = np.mean(["outside_training" in word for word in table["status"].to_pylist()])
+    assert outside < 0.05
+
+
+def test_mini_is_shipped_with_its_card_and_small():
+    folder = checkpoint.SHIPPED / "mini"
+    text = (folder / CARD).read_text()
+    assert load_model("mini").hash in text
+    assert "## Limits" in text
+    assert (folder / checkpoint.WEIGHTS).stat().st_size < 15e6
+
+
+def test_dwarfs_are_flagged_by_a_model_of_giants():
+    dwarfs = pa.concat_tables(survey(300, SurveyConfig(5, selection="volume")))
+    dwarfs = dwarfs.filter(pa.array(dwarfs["true_logg"].to_numpy() > 4.2))
+    status = MultiStar.from_pretrained("mini").predict(dwarfs)["status"].to_pylist()
+    assert np.mean(["outside_training" in word for word in status]) > 0.9
+
+
+def benchmark_of(model) -> dict:
+    cell = {"surveyed": 1.0, "truth": 1.0, "std": 1.0, "bias": 0.0}
+    label = {"model": cell, "XGBoost": cell, "ratios": {"surveyed": 0.7, "truth": 0.6}, "coverage": 0.68}
+    return {
+        "model": model.hash, "test_stars": 100, "joint": {"energy_ratio": 0.98},
+        "with parallax": {"teff": label | {"worst_coverage": [0.7, "here"]}, "stars_per_second": 1.0},
+    }  # fmt: skip
+
+
+def test_a_card_says_what_the_model_is_and_refuses_figures_of_another(star_model, tmp_path):
+    model = star_model.model
+    text = card(model, "tiny", benchmark_of(model))
+    assert model.hash in text
+    assert "| teff | 1 |" in text
+    block = text.split("```json\n")[1].split("```")[0]
+    assert json.loads(block)["training"]["steps"] == model.provenance["steps"] == 60
+    with pytest.raises(ValueError, match="benchmark is of model"):
+        card(model, "tiny", benchmark_of(model) | {"model": "0" * 64})
+    save_model(model, tmp_path / "tiny", card=text)
+    assert (tmp_path / "tiny" / CARD).read_text() == text
+    assert load_model(tmp_path / "tiny").hash == model.hash
+
+
+def test_saving_and_names(star_model, tmp_path, monkeypatch):
+    star_model.save_pretrained(tmp_path / "weights" / "tiny")
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "weights")
+    assert MultiStar.from_pretrained("tiny").model.hash == star_model.model.hash
+    with pytest.raises(FileNotFoundError, match=r"models that come with multistar are \['tiny'\]"):
+        MultiStar.from_pretrained("huge")
+    with pytest.raises(FileExistsError):
+        star_model.save_pretrained(tmp_path / "weights" / "tiny")
