@@ -62,6 +62,27 @@ def _infer(args) -> None:
 
 
 def _check(args) -> None:
+    {"calibration": _check_calibration, "physics": _check_physics}[args.what](args)
+
+
+def _check_physics(args) -> None:
+    from multistar.checks.physics import OWNED, physics, write_physics
+    from multistar.data.stars import read_stars
+    from multistar.files import refuse_existing
+    from multistar.model.checkpoint import load_model
+
+    refuse_existing(args.out, args.overwrite, OWNED)
+    stars = read_stars(args.table, _mapping(args.columns))
+    reference = read_stars(args.reference) if args.reference else None
+    result = physics(load_model(args.model), stars, reference, args.seed)
+    write_physics(result, args.out, args.overwrite)
+    for name, part in result.items():
+        if isinstance(part, dict):
+            numbers = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in part.items() if not isinstance(v, list)}
+            print(f"{name}: {numbers}")
+
+
+def _check_calibration(args) -> None:
     from multistar.checks.calibration import OWNED, calibration, write_calibration
     from multistar.data.stars import read_stars
     from multistar.files import refuse_existing
@@ -176,13 +197,14 @@ def parser() -> argparse.ArgumentParser:
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
 
-    check = command("check", _check, "are the posteriors calibrated? Needs stars of known labels")
-    check.add_argument("what", choices=("calibration",))
+    check = command("check", _check, "are posteriors calibrated, do labels and spectra obey physics?")
+    check.add_argument("what", choices=("calibration", "physics"))
     check.add_argument("table", help="stars with labels, as for predict; columns true_L are taken as exact")
     check.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
-    check.add_argument("--out", required=True, help="folder for calibration.json and calibration.png")
+    check.add_argument("--out", required=True, help="folder for the numbers (JSON) and the figure")
+    check.add_argument("--reference", help="physics: stars that the Gaussian baseline of inpainting is learnt from")
     check.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
-    check.add_argument("--samples", type=int, default=256, help="joint draws per star")
+    check.add_argument("--samples", type=int, default=256, help="calibration: joint draws per star")
     check.add_argument("--seed", type=int, default=0, help="of the draws")
 
     index = command("index", _index, "an index for similarity search from embeddings")
