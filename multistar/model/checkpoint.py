@@ -61,6 +61,7 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False, card: 
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         save_file(model.state(), temporary / WEIGHTS)
+        (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         model.hash = sha256(temporary / WEIGHTS)
         config = {
             "format": 1,
@@ -76,9 +77,11 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False, card: 
 
 
 def model_folder(name: str | Path) -> Path:
-    """A folder as it is; otherwise the model of that name that comes with the package, if there is one."""
+    """A model folder as it is; otherwise the model of that name that comes with the package, if there is one."""
     folder = Path(name)
-    return SHIPPED / folder if not folder.exists() and (SHIPPED / folder / CONFIG).is_file() else folder
+    if not (folder / CONFIG).is_file() and (SHIPPED / folder / CONFIG).is_file():
+        return SHIPPED / folder
+    return folder
 
 
 def load_model(name: str | Path) -> Model:
