@@ -37,7 +37,7 @@ INPAINTED, SLOPE_STARS, FEWEST = 1000, 3000, 20
 def physics(model: Model, stars: Stars, reference: Stars | None = None, seed: int = 0, quiet: bool = False) -> dict:
     """All numbers of the check, ready for JSON.
 
-    stars      mock stars with true_L columns and `luminosity`, or any others (fewer numbers then)
+    stars      mock stars with true_L columns, or any others (fewer numbers then)
     reference  stars from which the conditional-Gaussian baseline of inpainting is learnt; without it no inpainting
 
     Raises ValueError if there are fewer than 100 stars.
@@ -53,8 +53,8 @@ def physics(model: Model, stars: Stars, reference: Stars | None = None, seed: in
         out["age_metallicity"] = age_metallicity(guess, truth)
         out["dust"] = {"dteff_debv_residual": slope(guess["teff"] - truth["teff"], truth["ebv"])}
         out["extinction"] = extinction(model, stars, truth, seed)
-    if "luminosity" in stars.extra:
-        out["dynamical_mass"] = dynamical_mass(guess, stars.extra["luminosity"])
+        log_l = np.log10(truth["mass"]) - truth["logg"] + SOLAR_LOGG + 4 * np.log10(truth["teff"] / SOLAR_TEFF)
+        out["dynamical_mass"] = dynamical_mass(guess, 10**log_l)
     if reference is not None:
         few = stars.select(slice(0, INPAINTED))
         out["inpainting"] = {band: inpainting(model, few, reference, band) for band in ("bp", "rp")}
