@@ -14,7 +14,7 @@ from multistar.tasks.stream import encoded
 
 LEVELS = (0.5, 0.16, 0.84)
 SUFFIXES = ("", "_lower", "_upper")
-SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of the levels between which samples move
+SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of the levels where marginals are known
 AT_ONCE = 16384  # samples of all stars together that are drawn at once: some hundred MB
 
 
@@ -48,7 +48,7 @@ def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, s
             )
         if samples:
             joint = joint_samples(model, memory, slots, samples, generator)
-            joint = _physical(model, recalibrated(model, memory, slots, joint))
+            joint = _physical(model, with_marginals(model, memory, slots, joint, generator))
             drawn[:, rows], covariance[rows] = joint, _covariance(joint)
     columns = {"source_id": stars.source_id, "status": status.words(stars.flags)}
     for i, name in enumerate(names):
@@ -75,23 +75,26 @@ def joint_samples(
 
 
 @torch.inference_mode()
-def recalibrated(model: Model, memory: Memory, labels: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
-    """Samples (B, n, labels) moved label by label, so that their quantiles are the recalibrated ones.
+def with_marginals(
+    model: Model, memory: Memory, labels: torch.Tensor, samples: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Samples (B, n, labels) with their ranks as they are and the values of the recalibrated marginals.
 
-    A sample at the predicted level u goes to where the recalibrator says that u lies; ranks, and with
-    them the dependence between labels, stay. The move is interpolated between the levels of SCORES.
+    Which values go together is what only the chain of conditionals knows; how wide each label is, the
+    parallel mode knows better: errors of the chain add up from label to label, and its samples of the
+    last ones are too narrow. So the chain's copula is joined with the marginals that `predict` quotes (the
+    empirical copula of Clark et al. 2004, the 'Schaake shuffle'). Marginals are interpolated between SCORES.
     """
     levels = torch.special.ndtr(SCORES)
     mixture = model.network.decode(memory, labels.to(memory.features.device))
-    before = mixture.quantile(levels.to(memory.features.device)).cpu()
-    after = mixture.quantile(model.recalibrator(levels).to(memory.features.device)).cpu()
-    x = samples.transpose(1, 2).contiguous()
-    right = torch.searchsorted(before, x).clamp(1, len(levels) - 1)
-    low, high = before.gather(-1, right - 1), before.gather(-1, right)
-    share = ((x - low) / (high - low).clamp(min=1e-9)).clamp(0, 1)
-    move = after - before
-    moved = x + move.gather(-1, right - 1) * (1 - share) + move.gather(-1, right) * share
-    return moved.transpose(1, 2)
+    nodes = mixture.quantile(model.recalibrator(levels).to(memory.features.device)).cpu()
+    x = samples.transpose(1, 2)
+    rank = x.argsort(-1).argsort(-1) + torch.rand(x.shape, generator=generator)
+    score = torch.special.ndtri(rank.double() / x.shape[-1]).clamp(SCORES[0], SCORES[-1])
+    place = (score - SCORES[0]) / (SCORES[1] - SCORES[0])
+    left = place.long().clamp(max=len(SCORES) - 2)
+    share = (place - left).to(nodes.dtype)
+    return (nodes.gather(-1, left) * (1 - share) + nodes.gather(-1, left + 1) * share).transpose(1, 2)
 
 
 def _physical(model: Model, samples: torch.Tensor) -> np.ndarray:
