@@ -28,6 +28,7 @@ from multistar.data.gaia_xp import XP_BANDS, read_xp
 from multistar.data.tables import read_columns
 from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix, synthetic_magnitudes
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.model.standardise import G_ZERO_POINT
 
 matplotlib.use("Agg")
 PEERS = 30
@@ -36,7 +37,6 @@ FEWEST = 2  # real stars
 FARTHEST = 3.0  # in these units; real stars without peers that near are left out and counted
 BLUEST, REDDEST = 0.45, 1.9  # BP-RP of the mock
 LATITUDE = 25.0  # deg
-G_ZERO_POINT = 25.6873668671  # mag (Riello et al. 2021)
 BANDS = ((336, 400), (400, 500), (500, 640), (640, 800), (800, 950), (950, 1020))  # nm
 
 
