@@ -152,6 +152,18 @@ def _parquet(path: str) -> pa.Table:
         raise ValueError(f"{path}: not a readable Parquet file ({error})") from error
 
 
+def _add_mock_options(mock: argparse.ArgumentParser) -> None:
+    mock.add_argument("--stars", type=int, help="how many")
+    mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    mock.add_argument("--selection", default="apogee-like", help="apogee-like, kepler-like, all-sky, volume, pulsators")
+    mock.add_argument("--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)")
+    mock.add_argument("--correlations", action="store_true", help="also the correlations of the coefficients")
+    mock.add_argument("--light-curves", nargs="*", default=[], metavar="MISSION", help="kepler, k2, tess, gaia")
+    mock.add_argument("--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)")
+    mock.add_argument("--shard-size", type=int, default=100_000, help="stars per shard")
+    mock.add_argument("--describe", action="store_true", help="print what the survey holds, write nothing")
+
+
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(prog="multistar", description="A multimodal foundation model for stars.")
     main_parser.add_argument("--version", action="version", version=f"multistar {__version__}")
@@ -163,16 +175,9 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--overwrite", action="store_true", help="replace an existing result")
         return sub
 
-    mock = command("mock", _mock, "make mock stars with Gaia XP, photometry, parallax, light curves and labels")
-    mock.add_argument("--stars", type=int, help="how many")
-    mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
-    mock.add_argument("--selection", default="apogee-like", help="apogee-like, kepler-like, all-sky, volume")
-    mock.add_argument("--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)")
-    mock.add_argument("--correlations", action="store_true", help="also the correlations of the coefficients")
-    mock.add_argument("--light-curves", nargs="*", default=[], metavar="MISSION", help="kepler, k2, tess, gaia")
-    mock.add_argument("--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)")
-    mock.add_argument("--shard-size", type=int, default=100_000, help="stars per shard")
-    mock.add_argument("--describe", action="store_true", help="print what the survey holds, write nothing")
+    _add_mock_options(
+        command("mock", _mock, "make mock stars with Gaia XP, photometry, parallax, light curves, labels")
+    )
 
     pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")
     pretrain.add_argument("run", help="RUN.toml")

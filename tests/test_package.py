@@ -28,7 +28,10 @@ def test_the_wheel_holds_everything_and_runs_from_the_root_folder(tmp_path):
     (site / "dependencies.pth").write_text(str(Path(sys.prefix) / site.relative_to(environment)))
     shown = subprocess.run([environment / "bin" / "multistar", "--help"], cwd="/", check=True, capture_output=True)
     assert b"pretrain" in shown.stdout
-    code = "import multistar.mock.sed as s; print(s.__file__, len(s.load_sed_table().wavelength))"
+    code = (
+        "import multistar.mock.sed as s; from multistar.model.checkpoint import load_model; "
+        "print(s.__file__, len(s.load_sed_table().wavelength), load_model('mini').hash)"
+    )
     printed = subprocess.run([python, "-c", code], cwd="/", check=True, capture_output=True, text=True).stdout
     assert str(environment) in printed
 

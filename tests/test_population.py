@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import assert_same_table
 
+from multistar.cli import main
 from multistar.data.tables import read_columns
 from multistar.mock import galaxy
 from multistar.mock.binaries import Orbits, draw_orbits, is_eclipsing, is_synchronised, no_orbits, semi_major_axis
@@ -233,3 +234,12 @@ def test_every_kind_of_pulsator_comes_with_its_period():
     scuti = np.array(ordinary["variability"].to_pylist()) == "delta_scuti"
     assert not scuti[~strip].any()
     assert 0.3 < scuti[strip].mean() < 0.7
+
+
+def test_describe_prints_the_populations_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["mock", "--describe", "--selection", "volume"])
+    printed = capsys.readouterr().out
+    for words in ("within 200 pc", "thick", "dwarfs", "eclipsing", "delta_scuti", "teff"):
+        assert words in printed
+    assert not list(tmp_path.iterdir())

@@ -17,6 +17,7 @@ from scipy.stats import spearmanr, theilslopes
 from multistar.data.stars import Stars, read_stars
 from multistar.data.xp_synthesis import WAVELENGTH
 from multistar.files import atomic_write
+from multistar.mock.phases import SOLAR_LOGG, SOLAR_TEFF
 from multistar.model.checkpoint import Model
 from multistar.tasks.generate import generate
 from multistar.tasks.inpaint import inpaint
@@ -24,7 +25,6 @@ from multistar.tasks.predict import predict
 
 JSON, PICTURE = "physics.json", "physics.png"
 OWNED = (JSON, PICTURE)
-SOLAR_LOGG, SOLAR_TEFF = 4.438, 5772.0
 SOLAR_M_H = 0.15  # |[M/H]| of stars that count as solar in the age-mass relation
 REDDENINGS = (0.05, 0.45, 0.85)  # mag, at which the same stars are generated
 GENERATED_STARS, SAMPLES = 24, 64

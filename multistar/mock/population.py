@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from multistar.mock.binaries import Orbits, draw_orbits, no_orbits
-from multistar.mock.dust import DustDisc
+from multistar.mock.dust import R_SUN, DustDisc
 from multistar.mock.evolution import load_evolution
 from multistar.mock.galaxy import M_H_RANGE, density_ratio, draw_ages, draw_composition, draw_places
 from multistar.mock.phases import Evolved, Stratum, draw_evolved, most_numerous, surface_gravity
@@ -100,7 +100,7 @@ def shares(strata: tuple[Stratum, ...]) -> np.ndarray:
 def _densest(reach: float) -> float:
     """The largest `density_ratio` in the cylinder: at the point nearest to the Galactic centre."""
     component = np.arange(3)
-    return float(density_ratio(component, np.full(3, 8.2 - reach), reach).max())
+    return float(density_ratio(component, np.full(3, R_SUN - reach), reach).max())
 
 
 def draw_population(n: int, rng: np.random.Generator, dust: DustDisc, strata, faintest: dict[str, float]) -> Population:
