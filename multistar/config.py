@@ -34,4 +34,6 @@ def _checked(hint, value, name: str):
         value = float(value)
     if isinstance(plain, types.GenericAlias) or type(value) is not plain:
         raise ValueError(f"{name} must be a {plain.__name__}, got {value!r}")
+    if isinstance(value, list) and not all(type(x) is typing.get_args(hint)[0] for x in value):
+        raise ValueError(f"{name} must be a list of {typing.get_args(hint)[0].__name__}, got {value!r}")
     return value

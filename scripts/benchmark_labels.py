@@ -29,7 +29,7 @@ from multistar.checks.metrics import coverage, scatter
 from multistar.data.stars import Stars, read_stars
 from multistar.files import atomic_write
 from multistar.mock.survey import SurveyConfig, survey
-from multistar.training.loop import held_out
+from multistar.training.dataset import held_out
 
 TEST_STARS = 10_000
 EVOLUTIONARY, ATMOSPHERIC = ("mass", "age"), ("teff", "logg", "m_h")

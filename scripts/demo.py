@@ -25,7 +25,8 @@ from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig
 from multistar.quantities import QUANTITIES
 from multistar.tasks.search import Embeddings, StarIndex
-from multistar.training.loop import held_out, pretrain
+from multistar.training.dataset import held_out
+from multistar.training.loop import pretrain
 from multistar.training.run import load_run
 
 HERE = Path(__file__).parent
@@ -180,11 +181,12 @@ def small_model(run_file: str | Path, n_stars: int) -> tuple[MultiStar, Stars, p
     """A model trained here and now, its held-out stars, and XGBoost's predictions for them."""
     run = load_run(run_file)
     console.rule(f"{n_stars} mock giants")
-    write_survey(n_stars, SurveyConfig(seed=SEED), run.data.train, overwrite=True)
+    (mock,) = run.data.train
+    write_survey(n_stars, SurveyConfig(seed=SEED), mock, overwrite=True)
     console.rule("training")
     pretrain(run, overwrite=True)
     model = MultiStar.from_pretrained(run.out)
-    stars = read_stars(run.data.train)
+    stars = read_stars(mock)
     test_rows = held_out(stars.source_id, run.data.held_out)
     train, test = stars.select(~test_rows), stars.select(test_rows)
     console.rule("XGBoost on the same rows, for comparison")

@@ -66,7 +66,7 @@ def test_predictions_in_other_formats(work, mock_file, model_folder, ending):
 def test_mock_and_pretrain_commands(tmp_path, capsys):
     run("mock", "--stars", 200, "--seed", 2, "--out", tmp_path / "m.parquet")
     (tmp_path / "run.toml").write_text(
-        'out = "model"\n[data]\ntrain = "m.parquet"\nheld_out = 0.2\n'
+        'out = "model"\n[data]\ntrain = ["m.parquet"]\nheld_out = 0.2\n'
         "[model]\nwidth = 16\nencoder_depth = 1\ndecoder_depth = 1\nheads = 2\nembedding = 8\n"
         "[training]\nsteps = 3\nbatch = 16\n"
     )

@@ -22,11 +22,12 @@ multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines multistar.mo
 multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun
 multistar.mock.xp_operator multistar.mock.observe multistar.mock.noise multistar.mock.selection multistar.mock.survey
 multistar.mock.shards multistar.mock.describe
-multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.fusion multistar.model.mixture
-multistar.model.head multistar.model.network multistar.model.domain multistar.model.recalibrate
+multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.mismatch multistar.model.fusion
+multistar.model.mixture multistar.model.head multistar.model.network multistar.model.domain multistar.model.recalibrate
 multistar.model.checkpoint multistar.model.card
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
-multistar.training.optimiser multistar.training.workers multistar.training.loop
+multistar.training.optimiser multistar.training.workers multistar.training.dataset
+multistar.training.loop
 multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed
 multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search
 multistar.api multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report

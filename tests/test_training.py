@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import small_run
@@ -18,12 +19,18 @@ from multistar.data.stars import read_stars
 from multistar.model.recalibrate import Recalibrator
 from multistar.model.vocabulary import Vocabulary
 from multistar.tasks.predict import predict
-from multistar.training.loop import Trainer, held_out, pretrain
+from multistar.training.dataset import held_out, load_dataset
+from multistar.training.loop import Trainer, pretrain
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.run import RunConfig, TrainingConfig, load_run
 from multistar.training.splits import Splitter
+from multistar.training.workers import Workers
 
 ROOT = Path(__file__).parents[1]
+
+
+def fresh(run: RunConfig) -> Trainer:
+    return Trainer(run, load_dataset(run, Workers()))
 
 
 def test_training_lowers_the_loss(mock_file, tmp_path):
@@ -37,7 +44,7 @@ def test_training_lowers_the_loss(mock_file, tmp_path):
                 negative_log_likelihood(trainer.model.network, trainer.validation, s, False).item() for s in splits
             ) / len(splits)
 
-    trainer = Trainer(small_run(mock_file, tmp_path / "m"), read_stars(mock_file))
+    trainer = fresh(small_run(mock_file, tmp_path / "m"))
     before = loss(trainer)
     for _ in range(60):
         trainer.advance()
@@ -45,15 +52,14 @@ def test_training_lowers_the_loss(mock_file, tmp_path):
 
 
 def test_a_resumed_run_has_the_losses_of_an_unbroken_one(mock_file, tmp_path):
-    stars = read_stars(mock_file)
     run = small_run(mock_file, tmp_path / "m")
-    unbroken = Trainer(run, stars)
+    unbroken = fresh(run)
     for _ in range(20):
         unbroken.advance()
     unbroken.save(tmp_path / "partial")
     for _ in range(15):
         unbroken.advance()
-    resumed = Trainer(run, stars)
+    resumed = fresh(run)
     resumed.resume(tmp_path / "partial")
     for _ in range(15):
         resumed.advance()
@@ -67,7 +73,7 @@ def test_a_resumed_run_has_the_losses_of_an_unbroken_one(mock_file, tmp_path):
 
 
 def test_what_is_saved_is_the_running_average_of_the_weights(mock_file, tmp_path):
-    trainer = Trainer(small_run(mock_file, tmp_path / "m", ema=0.6), read_stars(mock_file))
+    trainer = fresh(small_run(mock_file, tmp_path / "m", ema=0.6))
     wanted = trainer.model.network.head.norm.weight.detach().clone()
     for step in range(6):
         trainer.advance()
@@ -82,9 +88,9 @@ def test_what_is_saved_is_the_running_average_of_the_weights(mock_file, tmp_path
 def test_enough_held_out_stars_recalibrate_the_intervals(mock_file, tmp_path, monkeypatch):
     """A network after one step is far off; its recalibrated intervals cover what they say."""
     monkeypatch.setattr("multistar.model.recalibrate.MIN_STARS", 50)
-    monkeypatch.setattr("multistar.training.loop.held_out", lambda ids, _: np.arange(len(ids)) % 2 == 0)
+    monkeypatch.setattr("multistar.training.dataset.held_out", lambda ids, _: np.arange(len(ids)) % 2 == 0)
     stars = read_stars(mock_file)
-    trainer = Trainer(small_run(mock_file, tmp_path / "m"), stars)
+    trainer = fresh(small_run(mock_file, tmp_path / "m"))
     trainer.advance()
     trainer.finish()
     unseen = stars.select(np.arange(len(stars)) % 2 == 1)
@@ -105,16 +111,16 @@ from pathlib import Path
 torch.set_num_threads(1)
 sys.path.insert(0, "tests")
 from conftest import small_run
-from multistar.data.stars import read_stars
-from multistar.tasks.predict import predict
+from multistar.training.dataset import load_dataset
 from multistar.training.loop import Trainer
 from multistar.training.workers import workers
 with workers() as group:
-    trainer = Trainer(small_run(sys.argv[1], "unused"), read_stars(sys.argv[1]), group)
+    run = small_run(sys.argv[1], Path(sys.argv[2], "model"))
+    trainer = Trainer(run, load_dataset(run, group), group)
     for _ in range(3):
         trainer.advance()
     state = b"".join(x.numpy().tobytes() for x in trainer.model.state().values())
-    result = [group.size, len(trainer._batch().value), trainer.losses, hashlib.sha256(state).hexdigest()]
+    result = [group.size, len(trainer._batch()[0].value), trainer.losses, hashlib.sha256(state).hexdigest()]
     Path(sys.argv[2], f"{group.rank}.json").write_text(json.dumps(result))
 """
 
@@ -134,7 +140,7 @@ def test_two_processes_share_a_batch_and_keep_the_same_weights(mock_file, tmp_pa
 
 def test_pretrain_goes_on_from_a_partial_run_and_removes_it(mock_file, tmp_path):
     run = small_run(mock_file, tmp_path / "m", steps=30)
-    trainer = Trainer(run, read_stars(mock_file))
+    trainer = fresh(run)
     for _ in range(10):
         trainer.advance()
     trainer.save(tmp_path / "m.partial")
@@ -147,10 +153,9 @@ def test_pretrain_goes_on_from_a_partial_run_and_removes_it(mock_file, tmp_path)
 
 
 def test_a_partial_run_of_other_settings_is_not_continued(mock_file, tmp_path):
-    stars = read_stars(mock_file)
-    Trainer(small_run(mock_file, tmp_path / "m"), stars).save(tmp_path / "partial")
+    fresh(small_run(mock_file, tmp_path / "m")).save(tmp_path / "partial")
     with pytest.raises(ValueError, match="other settings"):
-        Trainer(small_run(mock_file, tmp_path / "m", seed=1), stars).resume(tmp_path / "partial")
+        fresh(small_run(mock_file, tmp_path / "m", seed=1)).resume(tmp_path / "partial")
 
 
 def test_an_existing_model_is_not_overwritten(mock_file, model_folder):
@@ -203,21 +208,24 @@ def test_splits_cover_every_kind_of_context(batch):
     assert all(seen.values()), seen
 
 
-def test_tables_without_labels_or_with_too_few_stars_are_refused(mock_table, mock_file, tmp_path):
-    run = small_run(mock_file, tmp_path / "m")
+def test_tables_without_labels_or_with_too_few_stars_are_refused(mock_table, tmp_path):
+    pq.write_table(mock_table[:20], tmp_path / "few.parquet")
     with pytest.raises(ValueError, match="too few"):
-        Trainer(run, read_stars(mock_table[:20]))
+        fresh(small_run(tmp_path / "few.parquet", tmp_path / "m"))
     bare = mock_table.select(["source_id", "bp_coefficients", "rp_coefficients", "phot_g_mean_mag"])
+    pq.write_table(bare, tmp_path / "bare.parquet")
     with pytest.raises(ValueError, match="no label column"):
-        Trainer(run, read_stars(bare))
+        fresh(small_run(tmp_path / "bare.parquet", tmp_path / "m"))
 
 
 @pytest.mark.parametrize("text, message", [
     ('out = "m"', "missing key.*data"),
-    ('out = "m"\n[data]\ntrain = "a"\n[model]\nwidht = 3', "unknown key.*model.widht"),
-    ('out = "m"\n[data]\ntrain = "a"\n[training]\nsteps = "many"', "training.steps must be a int"),
-    ('out = "m"\n[data]\ntrain = "a"\nheld_out = 2.0', "held_out=2.0 must lie between"),
-    ('out = "m"\n[data]\ntrain = "a"\n[training]\nsteps = 0', "at least 1"),
+    ('out = "m"\n[data]\ntrain = ["a"]\n[model]\nwidht = 3', "unknown key.*model.widht"),
+    ('out = "m"\n[data]\ntrain = ["a"]\n[training]\nsteps = "many"', "training.steps must be a int"),
+    ('out = "m"\n[data]\ntrain = ["a"]\nheld_out = 2.0', "held_out=2.0 must lie between"),
+    ('out = "m"\n[data]\ntrain = ["a"]\n[training]\nsteps = 0', "at least 1"),
+    ('out = "m"\n[data]\ntrain = "a"', "data.train must be a list"),
+    ('out = "m"\n[data]\ntrain = [1]', "data.train must be a list of str"),
     ("out =", "run.toml"),
 ])  # fmt: skip
 def test_nonsense_in_a_run_file_is_named(text, message, tmp_path):
@@ -227,16 +235,16 @@ def test_nonsense_in_a_run_file_is_named(text, message, tmp_path):
 
 
 def test_run_file_paths_are_relative_to_it(tmp_path):
-    (tmp_path / "run.toml").write_text('out = "m"\n[data]\ntrain = "a.parquet"\n[training]\nlearning_rate = 1')
+    (tmp_path / "run.toml").write_text('out = "m"\n[data]\ntrain = ["a.parquet"]\n[training]\nlearning_rate = 1')
     run = load_run(tmp_path / "run.toml")
     assert run.out == str(tmp_path / "m")
-    assert run.data.train == str(tmp_path / "a.parquet")
+    assert run.data.train == [str(tmp_path / "a.parquet")]
     assert run.training.learning_rate == 1.0
 
 
 def test_config_classes_have_sound_defaults():
     assert from_table(TrainingConfig, {}).batch > 0
-    assert from_table(RunConfig, {"out": "x", "data": {"train": "y"}}).model.width > 0
+    assert from_table(RunConfig, {"out": "x", "data": {"train": ["y"]}}).model.width > 0
 
 
 def test_a_context_without_g_is_what_the_standardiser_makes_of_a_table_without_g(star_model, mock_table):

@@ -50,6 +50,26 @@ class Stars:
         )
 
 
+def concatenate(parts: list[Stars]) -> Stars:
+    """One after the other; what a part lacks is not observed there. XP bands must have the same orders in all."""
+    if len(parts) == 1:
+        return parts[0]
+    flags, ids = (np.concatenate([vars(p)[f] for p in parts]) for f in ("flags", "source_id"))
+    scalars, xp = {}, {}
+    for name in dict.fromkeys(name for p in parts for name in p.scalars):
+        columns = [p.scalars.get(name) or Scalar(*np.full((2, len(p)), np.nan)) for p in parts]
+        scalars[name] = Scalar(*(np.concatenate([vars(c)[f] for c in columns]) for f in ("value", "sigma")))
+    for band in dict.fromkeys(band for p in parts for band in p.xp):
+        orders = {p.xp[band].value.shape[1] for p in parts if band in p.xp}
+        if len(orders) > 1:
+            raise ValueError(f"tables with {sorted(orders)} {band} coefficients cannot be joined")
+        absent = orders.pop()
+        bands = [p.xp.get(band) or XPCoefficients(*np.full((2, len(p), absent), np.nan)) for p in parts]
+        xp[band] = XPCoefficients(*(np.concatenate([vars(b)[f] for b in bands]) for f in ("value", "sigma")))
+    extra = {k: np.concatenate([p.extra[k] for p in parts]) for k in parts[0].extra if all(k in p.extra for p in parts)}
+    return Stars(ids, flags, scalars, xp, extra)
+
+
 def read_stars(source: Any, columns: Mapping[str, str] | None = None, labels: bool = True) -> Stars:
     """Read a catalogue. Every input row becomes one row, in order; faults set a flag, never drop a row.
 

@@ -47,6 +47,10 @@ class Model:
         recalibrator = Recalibrator(len(vocabulary.labels))
         return cls(config, vocabulary, Network(config, vocabulary), Standardiser(vocabulary), domain, recalibrator)
 
+    def with_mismatch(self, mismatch: bool) -> "Model":
+        """The same model, to be trained (or not) for the mismatch between mock stars and the sky."""
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, mismatch=mismatch))
+
     def state(self) -> dict[str, torch.Tensor]:
         return {f"{p}.{k}": v.contiguous() for p in PARTS for k, v in getattr(self, p).state_dict().items()}
 

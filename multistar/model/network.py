@@ -22,10 +22,11 @@ class ModelConfig:
     embedding: int = 256
     embedding_tokens: int = 4  # tokens that the head sees when it has only the embedding
     components: int = 5  # Gaussians per mixture
+    mismatch: bool = False  # trained for mock stars and for the sky: see mismatch.py
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if not isinstance(value, int) or value < 1:
+            if name != "mismatch" and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"model.{name} must be a positive integer, got {value!r}")
         if self.width % self.heads:
             raise ValueError(f"model.width={self.width} must be a multiple of model.heads={self.heads}")

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -14,53 +15,36 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 
 from encoders import Measurement
-from multistar.data.stars import Stars, read_stars
 from multistar.files import atomic_write, refuse_existing
 from multistar.model.checkpoint import OWNED, Model, save_model
-from multistar.model.vocabulary import Vocabulary
+from multistar.model.mismatch import Mismatch
 from multistar.training import optimiser
+from multistar.training.dataset import Dataset, load_dataset, stars_folder
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.run import RunConfig
-from multistar.training.splits import Splitter
+from multistar.training.splits import Splitter, draw_sizes
 from multistar.training.workers import Workers, workers
 
 PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
 CLIP = 1.0  # gradient norm
 DOMAIN_STARS = 8000  # training stars whose embeddings define the domain
+FINGERPRINT_STARS = 100_000  # by which a run knows its data again
 BATCH_EMBED = 64  # stars that share one random context
-
-
-def held_out(source_id: np.ndarray, share: float) -> np.ndarray:
-    """(n,) True for the stars kept for validation, decided by a hash of the id, so one star is on one side."""
-    x = source_id.astype(np.uint64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # the splitmix64 finaliser
-        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
-    return (x ^ (x >> np.uint64(31))) < np.uint64(share * 2**64)
 
 
 class Trainer:
     """Holds the data and the state of one run; the random choices of a step depend on (seed, step, rank) alone."""
 
-    def __init__(self, config: RunConfig, stars: Stars, group: Workers | None = None):
+    def __init__(self, config: RunConfig, data: Dataset, group: Workers | None = None):
         torch.manual_seed(config.training.seed)
         self.config, self.step, self.losses, self.group = config, 0, [], group or Workers()
         if config.training.batch % self.group.size:
             raise ValueError(
                 f"training.batch={config.training.batch} must be a multiple of the {self.group.size} processes"
             )
-        validation = held_out(stars.source_id, config.data.held_out)
-        train = stars.select(~validation)
-        if len(train) < config.training.batch or validation.sum() < 2:
-            raise ValueError(
-                f"{config.data.train}: {len(train)} training and {validation.sum()} held-out stars are too few "
-                f"for batches of {config.training.batch}"
-            )
-        vocabulary = Vocabulary.of(train)
-        if not vocabulary.labels:
-            raise ValueError(f"{config.data.train}: no label column found; expected some of teff, logg, m_h, ...")
-        self.model = Model.fresh(config.model, vocabulary)
-        self.model.standardiser.fit(train)
-        self.train, self.validation = self.model.standardiser(train), self.model.standardiser(stars.select(validation))
+        self.start = data.model.hash
+        self.model, self.train, self.validation, self.sky = data.model, data.train, data.validation, data.sky
+        self.mismatch = Mismatch(self.model.standardiser)
         network = self.model.network.to(self.group.device)
         self.optimiser = optimiser.build(network, config.training)
         self.average = ModelEmaV3(network, decay=config.training.ema, use_warmup=True)
@@ -70,22 +54,44 @@ class Trainer:
         self._epoch, self._order = -1, np.empty(0, int)  # a permutation of 10^5 stars takes as long as some layers
         self.generator = torch.Generator()
         self.splitter = Splitter(
-            vocabulary,
+            self.model.vocabulary,
             self.model.standardiser.scale,
             config.training.queries,
             config.training.joint_share,
             self.generator,
         )
 
-    def _batch(self) -> Measurement:
-        """This process's stars of this step: each epoch is a fresh permutation without its incomplete last batch."""
+    def _batch(self) -> tuple[Measurement, Tensor]:
+        """This process's stars of this step, and the errors (B, n_slots) that the encoder is told.
+
+        Each epoch is a fresh permutation without its incomplete last batch. Some mock stars are made as
+        unlike themselves as the sky is, and a few give way to stars of the sky.
+        """
         size, n = self.config.training.batch, len(self.train.value)
         epoch, place = divmod(self.step, n // size)
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = np.random.default_rng([self.config.training.seed, epoch]).permutation(n)
         rows = self._order[place * size : (place + 1) * size][self.group.rank :: self.group.size]
-        return self.train.rows(torch.from_numpy(rows))
+        n_sky = round(self.config.training.sky_share * len(rows)) if len(self.sky.value) else 0
+        mock = self._like_the_sky(self.train.rows(torch.from_numpy(rows[n_sky:])))
+        if not n_sky:
+            return mock, mock.sigma
+        sky = self.sky.rows(torch.randint(len(self.sky.value), (n_sky,), generator=self.generator))
+        told = self._told_mismatch(sky)
+        mixed = torch.randperm(len(rows), generator=self.generator)
+        stars = Measurement(*(torch.cat([vars(mock)[f], vars(sky)[f]])[mixed] for f in vars(mock)))
+        return stars, torch.cat([mock.sigma, told.sigma])[mixed]
+
+    def _like_the_sky(self, mock: Measurement) -> Measurement:
+        if not self.model.config.mismatch:
+            return mock
+        size = draw_sizes(len(mock.value), self.generator)
+        return self.mismatch.drawn(mock, size, self.generator)
+
+    def _told_mismatch(self, sky: Measurement) -> Measurement:
+        """As `predict` tells it of real stars."""
+        return self.mismatch.told(sky, torch.ones(len(sky.value), 1)) if self.model.config.mismatch else sky
 
     def advance(self) -> float:
         """One optimiser step; returns the loss."""
@@ -95,8 +101,8 @@ class Trainer:
         from_embedding = bool(torch.rand((), generator=self.generator) < settings.embedding_share)
         if self.group.rank:  # other stars, other contexts
             self.generator.manual_seed(seed + (self.group.rank << 48))
-        stars = self._batch()
-        split = self.splitter(stars)
+        stars, told = self._batch()
+        split = self.splitter(stars, told)
         for group in self.optimiser.param_groups:
             group["lr"] = optimiser.learning_rate(self.step, settings)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -119,19 +125,22 @@ class Trainer:
         self.model.network.load_state_dict(self.average.module.state_dict())
         network = self.model.network.cpu().eval()
         self.generator.manual_seed(self.config.training.seed)
-        train = self.train.rows(slice(0, DOMAIN_STARS))
-        shown = [self._some_contexts(m) for m in (train, self.validation)]
+        some = torch.randperm(len(self.train.value), generator=self.generator)[:DOMAIN_STARS]
+        train, validation = (self._like_the_sky(m) for m in (self.train.rows(some), self.validation))
+        shown = [self._some_contexts(m) for m in (train, validation)]
         embeddings = [torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown]
         self.model.domain.fit((embeddings[0], train), (embeddings[1], shown[1]))
         labels = torch.tensor(list(self.model.vocabulary.label_slots))
         pit = []
-        for context, stars in zip(_batches(shown[1]), _batches(self.validation), strict=True):
+        for context, stars in zip(_batches(shown[1]), _batches(validation), strict=True):
             mixture = network.decode(network.encode(context), labels)
             pit.append(mixture.cdf(stars.value[:, labels], torch.nan_to_num(stars.sigma[:, labels])))
         self.model.recalibrator.fit(torch.cat(pit), self.validation.observed[:, labels])
         return {
             "run": dataclasses.asdict(self.config) | {"out": "", "data": {"held_out": self.config.data.held_out}},
             "training_stars": len(self.train.value),
+            "sky_stars": len(self.sky.value),
+            "continues": self.start,
             "steps": self.step,
             "final_loss": float(np.mean(self.losses[-200:])),
         }
@@ -179,7 +188,8 @@ class Trainer:
 
     def _fingerprint(self) -> dict:
         """What must be equal for a run to be resumed, as JSON would give it back."""
-        content = hashlib.sha256(self.train.value.numpy().tobytes()).hexdigest()
+        every = -(-len(self.train.value) // FINGERPRINT_STARS)
+        content = hashlib.sha256(self.train.value[::every].numpy().tobytes()).hexdigest()
         described = {"run": dataclasses.asdict(self.config), "data": content}
         return json.loads(json.dumps(described))
 
@@ -201,7 +211,7 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
     refuse_existing(config.out, overwrite, OWNED)
     partial = Path(config.out).with_name(Path(config.out).name + ".partial")
     with workers() as group:
-        trainer = Trainer(config, read_stars(config.data.train, config.data.columns), group)
+        trainer = Trainer(config, load_dataset(config, group), group)
         if (partial / PROGRESS).exists():
             trainer.resume(partial)
         _run(trainer, partial, quiet or group.rank > 0)
@@ -209,6 +219,7 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
     if group.rank == 0:
         save_model(trainer.model, config.out, overwrite)
         _discard(partial)
+        shutil.rmtree(stars_folder(config))
     return trainer.model
 
 

@@ -11,15 +11,18 @@ from multistar.model.network import ModelConfig
 
 @dataclass(frozen=True)
 class DataConfig:
-    train: str = ""  # table of stars with labels, any format that read_stars takes; relative to the run file
+    train: list[str]  # tables of stars with labels, or folders of Parquet shards; relative to the run file
     held_out: float = 0.05  # share of the stars, drawn by source_id, that training never sees
-    columns: dict[str, str] = field(default_factory=dict)  # quantity -> column name in the table
+    columns: dict[str, str] = field(default_factory=dict)  # quantity -> column name in the tables
+    sky: list[str] = field(default_factory=list)  # tables of real stars without labels, to learn from beside mock ones
+    sky_held_out: float = 0.2  # share of these that training never sees
 
     def __post_init__(self):
         if not self.train:
-            raise ValueError('data.train is missing: name a table, e.g. [data] train = "mock.parquet"')
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"data.held_out={self.held_out} must lie between 0 and 1")
+            raise ValueError('data.train is empty: name a table, e.g. [data] train = ["mock.parquet"]')
+        for name in ("held_out", "sky_held_out"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"data.{name}={getattr(self, name)} must lie between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class TrainingConfig:
     queries: int = 16  # measurements drawn per step, beside all labels; asked of the stars that do not show them
     joint_share: float = 0.25  # share of each batch that trains the joint (autoregressive) mode
     embedding_share: float = 0.2  # share of the steps in which the head sees the embedding alone
+    sky_share: float = 0.05  # share of each batch that are stars of data.sky, if there are any
     ema: float = 0.999  # most that the average of the weights keeps of itself per step; the average is what is saved
     compile: bool = False  # torch.compile for the encoder's blocks
     checkpoint_every: int = 500  # steps
@@ -43,7 +47,7 @@ class TrainingConfig:
                 raise ValueError(f"training.{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"training.ema={self.ema} must be at least 0 (no average) and below 1")
-        for name in ("joint_share", "embedding_share"):
+        for name in ("joint_share", "embedding_share", "sky_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"training.{name}={getattr(self, name)} must lie between 0 and 1")
 
@@ -54,6 +58,7 @@ class RunConfig:
     data: DataConfig
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    start: str = ""  # model folder, or name of a shipped model, whose weights training goes on from
 
 
 def load_run(path: str | Path) -> RunConfig:
@@ -67,5 +72,10 @@ def load_run(path: str | Path) -> RunConfig:
     except (tomllib.TOMLDecodeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     here = path.resolve().parent
-    out, train = (str((here / name).resolve()) for name in (run.out, run.data.train))
-    return dataclasses.replace(run, out=out, data=dataclasses.replace(run.data, train=train))
+    data = dataclasses.replace(run.data, train=_beside(here, run.data.train), sky=_beside(here, run.data.sky))
+    start = str(here / run.start) if run.start and (here / run.start).is_dir() else run.start
+    return dataclasses.replace(run, out=_beside(here, [run.out])[0], data=data, start=start)
+
+
+def _beside(here: Path, names: list[str]) -> list[str]:
+    return [str((here / name).resolve()) for name in names]

@@ -20,6 +20,8 @@ P_NO_ERRORS = 0.05  # hide all errors, for tables that come without
 P_MEASUREMENTS = 0.5  # the sequence of the joint part holds measurements beside the labels
 P_BLUR = 0.5  # a fed value gets more noise than it has
 BLUR = (0.02, 1.0)  # size of that noise, log-uniform, standardised
+P_LIKE_THE_SKY = 0.5  # a mock star is made as unlike the mock as the sky is
+MISMATCH = (0.3, 1.5)  # by how much, log-uniform, in units of the mismatch as measured
 OUTLIER = 30.0  # standardised; farther targets are faults of the data and say nothing
 
 
@@ -42,6 +44,13 @@ class Split:
 
     def to(self, device: torch.device) -> "Split":
         return Split(*(x.to(device) for x in vars(self).values()))
+
+
+def draw_sizes(n: int, generator: torch.Generator) -> Tensor:
+    """(n, 1) how large the mismatch with the sky is made, 0 for some stars."""
+    low, high = map(math.log, MISMATCH)
+    size = torch.exp(low + (high - low) * torch.rand(n, 1, generator=generator))
+    return torch.where(torch.rand(n, 1, generator=generator) < P_LIKE_THE_SKY, size, 0)
 
 
 class Splitter:
@@ -141,11 +150,14 @@ class Splitter:
         noise = torch.randn(m.value.shape, generator=self.generator) * size
         return Measurement(m.value + noise, torch.hypot(torch.nan_to_num(m.sigma), size), m.observed)
 
-    def __call__(self, stars: Measurement) -> Split:
-        """All labels are asked, and `n_queries` other slots; what is shown is not asked."""
+    def __call__(self, stars: Measurement, errors: Tensor | None = None) -> Split:
+        """All labels are asked, and `n_queries` other slots; what is shown is not asked.
+
+        errors (B, n_slots): what the encoder is told, where it is not what the targets have.
+        """
         batch = stars.value.shape[0]
         visible = stars.observed & self.shown(batch)
-        sigma = torch.where(self._coin(batch, P_NO_ERRORS), torch.nan, stars.sigma)
+        sigma = torch.where(self._coin(batch, P_NO_ERRORS), torch.nan, stars.sigma if errors is None else errors)
         chosen = torch.randperm(len(self.others), generator=self.generator)[: self.n_queries]
         query = torch.cat([self.labels, self.others[chosen]])
         asked = stars.observed & ~visible & (stars.value.abs() < OUTLIER)

@@ -25,6 +25,11 @@ class Workers:
             x /= self.size
         return x
 
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """One message for all; a parameter that a process did not use counts as zero there."""
         if self.size == 1:
