@@ -31,7 +31,7 @@ multistar.training.loop
 multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed
 multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search
 multistar.api multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
-multistar.checks.calibration multistar.checks.physics multistar.checks.baselines
+multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
 multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]

@@ -63,3 +63,40 @@ def _inputs(m: Measurement, slots: list[int]) -> np.ndarray:
     observed = m.observed[:, slots].numpy()
     pair = np.stack([m.value[:, slots].numpy(), np.log(m.sigma[:, slots].numpy())])
     return np.hstack(list(np.where(observed, pair, np.nan))).astype(np.float32)
+
+
+def conditional_gaussian(reference: Stars, stars: Stars, band: str, components: int = 20) -> np.ndarray:
+    """(n, orders) coefficients [e-/s] of one XP band from the other, by a Gaussian fitted to `reference`.
+
+    Its covariance is that of the G-normalised coefficients less their noise, cut to the leading principal
+    components; what is known enters with its own errors, so a noisy spectrum says less (PPCA-like, exact for
+    Gaussian stars). Coefficients that are missing count as known with a huge error.
+    """
+    known = "rp" if band == "bp" else "bp"
+    x, sigma = _normalised(reference, (known, band))
+    scale = np.sqrt(np.nan_to_num(x**2).mean(0)) + 1e-12 * np.nanmax(np.abs(x))  # of an order that nobody has: not 0
+    x, sigma = np.nan_to_num(x / scale), sigma / scale
+    center = x.mean(0)
+    noise = (
+        np.nan_to_num(np.nanmedian(np.where(np.isnan(x), 0, sigma), axis=0)) ** 2
+    )  # the mean would be that of the faintest
+    values, vectors = np.linalg.eigh(np.cov(x.T) - np.diag(noise))
+    values, vectors = np.maximum(values[-components:], 0), vectors[:, -components:]
+    covariance = (vectors * values) @ vectors.T
+    orders = reference.xp[known].value.shape[1]
+    y, error = _normalised(stars, (known,))
+    y, error = y / scale[:orders] - center[:orders], error / scale[:orders]
+    error, y = np.where(np.isfinite(y * error), error, 1e3), np.where(np.isfinite(y * error), y, 0)
+    marginal = covariance[:orders, :orders] + error[:, :, None] ** 2 * np.eye(orders)
+    weights = np.linalg.solve(marginal, y[..., None])[..., 0]
+    return (weights @ covariance[:orders, orders:] + center[orders:]) * scale[orders:] * _flux(stars)
+
+
+def _flux(stars: Stars) -> np.ndarray:
+    return 10 ** (-0.4 * stars.scalars["g"].value)[:, None]
+
+
+def _normalised(stars: Stars, bands: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients over G flux and their errors, bands side by side."""
+    value, sigma = (np.hstack([vars(stars.xp[b])[f] for b in bands]) / _flux(stars) for f in ("value", "sigma"))
+    return value, sigma

@@ -39,6 +39,11 @@ class Stars:
     def __len__(self) -> int:
         return len(self.source_id)
 
+    @property
+    def mock(self) -> bool:
+        """Whether the table came with a mock survey's truth, which no star of the sky has."""
+        return any(name.startswith("true_") for name in self.extra)
+
     def select(self, rows) -> "Stars":
         """The given rows (slice, indices or boolean mask)."""
         return Stars(

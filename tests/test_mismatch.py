@@ -1,0 +1,100 @@
+"""The mismatch between mock stars and the sky: as large as it says, told as large as it is."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from encoders import Measurement
+from multistar.data.stars import read_stars
+from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
+from multistar.model.mismatch import MAGNITUDE, Mismatch, responses
+from multistar.tasks.predict import predict
+
+
+@pytest.fixture(scope="module")
+def stars(star_model, mock_table) -> Measurement:
+    return star_model.model.standardiser(read_stars(mock_table[:400]))
+
+
+@pytest.fixture(scope="module")
+def mismatch(star_model) -> Mismatch:
+    return Mismatch(star_model.model.standardiser)
+
+
+def linear(m: Measurement, mismatch: Mismatch) -> torch.Tensor:
+    """(B, 110) G-normalised coefficients."""
+    xp = slice(next(iter(mismatch.bands.values())).start, None)
+    return m.value[:, xp].sinh() * mismatch.scale[xp] + mismatch.center[xp]
+
+
+def drawn(mismatch: Mismatch, m: Measurement, size: float = 1.0) -> Measurement:
+    return mismatch.drawn(m, torch.full((len(m.value), 1), size), torch.Generator().manual_seed(0))
+
+
+def test_size_zero_changes_nothing(mismatch, stars):
+    same = drawn(mismatch, stars, 0.0)
+    torch.testing.assert_close(same.value, stars.value, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(same.sigma, stars.sigma, atol=1e-6, rtol=1e-4, equal_nan=True)
+
+
+def test_an_error_of_the_flux_multiplies_the_spectrum(mismatch, stars):
+    """One mode changes the calibrated flux smoothly; a constant relative error would scale the coefficients."""
+    for band in ("bp", "rp"):
+        response = responses(band)
+        assert torch.isfinite(response).all()
+        assert torch.allclose(response, response.transpose(0, 1), atol=1e-4)  # integral of basis_m mode basis_n
+        assert float(response.abs().amax((0, 1)).max()) < 0.2  # no mode is larger than twenty percent
+
+
+def test_the_change_is_as_large_as_told(mismatch, stars):
+    changed, told = drawn(mismatch, stars), mismatch.told(stars, torch.ones(len(stars.value), 1))
+    xp = torch.arange(*slice(next(iter(mismatch.bands.values())).start, stars.value.shape[1]).indices(10**6))
+    width, before = (m.sigma[:, xp] * stars.value[:, xp].cosh() for m in (told, stars))
+    added = (width**2 - before**2).clamp(min=0).sqrt()
+    change = changed.value[:, xp].sinh() - stars.value[:, xp].sinh()
+    ratio = (change**2).mean(0).sqrt() / (added**2).mean(0).sqrt()
+    assert float(ratio.median()) == pytest.approx(1.0, abs=0.05)
+    assert 0.75 < float(ratio.min()) < float(ratio.max()) < 1.25
+    colours = mismatch.colours
+    moved = (changed.value - stars.value)[:, colours] * mismatch.scale[colours]
+    assert float(moved.std()) == pytest.approx(MAGNITUDE, rel=0.1)
+
+
+def test_calibrated_flux_is_off_by_what_real_stars_show(mismatch, stars):
+    """5 % at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond: the residuals of scripts/compare_real_xp.py."""
+    flux = torch.from_numpy(flux_matrix()).float()
+    before, after = linear(stars, mismatch) @ flux, linear(drawn(mismatch, stars), mismatch) @ flux
+    off = 100 * ((after - before) / before).abs().median(0).values.numpy() / 0.67
+    for low, high, least, most in ((420, 500, 3, 10), (600, 850, 0.5, 3), (890, 1000, 3, 8)):
+        inside = (low < WAVELENGTH) & (high > WAVELENGTH)
+        assert least < np.median(off[inside]) < most, (low, high)
+
+
+def test_what_is_not_observed_has_no_influence_and_stays(mismatch, stars):
+    observed = stars.observed.clone()
+    observed[:, 30:60] = False
+    results = []
+    for filler in (0.0, 3.0):
+        value = torch.where(observed, stars.value, filler)
+        results.append(drawn(mismatch, Measurement(value, stars.sigma, observed)))
+        assert (results[-1].value[~observed] == filler).all()
+    assert torch.equal(results[0].value[observed], results[1].value[observed])
+
+
+def test_only_stars_of_the_sky_get_larger_errors_told(star_model, mock_table):
+    """The same stars, once with the mock's truth beside them and once without."""
+    model = star_model.model.with_mismatch(True)
+    mock, sky = (read_stars(t) for t in (mock_table[:50], without_truth(mock_table[:50])))
+    assert mock.mock
+    assert not sky.mock
+    plain = predict(star_model.model, read_stars(mock_table[:50]), quiet=True)
+    assert predict(model, mock, quiet=True).equals(plain)
+    assert not predict(model, sky, quiet=True).equals(plain)
+    untrained = predict(star_model.model, dataclasses.replace(sky, flags=sky.flags * 0), quiet=True)
+    np.testing.assert_array_equal(untrained["teff"].to_numpy(), plain["teff"].to_numpy())
+
+
+def without_truth(table):
+    return table.drop_columns([name for name in table.column_names if name.startswith("true_")])
