@@ -38,13 +38,20 @@ class MultiStar:
         save_model(self.model, folder, overwrite)
 
     def predict(
-        self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True, samples: int = 0, seed: int = 0
+        self,
+        table: Any,
+        columns: Mapping[str, str] | None = None,
+        quiet: bool = True,
+        samples: int = 0,
+        seed: int = 0,
+        consistency: bool = False,
     ) -> pa.Table:
         """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L.
 
-        With `samples`, also that many draws of the joint posterior (L_samples) and its covariance.
+        With `samples`, also that many draws of the joint posterior (L_samples) and its covariance; with
+        `consistency`, whether the measurements fit together.
         """
-        return predict(self.model, _stars(table, columns), quiet, samples, seed)
+        return predict(self.model, _stars(table, columns), quiet, samples, seed, consistency)
 
     def embed(self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True) -> pa.Table:
         """One row per input row, in order: source_id, status, embedding."""

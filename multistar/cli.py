@@ -12,7 +12,7 @@ from multistar import __version__
 
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
-    "predict": ("samples", "seed"),
+    "predict": ("samples", "seed", "consistency"),
     "embed": (),
     "generate": ("samples", "seed", "sampled"),
     "inpaint": ("bands",),
@@ -199,6 +199,9 @@ def parser() -> argparse.ArgumentParser:
     for name, default in (("predict", 0), ("generate", 64)):
         infer[name].add_argument("--samples", type=int, default=default, help="joint draws per star")
         infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
+    infer["predict"].add_argument(
+        "--consistency", action="store_true", help="also check that measurements fit together"
+    )
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
 

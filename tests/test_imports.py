@@ -28,7 +28,7 @@ multistar.model.checkpoint multistar.model.card
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
 multistar.training.optimiser multistar.training.workers multistar.training.dataset
 multistar.training.loop
-multistar.tasks multistar.tasks.stream multistar.tasks.predict multistar.tasks.embed
+multistar.tasks multistar.tasks.stream multistar.tasks.consistency multistar.tasks.predict multistar.tasks.embed
 multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search
 multistar.api multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
 multistar.checks.calibration multistar.checks.baselines multistar.checks.physics

@@ -13,7 +13,7 @@ from multistar.data.write import to_arrow
 from multistar.data.xp_synthesis import DR3_ORDERS, WAVELENGTH, flux_matrix
 from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
-from multistar.tasks.predict import joint_samples
+from multistar.tasks.predict import SCORES, joint_samples, with_marginals
 from multistar.tasks.stream import encoded
 
 SAMPLES = 64
@@ -77,7 +77,9 @@ def _draw(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """G (B, n), and coefficients (B, n, orders) by band; G is drawn first where it is not known."""
     slots = chain(model) if np.isfinite(g).all() else [model.vocabulary.slot("g"), *chain(model)]
-    z = joint_samples(model, memory, torch.tensor(slots), n, generator).double().numpy()
+    order, levels = torch.tensor(slots), torch.special.ndtr(SCORES)
+    chained = joint_samples(model, memory, order, n, generator)
+    z = with_marginals(model, memory, order, chained, levels, generator).double().numpy()
     if len(slots) > len(chain(model)):
         magnitude = model.standardiser.physical("g", z[..., 0])
     else:

@@ -10,6 +10,7 @@ from multistar.data.write import to_arrow
 from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
 from multistar.quantities import QUANTITIES
+from multistar.tasks.consistency import EDGE, mean_squared_score
 from multistar.tasks.stream import encoded
 
 LEVELS = (0.5, 0.16, 0.84)
@@ -18,7 +19,9 @@ SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of 
 AT_ONCE = 16384  # samples of all stars together that are drawn at once: some hundred MB
 
 
-def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, seed: int = 0) -> pa.Table:
+def predict(
+    model: Model, stars: Stars, quiet: bool = False, samples: int = 0, seed: int = 0, consistency: bool = False
+) -> pa.Table:
     """source_id, status, and for each label L the columns L, L_lower, L_upper in the label's unit.
 
     These are quantiles of the marginal posterior given everything that was measured of the star,
@@ -28,6 +31,8 @@ def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, s
              float32; the i-th entries of all labels belong together) and `covariance`, the samples'
              covariance matrix flattened row by row, labels in the order of the metadata key
              `covariance`, in the product of their units. The same seed gives the same draws.
+    consistency  also the column `consistency`, see consistency.py; stars beyond its EDGE are flagged
+             "inconsistent". Costs about as much as the prediction.
 
     Raises ValueError for samples = 1 or less than 0.
     """
@@ -48,9 +53,14 @@ def predict(model: Model, stars: Stars, quiet: bool = False, samples: int = 0, s
             )
         if samples:
             joint = joint_samples(model, memory, slots, samples, generator)
-            joint = _physical(model, with_marginals(model, memory, slots, joint, generator))
+            nodes = model.recalibrator(torch.special.ndtr(SCORES))
+            joint = _physical(model, with_marginals(model, memory, slots, joint, nodes, generator))
             drawn[:, rows], covariance[rows] = joint, _covariance(joint)
-    columns = {"source_id": stars.source_id, "status": status.words(stars.flags)}
+    score = {}
+    if consistency:
+        score["consistency"] = mean_squared_score(model, stars, quiet)
+        stars.flags[score["consistency"] > EDGE] |= status.BIT["inconsistent"]
+    columns = {"source_id": stars.source_id, "status": status.words(stars.flags)} | score
     for i, name in enumerate(names):
         for j, suffix in enumerate(SUFFIXES):
             columns[name + suffix] = model.standardiser.physical(name, quantiles[:, i, j])
@@ -76,18 +86,22 @@ def joint_samples(
 
 @torch.inference_mode()
 def with_marginals(
-    model: Model, memory: Memory, labels: torch.Tensor, samples: torch.Tensor, generator: torch.Generator
+    model: Model,
+    memory: Memory,
+    slots: torch.Tensor,
+    samples: torch.Tensor,
+    levels: torch.Tensor,
+    generator: torch.Generator,
 ) -> torch.Tensor:
-    """Samples (B, n, labels) with their ranks as they are and the values of the recalibrated marginals.
+    """Samples (B, n, slots) with their ranks as they are and the values of the marginals that parallel mode gives.
 
-    Which values go together is what only the chain of conditionals knows; how wide each label is, the
-    parallel mode knows better: errors of the chain add up from label to label, and its samples of the
-    last ones are too narrow. So the chain's copula is joined with the marginals that `predict` quotes (the
-    empirical copula of Clark et al. 2004, the 'Schaake shuffle'). Marginals are interpolated between SCORES.
+    Which values go together is what only the chain of conditionals knows; where and how wide each of them is, the
+    parallel mode knows better: errors of the chain add up from slot to slot. So the chain's copula is joined with
+    the marginals (the empirical copula of Clark et al. 2004, the 'Schaake shuffle'), interpolated between SCORES.
+    levels (..., 15): the levels of the mixture that stand for SCORES; those of a recalibrator, or ndtr(SCORES).
     """
-    levels = torch.special.ndtr(SCORES)
-    mixture = model.network.decode(memory, labels.to(memory.features.device))
-    nodes = mixture.quantile(model.recalibrator(levels).to(memory.features.device)).cpu()
+    mixture = model.network.decode(memory, slots.to(memory.features.device))
+    nodes = mixture.quantile(levels.to(memory.features.device)).cpu()
     x = samples.transpose(1, 2)
     rank = x.argsort(-1).argsort(-1) + torch.rand(x.shape, generator=generator)
     score = torch.special.ndtri(rank.double() / x.shape[-1]).clamp(SCORES[0], SCORES[-1])

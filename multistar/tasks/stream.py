@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from rich.progress import track
 
+from encoders import Measurement
 from multistar.data import status
 from multistar.data.stars import Stars
 from multistar.model.checkpoint import Model
@@ -18,7 +19,20 @@ BATCH = 256  # fits the caches of a CPU; larger is slower there
 def encoded(
     model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool = False
 ) -> Iterator[tuple[slice, Memory]]:
-    """Rows and memory of each batch; flags of `stars` are completed with "no_data" and "outside_training".
+    """Rows and memory of each batch; flags of `stars` are completed with "no_data" and "outside_training"."""
+    for rows, m in measurements(model, stars, what, quiet, labels):
+        memory = model.network.encode(m)
+        outside = (model.domain.beyond(m).any(1) if labels else model.domain.outside(memory.embedding, m)).cpu().numpy()
+        stars.flags[rows][outside] |= status.BIT["outside_training"]
+        blank = ~m.observed.any(1).cpu().numpy()  # nothing that this model can read
+        stars.flags[rows][blank] |= status.BIT["no_data"]
+        yield rows, memory
+
+
+def measurements(
+    model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool = False
+) -> Iterator[tuple[slice, Measurement]]:
+    """Rows and standardised measurements of each batch, on the device of the model.
 
     Labels in the table are hidden from the encoder, unless `labels` says that they are the input. Errors of
     stars of the sky (see Stars.mock) are told with the mismatch that the model was trained for.
@@ -34,10 +48,4 @@ def encoded(
             m.observed[:, label_slots] = False
         if mismatch:
             m = mismatch.told(m, torch.ones(len(m.value), 1))
-        m = m.to(device)
-        memory = model.network.encode(m)
-        outside = (model.domain.beyond(m).any(1) if labels else model.domain.outside(memory.embedding, m)).cpu().numpy()
-        stars.flags[rows][outside] |= status.BIT["outside_training"]
-        blank = ~m.observed.any(1).cpu().numpy()  # nothing that this model can read
-        stars.flags[rows][blank] |= status.BIT["no_data"]
-        yield rows, memory
+        yield rows, m.to(device)
