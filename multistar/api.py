@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from multistar.data.stars import Stars, read_stars
+from multistar.hub import push_to_hub
 from multistar.model.checkpoint import Model, load_model, save_model
 from multistar.tasks.embed import embed
 from multistar.tasks.generate import generate
@@ -36,6 +37,10 @@ class MultiStar:
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
         """Write config.json and model.safetensors, the layout of model hubs."""
         save_model(self.model, folder, overwrite)
+
+    def push_to_hub(self, repo: str, private: bool = False, token: str | None = None) -> str:
+        """Upload the model and its card to the Hugging Face Hub ("you/name"); see hub.py for the way back."""
+        return push_to_hub(self.model, repo, private, token)
 
     def predict(
         self,

@@ -1,6 +1,6 @@
 """Put a trained model, with its card, among those that come with the package.
 
-    python scripts/ship_model.py mini/model --name mini --benchmark mini/benchmark/benchmark.json
+    python scripts/ship_model.py mini/model --name mini --benchmark mini/benchmark/benchmark.json --data "mock giants"
 
 Weights of more than 40 MB are refused.
 """
@@ -20,14 +20,15 @@ def main() -> None:
     parser.add_argument("model", help="model folder")
     parser.add_argument("--name", required=True)
     parser.add_argument("--benchmark", required=True, help="JSON of scripts/benchmark_labels.py")
+    parser.add_argument("--data", required=True, help="what the training stars are, for the card")
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     size = (Path(args.model) / WEIGHTS).stat().st_size / 1e6
     if size > LIMIT_MB:
         raise SystemExit(f"{args.model}: weights have {size:.0f} MB, at most {LIMIT_MB} MB are shipped")
     model = load_model(args.model)
-    text = card(model, args.name, json.loads(Path(args.benchmark).read_text()))
-    save_model(model, SHIPPED / args.name, args.overwrite, text)
+    model.card = card(model, args.name, args.data, json.loads(Path(args.benchmark).read_text()))
+    save_model(model, SHIPPED / args.name, args.overwrite)
     print(f"{SHIPPED.name}/{args.name}: {size:.1f} MB, SHA-256 {model.hash[:12]}")
 
 

@@ -24,7 +24,7 @@ multistar.mock.xp_operator multistar.mock.observe multistar.mock.noise multistar
 multistar.mock.shards multistar.mock.describe
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.mismatch multistar.model.fusion
 multistar.model.mixture multistar.model.head multistar.model.network multistar.model.domain multistar.model.recalibrate
-multistar.model.checkpoint multistar.model.card
+multistar.model.checkpoint multistar.model.card multistar.hub
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
 multistar.training.optimiser multistar.training.workers multistar.training.dataset
 multistar.training.loop

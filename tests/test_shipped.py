@@ -1,6 +1,9 @@
 """Models that come with the package, their cards, and saving as hubs lay models out."""
 
+import dataclasses
 import json
+import os
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +11,7 @@ import pytest
 
 from multistar import MultiStar
 from multistar.checks.metrics import coverage, scatter
+from multistar.hub import download_model
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model import checkpoint
 from multistar.model.card import card
@@ -58,16 +62,17 @@ def benchmark_of(model) -> dict:
 
 def test_a_card_says_what_the_model_is_and_refuses_figures_of_another(star_model, tmp_path):
     model = star_model.model
-    text = card(model, "tiny", benchmark_of(model))
+    text = card(model, "tiny", "mock giants", benchmark_of(model))
     assert model.hash in text
     assert "| teff | 1 |" in text
     block = text.split("```json\n")[1].split("```")[0]
     assert json.loads(block)["training"]["steps"] == model.provenance["steps"] == 60
     with pytest.raises(ValueError, match="benchmark is of model"):
-        card(model, "tiny", benchmark_of(model) | {"model": "0" * 64})
-    save_model(model, tmp_path / "tiny", card=text)
+        card(model, "tiny", "mock giants", benchmark_of(model) | {"model": "0" * 64})
+    save_model(dataclasses.replace(model, card=text), tmp_path / "tiny")
     assert (tmp_path / "tiny" / CARD).read_text() == text
     assert load_model(tmp_path / "tiny").hash == model.hash
+    assert load_model(tmp_path / "tiny").card == text
 
 
 def test_saving_and_names(star_model, tmp_path, monkeypatch):
@@ -78,3 +83,33 @@ def test_saving_and_names(star_model, tmp_path, monkeypatch):
         MultiStar.from_pretrained("huge")
     with pytest.raises(FileExistsError):
         star_model.save_pretrained(tmp_path / "weights" / "tiny")
+
+
+def test_to_the_hub_and_back(star_model, tmp_path, monkeypatch):
+    """The hub is played by a folder; nothing but the files of a model is fetched."""
+    import huggingface_hub
+
+    class Hub:
+        def __init__(self, token=None):
+            assert token == "secret"
+
+        def create_repo(self, repo, private, exist_ok):
+            assert (repo, private, exist_ok) == ("me/tiny", True, True)
+
+        def upload_folder(self, folder_path, repo_id, commit_message):
+            shutil.copytree(folder_path, tmp_path / "hub")
+            return f"https://hub/{repo_id}/commit"
+
+    def fetch(repo, revision, local_dir, allow_patterns, token):
+        names = [name for name in os.listdir(tmp_path / "hub") if name in allow_patterns]
+        shutil.copytree(tmp_path / "hub", local_dir, ignore=lambda _, files: set(files) - set(names))
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert star_model.push_to_hub("me/tiny", private=True, token="secret") == "https://hub/me/tiny/commit"
+    (tmp_path / "hub" / "setup.py").write_text("evil")
+    model = download_model("me/tiny", tmp_path / "back")
+    assert model.hash == star_model.model.hash
+    assert not (tmp_path / "back" / "setup.py").exists()
+    with pytest.raises(FileExistsError):
+        download_model("me/tiny", tmp_path / "back")

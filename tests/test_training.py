@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -271,3 +272,31 @@ def test_a_folder_with_other_files_is_never_replaced(mock_file, tmp_path):
 def test_a_section_that_is_no_table_is_named():
     with pytest.raises(ValueError, match=r"data must be a table"):
         from_table(RunConfig, {"out": "x", "data": "mock.parquet"})
+
+
+def test_tensorboard_gets_the_losses_or_says_what_is_missing(mock_file, tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder):
+            written.append(folder)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            written.append("closed")
+
+        def add_scalar(self, name, value, step):
+            written.append((name, step))
+
+    module = types.SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(writer=module))
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", module)
+    pretrain(small_run(mock_file, tmp_path / "m", steps=20, tensorboard=True), quiet=True)
+    assert written[0] == str(tmp_path / "m.tensorboard")
+    assert [step for name, step in written[1:-1] if name == "loss"] == [10, 20]
+    assert written[-1] == "closed"
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    with pytest.raises(ImportError, match="pip install tensorboard"):
+        pretrain(small_run(mock_file, tmp_path / "n", steps=20, tensorboard=True), quiet=True)

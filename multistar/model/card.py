@@ -5,17 +5,24 @@ import json
 from multistar.model.checkpoint import Model
 from multistar.quantities import QUANTITIES
 
-LIMITS = """- Trained on the mock survey's red giants (3800-5800 K, logg < 3.6): other stars are flagged
-  `outside_training`, and their labels mean nothing. The flag is a test of inputs and embedding, not a guarantee.
-- The mock's spectra differ from real ones by a few per cent and by more in the blue; the model was not told so. On real
-  stars errors are larger than the intervals say.
+LIMITS = """- Stars unlike the training stars are flagged `outside_training`, and their labels mean nothing. The flag is
+  a test of inputs and embedding, not a guarantee.
+- {mismatch}
 - Masses and ages are those of one set of isochrones (PARSEC) and of the mock's age-metallicity relation, which act
   as priors.
 - E(B-V) and Teff are nearly degenerate in low-resolution spectra: their errors are correlated; use joint samples."""
+MISMATCH = {
+    True: "The mock's spectra differ from real ones by a few per cent and by more in the blue. The model was trained "
+    "for that: errors of real stars are told larger, and their intervals are wider than the tables here show.",
+    False: "The mock's spectra differ from real ones by a few per cent and by more in the blue; the model was not "
+    "told so. On real stars errors are larger than the intervals say.",
+}
 
 
-def card(model: Model, name: str, benchmark: dict) -> str:
+def card(model: Model, name: str, data: str, benchmark: dict) -> str:
     """Markdown with the metadata block of model hubs; `benchmark` is what scripts/benchmark_labels.py writes.
+
+    data: what the training stars are, to be read after their number.
 
     Raises ValueError if the benchmark is of another model.
     """
@@ -31,17 +38,27 @@ def card(model: Model, name: str, benchmark: dict) -> str:
         f"{vocabulary.n_bp} BP and {vocabulary.n_rp} RP coefficients, any part of them. Labels: "
         f"{', '.join(f'{n} [{QUANTITIES[n].unit}]' for n in vocabulary.labels)}.",
         f"SHA-256 of the weights: `{model.hash}`",
-        f"## Training\n\n{model.provenance['training_stars']:,} mock giants (apogee-like selection, labels with a "
-        f"survey's errors), {model.provenance['steps']:,} steps of {run['training']['batch']} stars, seed "
-        f"{run['training']['seed']}; final loss {model.provenance['final_loss']:.3f}. No real star was used.\n\n"
+        f"## Training\n\n{model.provenance['training_stars']:,} {data}; {_sky(model)}. "
+        f"{model.provenance['steps']:,} steps of {run['training']['batch']} stars, seed {run['training']['seed']}; "
+        f"final loss {model.provenance['final_loss']:.3f}.{_before(model)}\n\n"
         f"```json\n{json.dumps(run, indent=1)}\n```",
         *(_table(variant, benchmark) for variant in ("with parallax", "without parallax") if variant in benchmark),
         f"Joint samples: energy score {benchmark['joint']['energy_ratio']:.4f} of that of their shuffled marginals.",
-        f"## Limits\n\n{LIMITS}",
+        f"## Limits\n\n{LIMITS.format(mismatch=MISMATCH[model.config.mismatch])}",
         "## Cite\n\n```bibtex\n@software{multistar, title = {multistar: a multimodal foundation model for stars}, "
         "year = {2026}, license = {MIT}}\n```",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _sky(model: Model) -> str:
+    number = model.provenance.get("sky_stars", 0)
+    return f"{number:,} real stars of Gaia DR3, without labels" if number else "no real star was used"
+
+
+def _before(model: Model) -> str:
+    start = model.provenance.get("continues", "")
+    return f" The run went on from the weights {start[:12]}." if start else ""
 
 
 def _table(variant: str, benchmark: dict) -> str:

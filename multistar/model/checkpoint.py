@@ -29,7 +29,8 @@ MAX_CONFIG_BYTES = 1 << 20
 class Model:
     """Network, standardiser, domain and recalibrator of one training.
 
-    hash: SHA-256 of the weights file; provenance: run settings, number of stars and steps, last loss.
+    hash: SHA-256 of the weights file; provenance: run settings, number of stars and steps, last loss;
+    card: Markdown that tells what the model is, "" if nobody wrote one.
     """
 
     config: ModelConfig
@@ -40,6 +41,7 @@ class Model:
     recalibrator: Recalibrator
     hash: str = ""
     provenance: dict = dataclasses.field(default_factory=dict)
+    card: str = ""
 
     @classmethod
     def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
@@ -60,8 +62,8 @@ class Model:
             getattr(self, part).load_state_dict(own, strict=True)
 
 
-def save_model(model: Model, folder: str | Path, overwrite: bool = False, card: str = "") -> None:
-    """Write the model folder atomically, with a model card if there is one."""
+def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> None:
+    """Write the model folder atomically, with its card if there is one."""
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         save_file(model.state(), temporary / WEIGHTS)
@@ -76,8 +78,8 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False, card: 
             "provenance": model.provenance,
         }
         (temporary / CONFIG).write_text(json.dumps(config, indent=1))
-        if card:
-            (temporary / CARD).write_text(card)
+        if model.card:
+            (temporary / CARD).write_text(model.card)
 
 
 def model_folder(name: str | Path) -> Path:
@@ -117,6 +119,7 @@ def load_model(name: str | Path) -> Model:
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder}: config.json and weights do not fit together ({str(error)[:200]})") from error
     model.hash, model.provenance = found, config.get("provenance", {})
+    model.card = (folder / CARD).read_text() if (folder / CARD).is_file() else ""
     model.network.eval()
     return model
 

@@ -5,6 +5,8 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -215,7 +217,10 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
         if (partial / PROGRESS).exists():
             trainer.resume(partial)
         _run(trainer, partial, quiet or group.rank > 0)
-    trainer.model.provenance = trainer.finish()
+    trainer.model.provenance, trainer.model.card = (
+        trainer.finish(),
+        "",
+    )  # a card of the weights it began with is no more
     if group.rank == 0:
         save_model(trainer.model, config.out, overwrite)
         _discard(partial)
@@ -238,7 +243,7 @@ def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
     )  # fmt: skip
     trainer.model.network.train()
     begun, first = time.monotonic(), trainer.step
-    with bar:
+    with bar, _journal(trainer.config) as journal:
         task = bar.add_task("", total=settings.steps, completed=trainer.step)
         while trainer.step < settings.steps:
             trainer.advance()
@@ -246,6 +251,26 @@ def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
                 speed = (trainer.step - first) * settings.batch / (time.monotonic() - begun)
                 recent = np.mean(trainer.losses[-100:])
                 bar.update(task, completed=trainer.step, description=f"loss {recent:.3f}, {speed:.0f} stars/s")
+                journal({"loss": recent, "stars per second": speed}, trainer.step)
             due = trainer.step % settings.checkpoint_every == 0 and trainer.step < settings.steps
             if due and trainer.group.rank == 0:
                 trainer.save(partial)
+
+
+@contextmanager
+def _journal(config: RunConfig) -> Iterator[Callable[[dict[str, float], int], None]]:
+    """Something that takes numbers and a step: TensorBoard's event files if config.training.tensorboard."""
+    if not config.training.tensorboard:
+        yield lambda numbers, step: None
+        return
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise ImportError("training.tensorboard = true needs `pip install tensorboard`") from error
+    with SummaryWriter(config.out + ".tensorboard") as writer:
+
+        def write(numbers: dict[str, float], step: int) -> None:
+            for name, number in numbers.items():
+                writer.add_scalar(name, number, step)
+
+        yield write

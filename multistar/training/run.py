@@ -39,6 +39,7 @@ class TrainingConfig:
     ema: float = 0.999  # most that the average of the weights keeps of itself per step; the average is what is saved
     compile: bool = False  # torch.compile for the encoder's blocks
     checkpoint_every: int = 500  # steps
+    tensorboard: bool = False  # write loss and learning rate to the folder `out`.tensorboard (pip install tensorboard)
     seed: int = 0
 
     def __post_init__(self):
