@@ -1,6 +1,7 @@
 """multistar mock|pretrain|predict|embed|generate|inpaint|check|index|search: parse, call, print; no logic."""
 
 import argparse
+import dataclasses
 import sys
 from collections import Counter
 
@@ -40,6 +41,8 @@ def _pretrain(args) -> None:
     from multistar.training.run import load_run
 
     run = load_run(args.run)
+    if args.sky:
+        run = dataclasses.replace(run, data=dataclasses.replace(run.data, sky=args.sky))
     model = pretrain(run, args.overwrite)
     print(f"model written to {run.out} (SHA-256 {model.hash[:12]})")
 
@@ -181,6 +184,7 @@ def parser() -> argparse.ArgumentParser:
 
     pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")
     pretrain.add_argument("run", help="RUN.toml")
+    pretrain.add_argument("--sky", nargs="*", default=[], metavar="TABLE", help="real stars without labels (data.sky)")
 
     infer = {
         name: command(name, _infer, text)

@@ -6,6 +6,7 @@ import pytest
 from astropy.table import Table
 
 from multistar.cli import main
+from multistar.model.checkpoint import load_model
 from multistar.quantities import LABELS
 
 
@@ -72,6 +73,9 @@ def test_mock_and_pretrain_commands(tmp_path, capsys):
     )
     run("pretrain", tmp_path / "run.toml")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.parquet", "model", "run.toml"]
+    assert load_model(tmp_path / "model").provenance["sky_stars"] == 0
+    run("pretrain", tmp_path / "run.toml", "--overwrite", "--sky", tmp_path / "m.parquet")
+    assert load_model(tmp_path / "model").provenance["sky_stars"] > 100
     run("pretrain", tmp_path / "run.toml", code=2)
     assert "--overwrite" in capsys.readouterr().err
 

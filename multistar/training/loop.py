@@ -249,7 +249,7 @@ def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
             trainer.advance()
             if trainer.step % 10 == 0 or trainer.step == settings.steps:
                 speed = (trainer.step - first) * settings.batch / (time.monotonic() - begun)
-                recent = np.mean(trainer.losses[-100:])
+                recent = float(np.mean(trainer.losses[-100:]))
                 bar.update(task, completed=trainer.step, description=f"loss {recent:.3f}, {speed:.0f} stars/s")
                 journal({"loss": recent, "stars per second": speed}, trainer.step)
             due = trainer.step % settings.checkpoint_every == 0 and trainer.step < settings.steps
