@@ -12,6 +12,7 @@ from multistar.quantities import QUANTITIES
 
 P_COMPLETE = 0.4  # show everything that was measured
 P_NO_XP, P_NO_PHOTOMETRY, P_NO_PARALLAX = 0.12, 0.2, 0.4
+P_NO_BAND = 0.15  # one of BP and RP is missing whole
 P_TRUNCATE = 0.5  # keep only the first orders of a band, as `n_relevant_bases` does
 P_LABELS = 0.4  # show some labels
 P_GENERATE = 0.08  # labels are what is known: spectra are generated from them
@@ -84,7 +85,7 @@ class Splitter:
         show[:, self.photometry] &= ~self._coin(batch, P_NO_PHOTOMETRY)
         show[:, self.xp] = self._shown_orders(batch, keep)
         show |= self._coin(batch, P_COMPLETE)
-        show[:, self.xp] &= self._truncation() & ~self._coin(1, P_NO_XP)
+        show[:, self.xp] &= self._truncation() & ~self._coin(1, P_NO_XP) & self._bands(batch)
         show[:, self.astrometry] &= ~self._coin(batch, P_NO_PARALLAX)
         show[:, self.labels] = self._shown_labels(batch)
         return self._shown_to_generate(batch) if self._coin(1, P_GENERATE) else show
@@ -95,6 +96,12 @@ class Splitter:
         runs = torch.rand(batch, -(-len(self.xp) // 5), generator=self.generator) < keep
         runs = runs.repeat_interleave(5, dim=1)[:, : len(self.xp)]
         return torch.where(self._coin(batch, 0.5), single, runs)
+
+    def _bands(self, batch: int) -> Tensor:
+        """(B, n_xp) False in the one band that a star lacks, if it does."""
+        first = torch.arange(len(self.xp)) < len(self.vocabulary.band_slots["bp"])
+        lacks = torch.where(self._coin(batch, 0.5), first, ~first)
+        return ~(lacks & self._coin(batch, P_NO_BAND))
 
     def _truncation(self) -> Tensor:
         """(1, n_xp) the first orders of each band, for the whole batch: what all lack costs no time."""
