@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from multistar.data import status
 UNITS = ("flux", "mag", "relative")
 POSSIBLE_MAG = (-30.0, 40.0)  # differential magnitudes too; 99.99 and -999 stand for "missing"
 PER_MAG = np.log(10) / 2.5  # relative flux per magnitude
+MAX_NEGATIVE = 0.25  # of the fluxes of a star and band; more is noise about zero
 MAX_BANDS = 127  # int8
 
 
@@ -105,7 +107,7 @@ class _Points:
 
 
 def from_points(
-    source_id, time, value, error=None, band="unknown", *, unit: str, first=None, dropped=None
+    source_id, time, value, error=None, band: Any = "unknown", *, unit: str, first=None, rejected=None, dropped=None
 ) -> LightCurves:
     """Light curves from points in any order, made relative to the median of each star in each band.
 
@@ -116,10 +118,12 @@ def from_points(
     value      (N,) in `unit`: "flux" (any scale above zero), "mag", or "relative" (flux / median - 1 already)
     error      (N,) standard error in the same unit; None or NaN = unknown
     band       one name, or (N,) names
-    dropped    reason -> (n,) number of points that the caller has left out of the stars of `first`
+    rejected   (N,) bool, points that the survey itself rejects
+    dropped    reason -> (n,) number of points that the caller has already left out of the stars of `first`
 
-    Left out and counted: "not_finite" (time or value), "impossible" (magnitudes outside POSSIBLE_MAG),
-    "duplicate_time" (of one band; the first stays), "bad_median" (flux with a median <= 0). Errors <= 0 or infinite
+    Left out and counted: "quality" (rejected), "not_finite" (time or value), "impossible" (magnitudes outside
+    POSSIBLE_MAG), "duplicate_time" (of one band; the first stays), "bad_median" (flux of a star and band whose median
+    is <= 0, or of which more than a quarter is negative: relative to it nothing makes sense). Errors <= 0 or infinite
     become NaN. "impossible", "bad_median" and bad errors flag the star `bad_value`; a star without points is `no_data`.
     Raises ValueError for an unknown unit, lengths that differ, or more than 127 bands.
     """
@@ -133,6 +137,8 @@ def from_points(
     if len(set(lengths.values())) > 1:
         raise ValueError(f"a light curve needs arrays of one length, got {lengths}")
     points = _Points(star, time, value, sigma, code, np.zeros(len(ids), np.uint16), dict(dropped or {}))
+    if rejected is not None:
+        points.drop(np.asarray(rejected, bool), "quality")
     if first is None:
         points.drop(ids[points.star] < 0, "no_id")
     _flag_ids(ids, points.flags)
@@ -196,6 +202,15 @@ def match(curves: LightCurves, source_id: np.ndarray) -> LightCurves:
     return joined if np.array_equal(unique, source_id) else joined.select(place)
 
 
+def join(curves: LightCurves) -> LightCurves:
+    """One light curve per id, in the order in which they first occur; curves without an id stay apart, at the end."""
+    known = curves.source_id >= 0
+    if len(np.unique(curves.source_id[known])) == np.sum(known):
+        return curves
+    ids = np.asarray(pd.unique(curves.source_id[known]))
+    return concatenate([match(curves, ids), curves.select(~known)])
+
+
 def _stars(source_id: np.ndarray, first: np.ndarray | None, n_points: int) -> tuple[np.ndarray, np.ndarray]:
     """Ids of the stars (n,) and the star of each point (N,)."""
     if first is None:
@@ -211,14 +226,12 @@ def _band_codes(band, n_points: int) -> tuple[np.ndarray, tuple[str, ...]]:
     if isinstance(band, str):
         return np.zeros(n_points, np.int8), (band,)
     names = pd.Categorical(band)
-    labels = names.categories.astype(str)
-    code = names.codes
-    if np.any(code < 0):
-        labels = labels.append(pd.Index(["unknown"]))
-        code = np.where(code < 0, len(labels) - 1, code)
-    known, merged = np.unique(labels, return_inverse=True)
+    words = [(x.decode() if isinstance(x, bytes) else str(x)).strip() for x in names.categories]
+    known, merged = np.unique([*words, "unknown"], return_inverse=True)  # code -1, a missing name, is the last of them
+    if not np.any(names.codes < 0) and "unknown" not in words:
+        known, merged = np.unique(words, return_inverse=True)
     _check_bands(known)
-    return merged.astype(np.int8)[code], tuple(str(name) for name in known)
+    return merged.astype(np.int8)[names.codes], tuple(str(name) for name in known)
 
 
 def _check_bands(bands: Sequence[str] | np.ndarray) -> None:
@@ -248,8 +261,10 @@ def _make_relative(points: _Points, unit: str, n_bands: int) -> None:
         flux = 10 ** (-0.4 * (points.value - median))
         points.value, points.sigma = flux - 1, PER_MAG * points.sigma * flux
         return
-    points.value, points.sigma = points.value / median - 1, points.sigma / median
-    points.drop(~(median > 0), "bad_median", "bad_value")
+    negative = np.bincount(group, points.value < 0)[group] > MAX_NEGATIVE * np.bincount(group)[group]
+    scale = np.where(median > 0, median, 1)
+    points.value, points.sigma = points.value / scale - 1, points.sigma / scale
+    points.drop(~(median > 0) | negative, "bad_median", "bad_value")
 
 
 def _bounds(lengths: np.ndarray) -> np.ndarray:
