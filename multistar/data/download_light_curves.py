@@ -56,9 +56,9 @@ def download_light_curves(
     author, exptime  pipeline and exposure time [s] as `lightkurve.search_lightcurve` has them, e.g. "QLP"
 
     A file appears under its name only when it is complete. An interrupted run goes on where it stopped: JOURNAL in the
-    folder says which stars are done, and their files are fetched again only if they are gone or do not open. NOT_FOUND
-    lists the stars without light curves and why; a later run tries them again. Products of other stars, which the
-    archive gives where it does not know the id, are not taken.
+    folder says which searches are done, and their files are fetched again only if they are gone or do not open.
+    NOT_FOUND lists the stars without light curves and why; a later run tries them again. Products of other stars,
+    which the archive gives where it does not know the id, are not taken.
 
     Raises ValueError for an unknown mission or an id that is none, ImportError without lightkurve, ConnectionError if
     FAILURES_IN_A_ROW stars fail one after the other.
@@ -69,31 +69,36 @@ def download_light_curves(
     lightkurve = load_lightkurve()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files = _done(folder)
+    done = _done(folder)
     products = PRODUCTS[mission]
-    options = {"mission": mission, "author": author or products.author, "exptime": exptime or products.exptime}
+    author, exptime = author or products.author, exptime or products.exptime
+    files: dict[int, list[Path]] = {}
     problems: dict[int, str] = {}
     in_a_row = 0
     for star in track(ids, f"{mission} light curves", console=Console(stderr=True), disable=quiet):
-        if star in files and all(_opens(folder / name) for name in files[star]):
-            continue
-        try:
-            files[star] = _fetch(lightkurve.search_lightcurve(f"{products.catalogue} {star}", **options), star, folder)
-            in_a_row = 0
-        except Exception as error:  # the archive fails in many ways; the next star may be there
-            files.pop(star, None)
-            problems[star] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            in_a_row += 1
-            if in_a_row == FAILURES_IN_A_ROW:
-                _write_problems(folder, problems)
-                raise ConnectionError(f"{in_a_row} stars in a row failed; of {star}: {problems[star]}") from error
-            continue
-        if files[star]:
-            _note(folder, star, files[star])
+        target = f"{products.catalogue} {star}"
+        search = f"{target}, {author}, {exptime:g} s"
+        paths = [folder / name for name in done.get(search, ())]
+        if not (paths and all(map(_opens, paths))):
+            try:
+                found = lightkurve.search_lightcurve(target, mission=mission, author=author, exptime=exptime)
+                paths = _fetch(found, star, folder)
+                in_a_row = 0
+            except Exception as error:  # the archive fails in many ways; the next star may be there
+                problems[star] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                in_a_row += 1
+                if in_a_row == FAILURES_IN_A_ROW:
+                    _write_problems(folder, problems)
+                    raise ConnectionError(f"{in_a_row} stars in a row failed; of {star}: {problems[star]}") from error
+                continue
+            if paths:
+                _note(folder, search, paths)
+        if paths:
+            files[star] = paths
         else:
-            problems[star] = f"the archive has no {mission} light curve of {options['author']}, {options['exptime']} s"
+            problems[star] = f"the archive has no {mission} light curve of {author}, {exptime:g} s"
     _write_problems(folder, problems)
-    return {star: [folder / name for name in files[star]] for star in ids if files.get(star)}
+    return files
 
 
 def _ids(targets: Any) -> list[int]:
@@ -109,9 +114,9 @@ def _ids(targets: Any) -> list[int]:
     return list(dict.fromkeys(int(star) for star in ids))
 
 
-def _fetch(found: Any, star: int, folder: Path) -> list[str]:
-    """Names of the files of all products found that are of this star."""
-    names = []
+def _fetch(found: Any, star: int, folder: Path) -> list[Path]:
+    """The files of all products found that are of this star."""
+    paths = []
     for i in range(len(found)):
         row = found.table[i]
         if re.sub(r"^\D*0*", "", str(row["target_name"])) != str(star):
@@ -121,8 +126,8 @@ def _fetch(found: Any, star: int, folder: Path) -> list[str]:
             with tempfile.TemporaryDirectory(dir=folder, prefix=".") as partial:
                 curve = found[i].download(quality_bitmask="none", download_dir=partial)
                 os.replace(curve.meta["FILENAME"], path)
-        names.append(path.name)
-    return names
+        paths.append(path)
+    return paths
 
 
 def _opens(path: Path) -> bool:
@@ -134,23 +139,24 @@ def _opens(path: Path) -> bool:
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
             with fits.open(path) as parts:
-                return len(parts) > 1 and all(part.data is not None for part in parts[1:])
+                tables: list[Any] = list(parts)[1:]
+                return bool(tables) and all(table.data is not None for table in tables)
     except (OSError, EOFError, ValueError, TypeError, AstropyUserWarning):
         return False
 
 
-def _done(folder: Path) -> dict[int, list[str]]:
-    """Files of the stars that earlier runs finished."""
+def _done(folder: Path) -> dict[str, list[str]]:
+    """Names of files by search, of the searches that earlier runs finished."""
     if not (folder / JOURNAL).exists():
         return {}
     with open(folder / JOURNAL, newline="") as stream:
-        return {int(star): names.split() for star, names in csv.reader(stream) if star.isdigit()}
+        return {row["search"]: row["files"].split() for row in csv.DictReader(stream) if row["files"]}
 
 
-def _note(folder: Path, star: int, names: list[str]) -> None:
+def _note(folder: Path, search: str, paths: list[Path]) -> None:
     new = not (folder / JOURNAL).exists()
     with open(folder / JOURNAL, "a", newline="") as stream:
-        csv.writer(stream).writerows([["source_id", "files"]] * new + [[star, " ".join(names)]])
+        csv.writer(stream).writerows([["search", "files"]] * new + [[search, " ".join(path.name for path in paths)]])
 
 
 def _write_problems(folder: Path, problems: dict[int, str]) -> None:

@@ -25,7 +25,7 @@ REJECTED = ("rejected_by_photometry", "rejected_by_variability")  # of Gaia's ep
 NOT_A_VALUE = re.compile(r"^(e|err|error|sigma)_|(err|errors?|sigma|snr|flag|quality)$")
 JD_ZERO = 2454833.0  # of all times of which the file or object says what they count from (BKJD)
 # JD from which `kepler_time`, `tess_time` ... of a mock survey count
-MISSION_ZERO = {"kepler": 2454833.0, "k2": 2454833.0, "tess": 2457000.0, "gaia": 2455197.5}
+MISSION_ZERO = {"kepler": 2454833.0, "kepler-long": 2454833.0, "k2": 2454833.0, "tess": 2457000.0, "gaia": 2455197.5}
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _one_point_per_row(table: Columns, ids, names: _Names, unit: str | None, qua
     error = table.numbers(names.error) if names.error else None
     value, error, own_unit = _in_unit(table, names, table.numbers(names.value), error, unit)
     time = table[names.time]
-    days = _from_dates(time) if time.dtype.kind == "M" else table.numbers(names.time) * _factor(table, names.time, u.d)
+    days = _from_dates(time) if time.dtype.kind == "M" else table.numbers(names.time) * _days(table, names.time)
     rejected = None
     if quality != "none" and (present := [name for name in REJECTED if name in table]):
         rejected = np.any([_true(table[name]) for name in present], axis=0)
@@ -119,7 +119,7 @@ def _one_star_per_row(table: Columns, ids, all_names: list[_Names], unit: str | 
         flux, sigma, own_unit = _in_unit(table, names, flux, sigma, unit)
         star.append(np.repeat(np.arange(len(ids)), length))
         zero = MISSION_ZERO.get(names.label, JD_ZERO) - JD_ZERO
-        time.append(days * _factor(table, names.time, u.d) + zero)
+        time.append(days * _days(table, names.time) + zero)
         value.append(flux)
         error.append(np.full(len(flux), np.nan) if sigma is None else sigma)
         band.append(_bands_beside(table, names, length, ids))
@@ -143,6 +143,8 @@ def _ids(table: Columns, renamed: dict[str, str]) -> np.ndarray:
     raw = table[name]
     if raw.ndim != 1:
         raise ValueError(f"{table.origin}: column {name} must hold one id per row, its shape is {raw.shape}")
+    if raw.dtype.kind in "iu":
+        return id_numbers(raw, table.origin, name)
     code, unique = pd.factorize(raw, use_na_sentinel=False)  # text is parsed once per star, not once per point
     return id_numbers(np.asarray(unique), table.origin, name)[code]
 
@@ -189,7 +191,9 @@ def _value(table: Columns, lower: dict[str, str], unit: str | None) -> tuple[str
             f"{table.origin}: no column {wanted}; {_has(table)}. Name yours: columns={{'{kinds[0]}': ...}}"
         )
     if len(found[kind]) > 1:
-        raise ValueError(f"{table.origin}: any of {found[kind]} could be meant; name one: columns={{'{kind}': ...}}")
+        raise ValueError(
+            f"{table.origin}: any of {sorted(found[kind])} could be meant; name one: columns={{'{kind}': ...}}"
+        )
     return lower[found[kind][0]], kind
 
 
@@ -225,9 +229,15 @@ def _factor(table: Columns, name: str, wanted: u.UnitBase) -> float:
     ):
         return 1.0
     if not unit.is_equivalent(wanted):
-        raise ValueError(f"{table.origin}: column {name} is in {unit}, expected {wanted or 'a plain number'}")
+        raise ValueError(f"{table.origin}: column {name} is in {unit}, expected {str(wanted) or 'a plain number'}")
     factor: Any = unit.to(wanted)
     return float(factor)
+
+
+def _days(table: Columns, name: str) -> float:
+    """From the unit of a column of times to days. Missions write `BJD - 2454833, days` where a unit should stand."""
+    julian = re.match(r"\w*JD\b", str(table.unit.get(name)))
+    return 1.0 if julian else _factor(table, name, u.d)
 
 
 def _is_mag(unit: u.UnitBase) -> bool:

@@ -214,11 +214,11 @@ def join(curves: LightCurves) -> LightCurves:
 def _stars(source_id: np.ndarray, first: np.ndarray | None, n_points: int) -> tuple[np.ndarray, np.ndarray]:
     """Ids of the stars (n,) and the star of each point (N,)."""
     if first is None:
-        star, ids = pd.factorize(source_id)
-        return np.where(ids < 0, -1, ids), star
+        star, ids = pd.factorize(np.maximum(source_id, -1))
+        return np.asarray(ids), star
     if len(first) != len(source_id) + 1 or first[0] != 0 or first[-1] != n_points or np.any(np.diff(first) < 0):
         raise ValueError(f"{len(source_id)} stars of {n_points} points cannot have the bounds {first!r:.80}")
-    return np.where(source_id < 0, -1, source_id), np.repeat(np.arange(len(source_id)), np.diff(first))
+    return np.maximum(source_id, -1), np.repeat(np.arange(len(source_id)), np.diff(first))
 
 
 def _band_codes(band, n_points: int) -> tuple[np.ndarray, tuple[str, ...]]:
