@@ -38,7 +38,10 @@ def _mock(args) -> None:
 def _download(args) -> None:
     from multistar.data.download_light_curves import NOT_FOUND, download_light_curves
 
-    targets = np.array(args.ids, np.int64) if all(word.isdigit() for word in args.ids) else args.ids[0]
+    numbers = all(word.isdigit() for word in args.ids)
+    if not numbers and len(args.ids) > 1:
+        raise ValueError(f"give ids as numbers, or one table; got {' '.join(args.ids[:5])}")
+    targets = np.array(args.ids, np.int64) if numbers else args.ids[0]
     files = download_light_curves(
         targets, args.out, args.mission, author=args.author, exptime=args.exptime, quiet=False
     )

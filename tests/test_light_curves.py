@@ -816,7 +816,7 @@ class TestDownload:
         files = download_light_curves([17, 18, 20, 17], out, "kepler")
         assert files == {17: [out / name for name in self.NAMES]}
         assert [target for target, _ in archive.searches] == ["KIC 17", "KIC 18", "KIC 20"]
-        assert archive.searches[0][1] == {"mission": "kepler", "author": "Kepler", "exptime": 1800}
+        assert archive.searches[0][1] == {"mission": "Kepler", "author": "Kepler", "exptime": 1800}
         assert sorted(p.name for p in out.iterdir()) == sorted([*self.NAMES, JOURNAL, NOT_FOUND])
         assert set(self.not_found(out)) == {"18", "20"}
         assert "no kepler light curve of Kepler" in self.not_found(out)["20"]
@@ -878,9 +878,11 @@ class TestDownload:
         out = tmp_path / "out"
         assert main(["download", "lightcurves", "17", "20", "--mission", "kepler", "--out", str(out)]) == 0
         assert "2 light curves of 1 stars" in capsys.readouterr().out
+        assert main(["download", "lightcurves", "17", "ids.csv", "--mission", "kepler", "--out", str(out)]) == 2
+        assert "give ids as numbers, or one table; got 17 ids.csv" in capsys.readouterr().err
         pd.DataFrame({"source_id": [17]}).to_csv(tmp_path / "ids.csv", index=False)
         assert main(["download", "lightcurves", str(tmp_path / "ids.csv"), "--mission", "tess", "--out", str(out)]) == 0
-        assert archive.searches[-1] == ("TIC 17", {"mission": "tess", "author": "SPOC", "exptime": 120})
+        assert archive.searches[-1] == ("TIC 17", {"mission": "TESS", "author": "SPOC", "exptime": 120})
 
 
 @pytest.mark.realdata

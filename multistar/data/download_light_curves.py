@@ -28,15 +28,16 @@ FAILURES_IN_A_ROW = 5  # then it is the archive or the network, not the star
 class _Products:
     """What is downloaded of a mission unless told otherwise: its own pipeline's curves of the usual cadence."""
 
+    mission: str
     catalogue: str
     author: str
     exptime: float  # s
 
 
 PRODUCTS = {
-    "kepler": _Products("KIC", "Kepler", 1800),
-    "k2": _Products("EPIC", "K2", 1800),
-    "tess": _Products("TIC", "SPOC", 120),
+    "kepler": _Products("Kepler", "KIC", "Kepler", 1800),
+    "k2": _Products("K2", "EPIC", "K2", 1800),
+    "tess": _Products("TESS", "TIC", "SPOC", 120),
 }
 
 
@@ -81,7 +82,7 @@ def download_light_curves(
         paths = [folder / name for name in done.get(search, ())]
         if not (paths and all(map(_opens, paths))):
             try:
-                found = lightkurve.search_lightcurve(target, mission=mission, author=author, exptime=exptime)
+                found = lightkurve.search_lightcurve(target, mission=products.mission, author=author, exptime=exptime)
                 paths = _fetch(found, star, folder)
                 in_a_row = 0
             except Exception as error:  # the archive fails in many ways; the next star may be there

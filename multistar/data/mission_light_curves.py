@@ -10,7 +10,8 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
 from multistar._compat import load_lightkurve
-from multistar.data.light_curve_tables import days_since_zero, plain_numbers, unit_of_values
+from multistar.data.light_curve_columns import unit_of_values
+from multistar.data.light_curve_tables import days_since_zero, plain_numbers
 from multistar.data.light_curves import LightCurves, from_points
 
 MISSIONS = ("kepler", "k2", "tess")
