@@ -1,4 +1,6 @@
-"""Guards for two libraries whose import does more, or less, than it should."""
+"""Guards for libraries whose import does more, or less, than it should."""
+
+import warnings
 
 
 def shield_torchvision() -> None:
@@ -21,6 +23,17 @@ def shield_torchvision() -> None:
 
 
 _KEPT: list = []
+
+
+def load_lightkurve():
+    """lightkurve, an optional extra, without its warning about an optional part of its own."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import lightkurve
+    except ImportError as error:
+        raise ImportError("lightkurve is not installed: pip install 'multistar[lightcurves]'") from error
+    return lightkurve
 
 
 def load_gaiaxpy() -> None:

@@ -10,7 +10,9 @@ ORDER = """
 encoders.contract encoders.layers encoders.scalars encoders.xp encoders
 multistar multistar.config multistar.files multistar.quantities multistar._compat
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
-multistar.data.stars multistar.data.write
+multistar.data.stars multistar.data.write multistar.data.light_curves multistar.data.light_curve_columns
+multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
+multistar.data.download_light_curves
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
 multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
 multistar.mock.variability.eclipses multistar.mock.variability.pulsation multistar.mock.variability.pulsators

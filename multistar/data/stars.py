@@ -136,16 +136,20 @@ def _read_ids(table: Columns, renamed: dict[str, str]) -> tuple[np.ndarray, np.n
             f"{table.origin}: no column source_id; the table has {sorted(table.data)[:12]}. "
             "Name yours with --columns source_id=NAME; a row number will do"
         )
-    raw = table[name]
-    flags = np.zeros(len(raw), np.uint16)
-    source_id = np.array([_one_id(x, table.origin, name) for x in raw], np.int64) \
-        if raw.dtype.kind not in "iu" else raw.astype(np.int64)  # fmt: skip
+    source_id = id_numbers(table[name], table.origin, name)
+    flags = np.zeros(len(source_id), np.uint16)
     missing = source_id < 0
-    source_id = np.where(missing, -1, source_id)
     flags[missing] |= status.BIT["bad_id"]
     repeated = pd.Series(source_id).duplicated(keep=False).to_numpy() & ~missing
     flags[repeated] |= status.BIT["duplicate_id"]
     return source_id, flags
+
+
+def id_numbers(raw: np.ndarray, origin: str, name: str) -> np.ndarray:
+    """(n,) int64 ids from integers, whole floats or text digits; -1 = missing. ValueError for anything else."""
+    if raw.dtype.kind in "iu":
+        return np.maximum(raw.astype(np.int64), -1)
+    return np.array([_one_id(x, origin, name) for x in raw], np.int64)
 
 
 def _one_id(value, origin: str, name: str) -> int:
