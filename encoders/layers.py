@@ -1,6 +1,8 @@
 """Pieces that encoders share."""
 
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from encoders.contract import Measurement
@@ -18,6 +20,11 @@ def channels(m: Measurement) -> Tensor:
     value = torch.where(m.observed, m.value, 0)
     log_sigma = torch.where(known, m.sigma, 1).log().clamp(*LOG_SIGMA_RANGE)
     return torch.stack([value, log_sigma, m.observed.to(value.dtype), known.to(value.dtype)], -1)
+
+
+def patches(x: Tensor, size: int) -> Tensor:
+    """(B, N, C) -> (B, ceil(N / size), size, C): neighbours together, the last patch padded with zeros."""
+    return rearrange(F.pad(x, (0, 0, 0, -x.shape[1] % size)), "b (t p) c -> b t p c", p=size)
 
 
 class SlotLinear(nn.Module):

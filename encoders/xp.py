@@ -1,12 +1,11 @@
 """Gaia XP coefficients: neighbouring orders of one band are grouped into a patch, one token each."""
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from encoders.contract import Measurement, Tokens
-from encoders.layers import N_CHANNELS, SlotLinear, channels
+from encoders.layers import N_CHANNELS, SlotLinear, channels, patches
 
 
 class XPEncoder(nn.Module):
@@ -30,8 +29,4 @@ class XPEncoder(nn.Module):
 
     def _patches(self, x: Tensor) -> Tensor:
         """(B, n_bp + n_rp, C) -> (B, T, patch, C); patches do not straddle the bands."""
-        return torch.cat([self._split(band) for band in x.split(self.orders, dim=1)], dim=1)
-
-    def _split(self, x: Tensor) -> Tensor:
-        padding = -x.shape[1] % self.patch
-        return rearrange(F.pad(x, (0, 0, 0, padding)), "b (t p) c -> b t p c", p=self.patch)
+        return torch.cat([patches(band, self.patch) for band in x.split(self.orders, dim=1)], dim=1)

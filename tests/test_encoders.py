@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from encoders import ENCODERS, Measurement, ScalarEncoder, XPEncoder
+from encoders import ENCODERS, LightCurveEncoder, LightCurveLayout, Measurement, ScalarEncoder, XPEncoder
 
 B, N_BP, N_RP = 5, 7, 6
+
+LAYOUT = LightCurveLayout(summary=11, spectrum=20, profile=16, patches=3, samples=4)
 
 
 def some_measurement(n: int, seed: int = 0) -> Measurement:
@@ -14,7 +16,11 @@ def some_measurement(n: int, seed: int = 0) -> Measurement:
     return Measurement(torch.randn(B, n, generator=g), torch.rand(B, n, generator=g) + 0.1, observed)
 
 
-ENCODER_SIZES = {"scalars": (ScalarEncoder(9, 16), 9), "xp": (XPEncoder(N_BP, N_RP, 4, 16), N_BP + N_RP)}
+ENCODER_SIZES = {
+    "scalars": (ScalarEncoder(9, 16), 9),
+    "xp": (XPEncoder(N_BP, N_RP, 4, 16), N_BP + N_RP),
+    "lightcurve": (LightCurveEncoder(LAYOUT, 16), LAYOUT.n_slots),
+}
 
 
 def test_every_registered_encoder_is_tested():
@@ -50,3 +56,40 @@ def test_xp_patches_do_not_straddle_bands():
     observed[0, N_BP - 1] = True  # the last BP order is in BP's second and last patch of four
     tokens = encoder(Measurement(torch.ones(1, N_BP + N_RP), torch.ones(1, N_BP + N_RP), observed))
     assert tokens.observed.tolist() == [[False, True, False, False]]
+
+
+def light_curve_slots(*shown: str) -> Measurement:
+    """One light curve of which only these parts are observed."""
+    observed = torch.zeros(1, LAYOUT.n_slots, dtype=torch.bool)
+    for name in shown:
+        observed[:, LAYOUT.parts[name]] = True
+    g = torch.Generator().manual_seed(3)
+    return Measurement(torch.randn(observed.shape, generator=g), torch.ones(observed.shape), observed)
+
+
+@pytest.mark.parametrize(
+    "part, tokens",
+    [("summary", range(0, 2)), ("spectrum", range(2, 5)), ("profile", range(5, 6)), ("samples", range(6, 9)),
+     ("sample_times", []), ("sample_band", [])],
+)  # fmt: skip
+def test_each_part_of_a_light_curve_has_its_tokens_and_times_alone_none(part, tokens):
+    observed = ENCODER_SIZES["lightcurve"][0](light_curve_slots(part)).observed
+    assert torch.nonzero(observed[0]).flatten().tolist() == list(tokens)
+
+
+def test_patches_of_samples_are_a_set():
+    """Three patches in another order give the same three tokens in that order; their times count."""
+    encoder, parts = ENCODER_SIZES["lightcurve"][0], LAYOUT.parts
+    m = light_curve_slots("samples", "sample_times", "sample_band")
+    mixed = m.value.clone()
+    order = [2, 0, 1]
+    for name in ("samples", "sample_times", "sample_band"):
+        mixed[:, parts[name]] = m.value[:, parts[name]].reshape(1, 3, -1)[:, order].reshape(1, -1)
+    tokens, other = encoder(m).features[0, -3:], encoder(Measurement(mixed, m.sigma, m.observed)).features[0, -3:]
+    torch.testing.assert_close(other, tokens[order])
+    for name in ("sample_times", "sample_band"):
+        moved = m.value.clone()
+        moved[:, parts[name].start] += 1
+        later = encoder(Measurement(moved, m.sigma, m.observed)).features[0, -3:]
+        assert not torch.allclose(later[0], tokens[0])
+        assert torch.equal(later[1:], tokens[1:])

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = """
-encoders.contract encoders.layers encoders.scalars encoders.xp encoders
+encoders.contract encoders.layers encoders.scalars encoders.xp encoders.lightcurve encoders
 multistar multistar.config multistar.files multistar.quantities multistar._compat
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
 multistar.data.stars multistar.data.write multistar.data.light_curves multistar.data.light_curve_columns
