@@ -13,6 +13,7 @@ multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_x
 multistar.data.stars multistar.data.write multistar.data.light_curves multistar.data.light_curve_columns
 multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
 multistar.data.download_light_curves
+multistar.data.periodogram multistar.data.light_curve_samples multistar.data.light_curve_view
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
 multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
 multistar.mock.variability.eclipses multistar.mock.variability.pulsation multistar.mock.variability.pulsators
