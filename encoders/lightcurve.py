@@ -46,11 +46,14 @@ class LightCurveEncoder(nn.Module):
     """(B, layout.n_slots) -> tokens of 9 slots of the summary, 8 of the spectrum, 16 of the profile; one per patch.
 
     A patch of samples reads its values, errors, times and band through weights that all such patches share: they are
-    a set, and their times say where they belong. Times and bands alone make no token.
+    a set, and their times say where they belong. Times and bands alone make no token. Then the tokens look at each
+    other in `depth` pre-norm blocks; absent ones are looked at by themselves alone.
     """
 
-    def __init__(self, layout: LightCurveLayout, width: int):
+    def __init__(self, layout: LightCurveLayout, width: int, depth: int = 0, heads: int = 4):
         super().__init__()
+        from timm.models.vision_transformer import Block  # here, as timm loads all of torchvision
+
         self.layout = layout
         sizes = {"summary": SUMMARY_PATCH, "spectrum": SPECTRUM_PATCH, "profile": PROFILE_PATCH}
         self.sizes = {name: size for name, size in sizes.items() if getattr(layout, name)}
@@ -62,13 +65,21 @@ class LightCurveEncoder(nn.Module):
         )
         self.embed_samples = nn.Linear((2 * layout.samples + 1) * N_CHANNELS, width)
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(
+            [Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU) for _ in range(depth)]
+        )
         self.mix_samples = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, m: Measurement) -> Tokens:
         parts = {name: m.slots(where.start, where.stop) for name, where in self.layout.parts.items()}
         tokens = [self._neighbours(name, parts[name]) for name in self.sizes]
         tokens.append(self._samples(parts["samples"], parts["sample_times"], parts["sample_band"]))
-        return Tokens(torch.cat([t.features for t in tokens], 1), torch.cat([t.observed for t in tokens], 1))
+        x, observed = torch.cat([t.features for t in tokens], 1), torch.cat([t.observed for t in tokens], 1)
+        itself = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)  # a row without any key would give NaN
+        mask = rearrange(observed, "b t -> b 1 1 t") | itself
+        for block in self.blocks:
+            x = block(x, attn_mask=mask)
+        return Tokens(x, observed)
 
     def _neighbours(self, name: str, m: Measurement) -> Tokens:
         size = self.sizes[name]

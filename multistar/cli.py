@@ -24,7 +24,9 @@ def _mock(args) -> None:
     from multistar.mock.shards import write_survey
     from multistar.mock.survey import SurveyConfig
 
-    config = SurveyConfig(args.seed, args.selection, args.layout, args.correlations, tuple(args.light_curves))
+    config = SurveyConfig(
+        args.seed, args.selection, args.layout, args.correlations, tuple(args.light_curves), args.views
+    )
     if args.describe:
         from multistar.mock.describe import print_description
 
@@ -175,6 +177,7 @@ def _add_mock_options(mock: argparse.ArgumentParser) -> None:
     mock.add_argument("--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)")
     mock.add_argument("--correlations", action="store_true", help="also the correlations of the coefficients")
     mock.add_argument("--light-curves", nargs="*", default=[], metavar="MISSION", help="kepler, k2, tess, gaia")
+    mock.add_argument("--views", action="store_true", help="of light curves, only what a model sees: 5 kB a star")
     mock.add_argument("--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)")
     mock.add_argument("--shard-size", type=int, default=100_000, help="stars per shard")
     mock.add_argument("--describe", action="store_true", help="print what the survey holds, write nothing")

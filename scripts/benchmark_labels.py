@@ -1,6 +1,6 @@
 """Labels of held-out apogee-like mock giants: a model beside the median, XGBoost on the same rows, and labels alone.
 
-    python scripts/benchmark_labels.py MODEL --train MOCK --out DIR [--test-seed 2] [--no-parallax] [--samples 64]
+    python scripts/benchmark_labels.py MODEL --train MOCK --out DIR [--test-seed 1000] [--no-parallax] [--samples 64]
 
 MOCK is the table that the model was trained on; its held-out stars are left out of the baselines, too. The test
 stars are 10,000 new ones of another seed. Residuals are taken against labels as the survey gives them (with its
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--train", required=True, help="the table that the model was trained on")
     parser.add_argument("--out", required=True, help="folder for the baselines' predictions and the JSON")
     parser.add_argument("--held-out", type=float, default=0.05, help="share of MOCK that training did not see")
-    parser.add_argument("--test-seed", type=int, default=2)
+    parser.add_argument("--test-seed", type=int, default=1000, help="of stars that no training has seen")
     parser.add_argument("--samples", type=int, default=64, help="joint samples of 2,000 stars")
     parser.add_argument("--no-parallax", action="store_true", help="also everything without parallaxes")
     args = parser.parse_args()

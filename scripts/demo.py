@@ -32,7 +32,7 @@ from multistar.training.run import load_run
 HERE = Path(__file__).parent
 OUT = HERE.parent / "demo"
 STARS, SEED = 30_000, 1
-DEMO_STARS, DEMO_SEED = 5_000, 3  # stars that no shipped model has seen
+DEMO_STARS, DEMO_SEED = 5_000, 1001  # stars that no shipped model has seen
 NEIGHBOURS = 5
 DIGITS = {"teff": 1, "logg": 3, "m_h": 3, "alpha_m": 3, "mass": 3, "age": 2, "ebv": 4, "distance": 3}
 console = Console()

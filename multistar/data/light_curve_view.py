@@ -41,6 +41,7 @@ SUMMARY = {
     "sine": "that share",
     "folded": "share of the variance that the folded profile explains, corrected for its number of bins; at least -1",
 }
+SAMPLING = ("ln_error", "ln_points", "ln_span", "ln_spacing", "regularity", "ln_noise")  # how it was seen, no physics
 EDGES = np.geomspace(1e-3, 100, 161)  # cycles/d, of the bins of the spectrum
 LAYOUT = LightCurveLayout(summary=len(SUMMARY), spectrum=len(EDGES) - 1, profile=48, patches=12, samples=16)
 N_SLOTS = LAYOUT.n_slots
@@ -69,6 +70,15 @@ class LightCurveView:
 
     value: np.ndarray
     sigma: np.ndarray
+
+
+def physical() -> np.ndarray:
+    """(N_SLOTS,) True for the slots that tell of the star: all but SAMPLING and the times and bands of samples."""
+    out = np.ones(N_SLOTS, bool)
+    out[LAYOUT.parts["summary"]] = [name not in SAMPLING for name in SUMMARY]
+    for name in ("sample_times", "sample_band"):
+        out[LAYOUT.parts[name]] = False
+    return out
 
 
 def pools() -> np.ndarray:

@@ -1,5 +1,6 @@
 """Stars: everything measured about a list of stars, in physical units, one row per input row."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ import pandas as pd
 
 from multistar.data import status
 from multistar.data.gaia_xp import XPCoefficients, read_xp
+from multistar.data.light_curve_view import N_SLOTS, LightCurveView, view
+from multistar.data.light_curves import LightCurves, match
 from multistar.data.tables import ID_COLUMNS, Columns, read_columns
 from multistar.data.xp_synthesis import synthetic_magnitudes
 from multistar.quantities import QUANTITIES, Quantity
@@ -28,13 +31,14 @@ class Scalar:
 
 @dataclass
 class Stars:
-    """source_id (n,) int64; flags (n,) bits of status.BIT; scalars by quantity name; xp by band."""
+    """source_id (n,) int64; flags (n,) bits of status.BIT; scalars by quantity name; xp by band; light_curve."""
 
     source_id: np.ndarray
     flags: np.ndarray
     scalars: dict[str, Scalar]
     xp: dict[str, XPCoefficients]
     extra: dict[str, np.ndarray] = field(default_factory=dict)  # other numeric columns, carried along
+    light_curve: LightCurveView | None = None
 
     def __len__(self) -> int:
         return len(self.source_id)
@@ -52,7 +56,16 @@ class Stars:
             {k: Scalar(s.value[rows], s.sigma[rows]) for k, s in self.scalars.items()},
             {k: XPCoefficients(x.value[rows], x.sigma[rows]) for k, x in self.xp.items()},
             {k: v[rows] for k, v in self.extra.items()},
+            self.light_curve and LightCurveView(self.light_curve.value[rows], self.light_curve.sigma[rows]),
         )
+
+    def with_light_curves(self, curves: LightCurves, quiet: bool = True) -> "Stars":
+        """The same stars with their light curves, found by source_id; flags say who has none."""
+        matched = match(curves, self.source_id)
+        seen = view(matched, quiet)
+        stars = dataclasses.replace(self, light_curve=seen, flags=self.flags | matched.flags)
+        _flag_light_curves(stars)
+        return stars
 
 
 def concatenate(parts: list[Stars]) -> Stars:
@@ -72,7 +85,11 @@ def concatenate(parts: list[Stars]) -> Stars:
         bands = [p.xp.get(band) or XPCoefficients(*np.full((2, len(p), absent), np.nan)) for p in parts]
         xp[band] = XPCoefficients(*(np.concatenate([vars(b)[f] for b in bands]) for f in ("value", "sigma")))
     extra = {k: np.concatenate([p.extra[k] for p in parts]) for k in parts[0].extra if all(k in p.extra for p in parts)}
-    return Stars(ids, flags, scalars, xp, extra)
+    seen = None
+    if any(p.light_curve is not None for p in parts):
+        views = [p.light_curve or LightCurveView(*np.full((2, len(p), N_SLOTS), np.nan, np.float32)) for p in parts]
+        seen = LightCurveView(*(np.concatenate([vars(v)[f] for v in views]) for f in ("value", "sigma")))
+    return Stars(ids, flags, scalars, xp, extra, seen)
 
 
 def read_stars(source: Any, columns: Mapping[str, str] | None = None, labels: bool = True) -> Stars:
@@ -98,14 +115,14 @@ def read_stars(source: Any, columns: Mapping[str, str] | None = None, labels: bo
         scalar = _read_scalar(table, quantity, renamed, flags)
         if scalar is not None:
             scalars[name] = scalar
-    xp = read_xp(table)
-    if not scalars and not xp:
+    xp, seen = read_xp(table), _read_view(table)
+    if not scalars and not xp and seen is None:
         raise ValueError(
             f"{table.origin}: no measurement found in the columns {sorted(table.data)[:12]}; expected XP coefficients "
-            "(bp_coefficients, rp_coefficients), magnitudes or parallax; name yours with --columns"
+            "(bp_coefficients, rp_coefficients), magnitudes, parallax, or light_curve_value; name yours with --columns"
         )
     _check_xp(xp, flags)
-    stars = Stars(source_id, flags, scalars, xp, _extra(table))
+    stars = Stars(source_id, flags, scalars, xp, _extra(table), seen)
     _complete_g(stars)
     _flag_missing(stars)
     return stars
@@ -247,6 +264,28 @@ def _flag_missing(stars: Stars) -> None:
     stars.flags[~has_xp] |= status.BIT["no_xp"]
     stars.flags[has_xp & ~has_error] |= status.BIT["no_xp_error"]
     stars.flags[~has_xp & ~has_scalar] |= status.BIT["no_data"]
+    if stars.light_curve is not None:
+        _flag_light_curves(stars)
+
+
+def _read_view(table: Columns) -> LightCurveView | None:
+    """Columns light_curve_value and light_curve_sigma: the view of a light curve, as `multistar view` writes it."""
+    if "light_curve_value" not in table:
+        return None
+    value, sigma = (np.asarray(table[f"light_curve_{f}"], np.float32) for f in ("value", "sigma"))
+    if value.shape != sigma.shape or value.ndim != 2 or value.shape[1] != N_SLOTS:
+        raise ValueError(
+            f"{table.origin}: light_curve_value has shape {value.shape}, light_curve_sigma {sigma.shape}; expected "
+            f"(n, {N_SLOTS}) both. Make them anew with this version: multistar view"
+        )
+    return LightCurveView(value, sigma)
+
+
+def _flag_light_curves(stars: Stars) -> None:
+    assert stars.light_curve is not None
+    has = np.isfinite(stars.light_curve.value).any(1)
+    stars.flags[~has] |= status.BIT["no_light_curve"]
+    stars.flags[has] &= ~status.BIT["no_data"]
 
 
 def _extra(table: Columns) -> dict[str, np.ndarray]:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from multistar.data.light_curve_view import N_SLOTS, view
+from multistar.data.light_curves import from_points
 from multistar.mock.variability.light_curve import LightCurve, StarParameters, light_curve
 
 PARTS = {"time": np.float64, "flux": np.float32, "flux_error": np.float32}
@@ -33,6 +35,22 @@ def star_parameters(row: Mapping) -> StarParameters:
 def light_curve_of(row: Mapping, mission: str, seed: int) -> LightCurve:
     """The light curve of one row (column -> value) of a survey of this seed, as it would have been written."""
     return light_curve(star_parameters(row), mission, seed)
+
+
+def with_views(table: pa.Table, mission: str, seed: int) -> pa.Table:
+    """Rows with `light_curve_value` and `light_curve_sigma`: what a model sees of a mission's light curve, 5 kB a star.
+
+    The points themselves, up to 2 MB a star, are not kept. See light_curve_view.py for the slots.
+    """
+    curves = [light_curve_of(row, mission, seed) for row in table.select([*COLUMNS.values(), "phase"]).to_pylist()]
+    first = np.concatenate([[0], np.cumsum([len(c.time) for c in curves])]).astype(np.int64)
+    time, flux, error = (np.concatenate([getattr(c, part) for c in curves]) for part in PARTS)
+    ids = table["source_id"].to_numpy()
+    seen = view(from_points(ids, time, flux, error, mission.removesuffix("-long"), unit="flux", first=first))
+    for name, array in vars(seen).items():
+        column = pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), N_SLOTS)
+        table = table.append_column(f"light_curve_{name}", column)
+    return table
 
 
 def with_light_curves(table: pa.Table, missions: Sequence[str], seed: int) -> pa.Table:

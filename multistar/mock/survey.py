@@ -18,7 +18,7 @@ from multistar.mock.activity import draw_activity
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import PHASES
 from multistar.mock.galaxy import COMPONENTS
-from multistar.mock.light_curves import with_light_curves
+from multistar.mock.light_curves import with_light_curves, with_views
 from multistar.mock.observe import Observation, observe
 from multistar.mock.population import Population, draw_population
 from multistar.mock.sed import BANDS
@@ -51,13 +51,15 @@ LAYOUTS = {"dr3": {"bp": 55, "rp": 55}, "dr4-like": {"bp": 51, "rp": 55}}
 class SurveyConfig:
     """seed: same seed, same stars; selection: a name in SELECTIONS; layout: a name in LAYOUTS;
     correlations: also write the coefficients' correlations, as the archive packs them;
-    light_curves: names in MISSIONS, whose light curves are written as list columns."""
+    light_curves: names in MISSIONS, whose light curves are written as list columns, or with `views` as what a model
+    sees of them (one mission only)."""
 
     seed: int = 0
     selection: str = "apogee-like"
     layout: str = "dr3"
     correlations: bool = False
     light_curves: tuple[str, ...] = ()
+    views: bool = False
 
     def __post_init__(self):
         for name, known in (("selection", SELECTIONS), ("layout", LAYOUTS)):
@@ -65,6 +67,9 @@ class SurveyConfig:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known are {sorted(known)}")
         if unknown := sorted(set(self.light_curves) - set(MISSIONS)):
             raise ValueError(f"unknown missions {unknown} for light curves; known are {sorted(MISSIONS)}")
+
+        if self.views and len(self.light_curves) != 1:
+            raise ValueError(f"a star has one view; name one mission for it, not {list(self.light_curves)}")
 
 
 def _identify(stars: Population, block: int) -> dict[str, np.ndarray]:
@@ -159,12 +164,16 @@ class Place:
                 number, table = self.block, survey_block(self.config, self.block)
             part = table[self.row : self.row + n_stars]
             if self.config.light_curves:
-                part = with_light_curves(part[:LIGHT_CURVES_AT_ONCE], self.config.light_curves, self.config.seed)
+                part = self._with_light_curves(part[:LIGHT_CURVES_AT_ONCE])
             n_stars -= len(part)
             self.row += len(part)
             if self.row == len(table):
                 self.block, self.row = self.block + 1, 0
             yield part
+
+    def _with_light_curves(self, part: pa.Table) -> pa.Table:
+        missions, seed = self.config.light_curves, self.config.seed
+        return with_views(part, missions[0], seed) if self.config.views else with_light_curves(part, missions, seed)
 
 
 def survey(n_stars: int, config: SurveyConfig) -> Iterator[pa.Table]:

@@ -27,19 +27,39 @@ class Memory:
         return Memory(self.features[which], self.observed[which], self.embedding[which])
 
 
+ATTENTION = ("both", "within", "across")  # which tokens a token sees: all, those of its own modality, those of others
+
+
 def attention_mask(observed: Tensor) -> Tensor:
     """(B, 1, 1, T) for scaled-dot-product attention: True = may be attended to."""
     return rearrange(observed, "b t -> b 1 1 t")
+
+
+def fusion_mask(observed: Tensor, modality: Tensor, attention: str) -> Tensor:
+    """(B, 1, 1 or T, T) True = may be attended to; observed (B, T), modality (T,) with -1 for the summary token.
+
+    The summary sees everything. A token always sees itself; it sees the summary only where other modalities may
+    be seen, since the summary would tell of them.
+    """
+    seen = attention_mask(observed)
+    if attention == "both":
+        return seen
+    same = modality[:, None] == modality
+    summary = modality == -1
+    allowed = same if attention == "within" else ~same | torch.eye(len(modality), dtype=torch.bool, device=same.device)
+    return seen & (allowed | summary[:, None])
 
 
 class Fusion(nn.Module):
     """Pre-norm transformer over the tokens of all modalities; absent tokens are never attended to.
 
     A learned summary token is always there, so a star without any data still has a memory: the prior.
+    attention: one of ATTENTION; self-attention within modalities, cross-attention between them, or both at once.
     """
 
-    def __init__(self, width: int, depth: int, heads: int, embedding: int):
+    def __init__(self, width: int, depth: int, heads: int, embedding: int, attention: str = "both"):
         super().__init__()
+        self.attention = attention
         self.summary = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.blocks = nn.ModuleList(
             [Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU) for _ in range(depth)]
@@ -53,11 +73,13 @@ class Fusion(nn.Module):
         present = tokens[0].observed.new_ones(len(summary), 1)
         x = torch.cat([summary, *(t.features for t in tokens)], dim=1)
         observed = torch.cat([present, *(t.observed for t in tokens)], dim=1)
+        sizes = torch.tensor([1, *(t.features.shape[1] for t in tokens)])
+        modality = torch.repeat_interleave(torch.arange(-1, len(tokens)), sizes).to(x.device)
         used = observed.any(0)  # a token that no star of the batch has costs nothing
-        x, observed = x[:, used], observed[:, used]
-        mask = attention_mask(observed)
+        x, observed, modality = x[:, used], observed[:, used], modality[used]
+        mask = fusion_mask(observed, modality, self.attention)
         for block in self.blocks:
             x = block(x, attn_mask=mask)
         x = self.norm(x)
-        embedding = F.normalize(self.to_embedding(self.pool(x, attn_mask=mask)), dim=-1)
+        embedding = F.normalize(self.to_embedding(self.pool(x, attn_mask=attention_mask(observed))), dim=-1)
         return Memory(x, observed, embedding)

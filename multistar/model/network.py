@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from encoders import Measurement, ScalarEncoder, XPEncoder
-from multistar.model.fusion import Fusion, Memory
+from encoders import LightCurveEncoder, Measurement, ScalarEncoder, XPEncoder
+from multistar.model.alignment import LOSSES, Alignment
+from multistar.model.fusion import ATTENTION, Fusion, Memory
 from multistar.model.head import MixtureHead
 from multistar.model.mixture import Mixture
 from multistar.model.vocabulary import Vocabulary
@@ -23,11 +25,18 @@ class ModelConfig:
     embedding_tokens: int = 4  # tokens that the head sees when it has only the embedding
     components: int = 5  # Gaussians per mixture
     mismatch: bool = False  # trained for mock stars and for the sky: see mismatch.py
+    light_curve_depth: int = 2  # blocks of the light curve's own encoder
+    attention: str = "both"  # of the fusion: see fusion.ATTENTION
+    alignment: str = ""  # of a light curve with the rest of its star: see alignment.py; "" for none
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if name != "mismatch" and (not isinstance(value, int) or value < 1):
+            if type(value) is int and value < 1:
                 raise ValueError(f"model.{name} must be a positive integer, got {value!r}")
+        if self.attention not in ATTENTION:
+            raise ValueError(f"model.attention must be one of {ATTENTION}, got {self.attention!r}")
+        if self.alignment not in ("", *LOSSES):
+            raise ValueError(f"model.alignment must be empty or one of {sorted(LOSSES)}, got {self.alignment!r}")
         if self.width % self.heads:
             raise ValueError(f"model.width={self.width} must be a multiple of model.heads={self.heads}")
 
@@ -40,15 +49,32 @@ class Network(nn.Module):
         self.vocabulary, self.memory_tokens = vocabulary, config.embedding_tokens
         self.scalars = ScalarEncoder(vocabulary.n_scalars, config.width)
         self.xp = XPEncoder(vocabulary.n_bp, vocabulary.n_rp, config.xp_patch, config.width)
-        self.fusion = Fusion(config.width, config.encoder_depth, config.heads, config.embedding)
+        if layout := vocabulary.layout:
+            self.light_curve = LightCurveEncoder(layout, config.width, config.light_curve_depth, config.heads)
+            self.alignment = Alignment(config.embedding, config.alignment) if config.alignment else None
+        self.fusion = Fusion(config.width, config.encoder_depth, config.heads, config.embedding, config.attention)
         self.from_embedding = nn.Linear(config.embedding, config.embedding_tokens * config.width)
         self.head = MixtureHead(vocabulary.n_slots, config.width, config.decoder_depth, config.heads, config.components)
 
     def encode(self, stars: Measurement) -> Memory:
         """stars holds (B, n_slots); only its observed slots count."""
-        n_scalars, n_slots = self.vocabulary.n_scalars, self.vocabulary.n_slots
-        tokens = [self.scalars(stars.slots(0, n_scalars)), self.xp(stars.slots(n_scalars, n_slots))]
-        return self.fusion(tokens)
+        places = {
+            "scalars": range(self.vocabulary.n_scalars),
+            "xp": self.vocabulary.xp_slots,
+            "light_curve": self.vocabulary.light_curve_slots,
+        }
+        return self.fusion([getattr(self, name)(stars.slots(p.start, p.stop)) for name, p in places.items() if p])
+
+    def views(self, stars: Measurement) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, E) of the light curve alone and of all other measurements, without labels."""
+        vocabulary, embeddings = self.vocabulary, []
+        curve = torch.zeros(vocabulary.n_slots, dtype=torch.bool, device=stars.value.device)
+        curve[vocabulary.light_curve_slots.start :] = True
+        rest = ~curve
+        rest[list(vocabulary.label_slots)] = False
+        for slots in (curve, rest):
+            embeddings.append(self.encode(Measurement(stars.value, stars.sigma, stars.observed & slots)).embedding)
+        return embeddings[0], embeddings[1]
 
     def recall(self, embedding: Tensor) -> Memory:
         """What the embedding (B, E) alone tells of the stars, in place of the memory that it came from."""

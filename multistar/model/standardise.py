@@ -10,6 +10,7 @@ from scipy.stats import median_abs_deviation
 from torch import nn
 
 from encoders import Measurement
+from multistar.data.light_curve_view import pools
 from multistar.data.stars import Stars
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES, Quantity
@@ -42,6 +43,19 @@ def _g_flux(g: np.ndarray) -> np.ndarray:
     return 10 ** (0.4 * (G_ZERO_POINT - g))
 
 
+def _location_and_scale(value: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and MAD of the columns (n, m) by pool (m,): columns of one pool share theirs."""
+    center, scale = np.zeros(len(pool)), np.ones(len(pool))
+    for number in np.unique(pool):
+        here = pool == number
+        x = value[:, here].ravel()
+        x = x[np.isfinite(x)]
+        spread = median_abs_deviation(x) * NORMAL_MAD if len(x) else np.nan
+        center[here] = np.median(x) if len(x) else 0.0
+        scale[here] = spread if spread > 0 else 1.0
+    return center, scale
+
+
 class Standardiser(nn.Module):
     """Holds center, scale (n_slots,) as buffers, so they travel with the weights."""
 
@@ -57,9 +71,11 @@ class Standardiser(nn.Module):
     def fit(self, stars: Stars) -> None:
         """Median and MAD of the transformed training values."""
         value, _ = self._transform(stars)
-        center = np.nan_to_num(np.nanmedian(value, axis=0))
-        spread = median_abs_deviation(value, axis=0, nan_policy="omit") * NORMAL_MAD
-        scale = np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
+        start = self.vocabulary.light_curve_slots.start
+        center, scale = _location_and_scale(value[:, :start], np.arange(start))
+        if self.vocabulary.layout:
+            alike = _location_and_scale(value[:, start:], pools())
+            center, scale = np.r_[center, alike[0]], np.r_[scale, alike[1]]
         self.center.copy_(torch.from_numpy(center))
         self.scale.copy_(torch.from_numpy(scale))
 
@@ -68,9 +84,9 @@ class Standardiser(nn.Module):
         value, sigma = self._transform(stars)
         center, scale = self.center.double().cpu().numpy(), self.scale.double().cpu().numpy()
         z, error = (value - center) / scale, sigma / scale
-        xp = slice(self.vocabulary.n_scalars, None)  # high orders have heavy tails
-        error[:, xp] /= np.sqrt(1 + z[:, xp] ** 2)
-        z[:, xp] = np.arcsinh(z[:, xp])
+        vectors = slice(self.vocabulary.n_scalars, None)  # high orders and samples of eclipses have heavy tails
+        error[:, vectors] /= np.sqrt(1 + z[:, vectors] ** 2)
+        z[:, vectors] = np.arcsinh(z[:, vectors])
         observed = np.isfinite(z)
         return Measurement(
             torch.from_numpy(np.where(observed, z, 0).astype(np.float32)),
@@ -107,6 +123,9 @@ class Standardiser(nn.Module):
         for band, slots in vocabulary.band_slots.items():
             if band in stars.xp and len(slots):
                 self._normalise_xp(stars, band, slots, value, sigma)
+        if vocabulary.layout and stars.light_curve is not None:
+            here = slice(vocabulary.light_curve_slots.start, vocabulary.n_slots)
+            value[:, here], sigma[:, here] = stars.light_curve.value, stars.light_curve.sigma
         return value, sigma
 
     def _to_colours(self, value: np.ndarray) -> None:

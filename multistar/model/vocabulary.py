@@ -1,22 +1,29 @@
 """The slots of a star: every number that the model can read or be asked for has one index."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
+from encoders import LightCurveLayout
 from multistar.data.gaia_xp import XP_BANDS
+from multistar.data.light_curve_view import LAYOUT, physical
 from multistar.data.stars import Stars
 from multistar.quantities import LABELS, QUANTITIES
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Slots in order: scalar measurements, labels, BP orders, RP orders."""
+    """Slots in order: scalar measurements, labels, BP orders, RP orders, light curve.
+
+    light_curve: the sizes of a LightCurveLayout, or () for a model without light curves.
+    """
 
     measurements: tuple[str, ...]
     labels: tuple[str, ...]
     n_bp: int
     n_rp: int
+    light_curve: tuple[int, ...] = ()
 
     def __post_init__(self):
         unknown = sorted(set(self.scalars) - set(QUANTITIES))
@@ -33,7 +40,11 @@ class Vocabulary:
 
     @property
     def n_slots(self) -> int:
-        return self.n_scalars + self.n_bp + self.n_rp
+        return self.xp_slots.stop + (self.layout.n_slots if self.layout else 0)
+
+    @property
+    def layout(self) -> LightCurveLayout | None:
+        return LightCurveLayout(*self.light_curve) if self.light_curve else None
 
     def slot(self, name: str) -> int:
         return self.scalars.index(name)
@@ -44,12 +55,22 @@ class Vocabulary:
 
     @property
     def xp_slots(self) -> range:
-        return range(self.n_scalars, self.n_slots)
+        return range(self.n_scalars, self.n_scalars + self.n_bp + self.n_rp)
 
     @property
     def band_slots(self) -> dict[str, range]:
         middle = self.n_scalars + self.n_bp
-        return {"bp": range(self.n_scalars, middle), "rp": range(middle, self.n_slots)}
+        return {"bp": range(self.n_scalars, middle), "rp": range(middle, self.xp_slots.stop)}
+
+    @property
+    def light_curve_slots(self) -> range:
+        return range(self.xp_slots.stop, self.n_slots)
+
+    @property
+    def askable(self) -> list[int]:
+        """Slots that can be predicted: all but those that tell how a light curve was sampled, which is no physics."""
+        curve = np.flatnonzero(physical()) + self.light_curve_slots.start if self.light_curve else []
+        return [*range(self.light_curve_slots.start), *map(int, curve)]
 
     @classmethod
     def of(cls, stars: Stars) -> "Vocabulary":
@@ -61,4 +82,5 @@ class Vocabulary:
             tuple(n for n in present if n in LABELS),
             orders["bp"],
             orders["rp"],
+            dataclasses.astuple(LAYOUT) if stars.light_curve is not None else (),
         )

@@ -22,7 +22,7 @@ def mean_squared_score(model: Model, stars: Stars, quiet: bool = False) -> np.nd
     too small; NaN with fewer than FEWEST to judge. Runs of RUN neighbouring measurements are hidden in turn.
     """
     out = np.full(len(stars), np.nan)
-    hidden = torch.tensor([s for s in range(model.vocabulary.n_slots) if (s // RUN) % 2 == 0])
+    hidden = torch.tensor([s for s in model.vocabulary.askable if (s // RUN) % 2 == 0])
     hidden = hidden[~torch.isin(hidden, torch.tensor(list(model.vocabulary.label_slots)))]
     for rows, m in measurements(model, stars, "consistency of", quiet):
         shown = m.observed.clone()

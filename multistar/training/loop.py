@@ -22,7 +22,7 @@ from multistar.model.checkpoint import OWNED, Model, save_model
 from multistar.model.mismatch import Mismatch
 from multistar.training import optimiser
 from multistar.training.dataset import Dataset, load_dataset, stars_folder
-from multistar.training.objective import negative_log_likelihood
+from multistar.training.objective import alignment_loss, negative_log_likelihood
 from multistar.training.run import RunConfig
 from multistar.training.splits import Splitter, draw_sizes
 from multistar.training.workers import Workers, workers
@@ -109,6 +109,9 @@ class Trainer:
             group["lr"] = optimiser.learning_rate(self.step, settings)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = negative_log_likelihood(network, stars.to(device), split.to(device), from_embedding)
+            if self.model.config.alignment:
+                told = Measurement(stars.value, told, stars.observed)
+                loss = loss + alignment_loss(network, told.to(device))
         self.optimiser.zero_grad()
         loss.backward()
         self.group.average_gradients(network.parameters())

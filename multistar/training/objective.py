@@ -9,6 +9,8 @@ from multistar.model.network import Network
 from multistar.training.splits import Split
 
 MEASUREMENT_WEIGHT = 0.3  # of a hidden measurement against a hidden label
+ALIGNMENT_WEIGHT = 0.3
+FEWEST = 8  # stars with both views, without which covariances mean nothing
 
 
 def negative_log_likelihood(network: Network, stars: Measurement, split: Split, from_embedding: bool) -> Tensor:
@@ -32,6 +34,18 @@ def negative_log_likelihood(network: Network, stars: Measurement, split: Split, 
         mixture = network.head.autoregressive(memory.rows(joint), split.order, split.fed)
         loss = loss + n_joint / n * _mean_loss(network, mixture, stars, split, joint, split.order)
     return loss
+
+
+def alignment_loss(network: Network, stars: Measurement) -> Tensor:
+    """How far the views of the same stars are apart, for the stars that have both."""
+    start, labels = network.vocabulary.light_curve_slots.start, network.vocabulary.label_slots
+    rest = stars.observed[:, :start].clone()
+    rest[:, list(labels)] = False
+    both = rest.any(1) & stars.observed[:, start:].any(1)
+    if both.sum() < FEWEST:
+        return torch.zeros((), device=stars.value.device)
+    assert network.alignment is not None
+    return ALIGNMENT_WEIGHT * network.alignment.loss(*network.views(stars.rows(both)))
 
 
 def _mean_loss(network: Network, mixture: Mixture, stars: Measurement, split: Split, rows: slice, slots: Tensor):

@@ -17,6 +17,8 @@ P_TRUNCATE = 0.5  # keep only the first orders of a band, as `n_relevant_bases` 
 P_LABELS = 0.4  # show some labels
 P_GENERATE = 0.08  # labels are what is known: spectra are generated from them
 P_NO_G = 0.08  # neither G nor XP: colours are then against the mean of the bands
+P_NO_LIGHT_CURVE, P_LIGHT_CURVE_ALONE = 0.3, 0.15
+LIGHT_CURVE_RUN = 16  # slots of a light curve that are shown or hidden together
 P_NO_ERRORS = 0.05  # hide all errors, for tables that come without
 P_MEASUREMENTS = 0.5  # the sequence of the joint part holds measurements beside the labels
 P_BLUR = 0.5  # a fed value gets more noise than it has
@@ -65,7 +67,10 @@ class Splitter:
         self.n_queries, self.joint_share = n_queries, joint_share
         slots = torch.arange(vocabulary.n_slots)
         self.labels = torch.tensor(list(vocabulary.label_slots), dtype=torch.long)
-        self.others = torch.tensor([s for s in slots.tolist() if s not in vocabulary.label_slots])
+        self.light_curve = vocabulary.light_curve_slots
+        self.others = slots[vocabulary.label_slots.stop : self.light_curve.start]
+        self.others = torch.cat([slots[: vocabulary.label_slots.start], self.others])
+        self.curve_targets = torch.tensor([s for s in vocabulary.askable if s in self.light_curve], dtype=torch.long)
         kinds = {"magnitude": [], "astrometry": []}
         for name in vocabulary.measurements:
             kinds[QUANTITIES[name].kind].append(vocabulary.slot(name))
@@ -84,9 +89,14 @@ class Splitter:
         show = torch.rand(batch, n_slots, generator=self.generator) < keep
         show[:, self.photometry] &= ~self._coin(batch, P_NO_PHOTOMETRY)
         show[:, self.xp] = self._shown_orders(batch, keep)
+        if self.light_curve:
+            show[:, self.light_curve.start :] = self._shown_light_curve(batch, keep)
         show |= self._coin(batch, P_COMPLETE)
         show[:, self.xp] &= self._truncation() & ~self._coin(1, P_NO_XP) & self._bands(batch)
         show[:, self.astrometry] &= ~self._coin(batch, P_NO_PARALLAX)
+        if self.light_curve:
+            show[:, self.light_curve.start :] &= ~self._coin(batch, P_NO_LIGHT_CURVE)
+            show[:, : self.light_curve.start] &= ~self._coin(batch, P_LIGHT_CURVE_ALONE)
         show[:, self.labels] = self._shown_labels(batch)
         return self._shown_to_generate(batch) if self._coin(1, P_GENERATE) else show
 
@@ -96,6 +106,11 @@ class Splitter:
         runs = torch.rand(batch, -(-len(self.xp) // 5), generator=self.generator) < keep
         runs = runs.repeat_interleave(5, dim=1)[:, : len(self.xp)]
         return torch.where(self._coin(batch, 0.5), single, runs)
+
+    def _shown_light_curve(self, batch: int, keep: Tensor) -> Tensor:
+        """(B, n) runs of neighbouring slots drop out."""
+        runs = torch.rand(batch, -(-len(self.light_curve) // LIGHT_CURVE_RUN), generator=self.generator) < keep
+        return runs.repeat_interleave(LIGHT_CURVE_RUN, dim=1)[:, : len(self.light_curve)]
 
     def _bands(self, batch: int) -> Tensor:
         """(B, n_xp) False in the one band that a star lacks, if it does."""
@@ -157,16 +172,19 @@ class Splitter:
         noise = torch.randn(m.value.shape, generator=self.generator) * size
         return Measurement(m.value + noise, torch.hypot(torch.nan_to_num(m.sigma), size), m.observed)
 
+    def _some(self, slots: Tensor) -> Tensor:
+        """`n_queries` of the slots."""
+        return slots[torch.randperm(len(slots), generator=self.generator)[: self.n_queries]]
+
     def __call__(self, stars: Measurement, errors: Tensor | None = None) -> Split:
-        """All labels are asked, and `n_queries` other slots; what is shown is not asked.
+        """All labels are asked, and `n_queries` other slots (and of a light curve); what is shown is not asked.
 
         errors (B, n_slots): what the encoder is told, where it is not what the targets have.
         """
         batch = stars.value.shape[0]
         visible = stars.observed & self.shown(batch)
         sigma = torch.where(self._coin(batch, P_NO_ERRORS), torch.nan, stars.sigma if errors is None else errors)
-        chosen = torch.randperm(len(self.others), generator=self.generator)[: self.n_queries]
-        query = torch.cat([self.labels, self.others[chosen]])
+        query = torch.cat([self.labels, self._some(self.others), self._some(self.curve_targets)])
         asked = stars.observed & ~visible & (stars.value.abs() < OUTLIER)
         value = stars.value
         if self.g and self._coin(1, P_NO_G):

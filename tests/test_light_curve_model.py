@@ -1,0 +1,162 @@
+"""A model with light curves: any subset of modalities in, and what is not there has no influence."""
+
+import dataclasses
+from itertools import combinations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import small_run
+
+from encoders import Measurement
+from multistar.api import MultiStar
+from multistar.data.light_curve_view import LAYOUT, LightCurveView
+from multistar.data.stars import read_stars
+from multistar.mock.survey import SurveyConfig, survey
+from multistar.model.graft import graft
+from multistar.training.loop import pretrain
+from multistar.training.splits import Splitter
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    """160 giants with XP, photometry, parallax and 90 days of Kepler."""
+    return pa.concat_tables(survey(160, SurveyConfig(3, "kepler-like", light_curves=("kepler",), views=True)))
+
+
+@pytest.fixture(scope="module")
+def model(table, tmp_path_factory) -> MultiStar:
+    """Trained for 12 steps; every third star has no light curve."""
+    folder = tmp_path_factory.mktemp("light_curves")
+    stars = [table.filter(pa.array(np.arange(160) % 3 > 0)), without_curves(table[::3])]
+    for i, part in enumerate(stars):
+        pq.write_table(part, folder / f"{i}.parquet")
+    run = small_run(folder / "0.parquet", folder / "model", steps=12)
+    run = dataclasses.replace(
+        run, data=dataclasses.replace(run.data, train=[str(folder / "0.parquet"), str(folder / "1.parquet")])
+    )
+    run = dataclasses.replace(run, model=dataclasses.replace(run.model, alignment="dual", light_curve_depth=1))
+    pretrain(run, quiet=True)
+    return MultiStar.from_pretrained(run.out)
+
+
+def without_curves(table: pa.Table) -> pa.Table:
+    return table.drop_columns(["light_curve_value", "light_curve_sigma"])
+
+
+def test_slots_follow_the_layout_and_survive_saving(model, table):
+    vocabulary = model.model.vocabulary
+    assert vocabulary.layout == LAYOUT
+    assert len(vocabulary.light_curve_slots) == LAYOUT.n_slots
+    assert vocabulary.xp_slots.stop == vocabulary.light_curve_slots.start
+    times = LAYOUT.parts["sample_times"].start + vocabulary.light_curve_slots.start
+    assert times not in vocabulary.askable
+    assert times - 1 in vocabulary.askable
+    m = model.model.standardiser(read_stars(table))
+    seen = np.stack(table["light_curve_value"].to_pylist())
+    np.testing.assert_array_equal(m.observed[:, vocabulary.light_curve_slots.start :], np.isfinite(seen))
+
+
+COLUMNS = {
+    "xp": ["bp_coefficients", "bp_coefficient_errors", "rp_coefficients", "rp_coefficient_errors"],
+    "photometry": ["phot_g_mean_mag", "phot_bp_mean_mag", "j_m", "h_m"],
+    "parallax": ["parallax", "parallax_error"],
+    "light curve": ["light_curve_value", "light_curve_sigma"],
+}
+
+
+@pytest.mark.parametrize("parts", [c for n in range(1, 5) for c in combinations(COLUMNS, n)], ids="+".join)
+def test_every_subset_of_modalities_works(model, table, parts):
+    bare = table[:6].select(["source_id", *(name for part in parts for name in COLUMNS[part])])
+    result = model.predict(bare)
+    for label in model.model.vocabulary.labels:
+        low, middle, high = (result[label + s].to_numpy() for s in ("_lower", "", "_upper"))
+        assert (np.isfinite(middle) & (low < middle) & (middle < high)).all()
+    words = ",".join(result["status"].to_pylist())
+    assert "no_data" not in words
+    vectors = np.stack(model.embed(bare)["embedding"].to_pylist())
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    drawn = model.predict(bare, samples=4)
+    assert np.isfinite(np.stack(drawn["mass_samples"].to_pylist())).all()
+
+
+def test_what_is_not_observed_changes_nothing_bitwise(model, table):
+    m = model.model.standardiser(read_stars(table[:8]))
+    observed = m.observed & (torch.rand(m.observed.shape, generator=torch.Generator().manual_seed(0)) < 0.6)
+    embeddings = []
+    for filler in (0.0, 1e9, torch.nan):
+        value, sigma = (torch.where(observed, x, filler) for x in (m.value, m.sigma))
+        embeddings.append(model.model.network.encode(Measurement(value, sigma, observed)).embedding)
+    assert torch.equal(embeddings[0], embeddings[1])
+    assert torch.equal(embeddings[0], embeddings[2])
+
+
+def test_stars_of_a_batch_do_not_see_each_other(model, table):
+    """With and without others that have a light curve where this one has none."""
+    mixed = read_stars(table[:4])
+    assert mixed.light_curve is not None
+    value = mixed.light_curve.value.copy()
+    value[0] = np.nan
+    mixed.light_curve = LightCurveView(value, mixed.light_curve.sigma)
+    together = model.embed(mixed)["embedding"].to_pylist()[0]
+    alone = model.embed(without_curves(table[:1]))["embedding"].to_pylist()[0]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_a_light_curve_is_told_from_its_absence_and_from_another(model, table):
+    with_, without = (np.stack(model.embed(t)["embedding"].to_pylist()) for t in (table[:8], without_curves(table[:8])))
+    assert (np.linalg.norm(with_ - without, axis=1) > 1e-3).all()
+    swapped = table[:8]
+    for name in COLUMNS["light curve"]:
+        place = swapped.column_names.index(name)
+        swapped = swapped.set_column(place, name, table[name].take(np.roll(np.arange(8), 1)))
+    other = np.stack(model.embed(swapped)["embedding"].to_pylist())
+    assert (np.linalg.norm(with_ - other, axis=1) > 1e-3).all()
+
+
+def test_training_shows_every_combination_of_modalities(model, table):
+    vocabulary = model.model.vocabulary
+    m = model.model.standardiser(read_stars(table[:64]))
+    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 8, 0.25, torch.Generator().manual_seed(0))
+    xp, curve = list(vocabulary.xp_slots), list(vocabulary.light_curve_slots)
+    photometry = [vocabulary.slot(n) for n in ("g", "bp", "j", "h")]
+    seen = set()
+    for _ in range(60):
+        split = splitter(m)
+        shown = split.context.observed
+        seen |= set(zip(*(shown[:, s].any(1).tolist() for s in (xp, photometry, curve)), strict=True))
+        assert not (split.asked & shown).any()
+        assert set(split.query.tolist()) <= set(vocabulary.askable)
+    assert len(seen) == 8
+
+
+def test_a_view_of_another_layout_is_refused(table):
+    short = pa.table({"source_id": [1], "light_curve_value": [[0.0] * 7], "light_curve_sigma": [[0.0] * 7]})
+    with pytest.raises(ValueError, match=rf"shape \(1, 7\).*expected \(n, {LAYOUT.n_slots}\)"):
+        read_stars(short)
+
+
+def test_views_of_a_mock_need_one_mission():
+    with pytest.raises(ValueError, match="name one mission"):
+        SurveyConfig(views=True)
+
+
+def test_a_grafted_model_predicts_as_before_without_light_curves(star_model, model, table):
+    """And with them differently; its slots are those of both."""
+    core = star_model.model
+    grafted = MultiStar(graft(core, model.model))
+    bare = without_curves(table[:10])
+    one, other = (m.predict(bare) for m in (star_model, grafted))
+    for name in one.column_names:
+        assert one[name].to_pylist() == other[name].to_pylist(), name
+    seen = grafted.predict(table[:10])
+    assert np.abs(seen["logg"].to_numpy() - one["logg"].to_numpy()).max() > 1e-4
+    slots = grafted.model.vocabulary.light_curve_slots
+    assert torch.equal(grafted.model.standardiser.scale[slots.start :], model.model.standardiser.scale[slots.start :])
+    with pytest.raises(ValueError, match="without light curves"):
+        graft(model.model, model.model)
+    narrow = dataclasses.replace(model.model, config=dataclasses.replace(model.model.config, heads=1))
+    with pytest.raises(ValueError, match="different width and heads"):
+        graft(core, narrow)
