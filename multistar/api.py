@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from multistar.data.read_light_curves import read_light_curves
 from multistar.data.stars import Stars, read_stars
 from multistar.hub import push_to_hub
 from multistar.model.checkpoint import Model, load_model, save_model
@@ -20,7 +21,9 @@ class MultiStar:
     """A trained model and what one does with it.
 
     `table` is a path (CSV, ECSV, FITS, VOTable, Parquet), DataFrame, astropy Table, Arrow table, dict
-    or Stars; `columns` maps quantity names to column names where they are not the usual ones.
+    or Stars; `columns` maps quantity names to column names where they are not the usual ones. `light_curves`
+    is what read_light_curves takes (or gives): each star of the table gets those of its source_id; with
+    table=None they are all that is known.
     """
 
     def __init__(self, model: Model):
@@ -50,17 +53,20 @@ class MultiStar:
         samples: int = 0,
         seed: int = 0,
         consistency: bool = False,
+        light_curves: Any = None,
     ) -> pa.Table:
         """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L.
 
         With `samples`, also that many draws of the joint posterior (L_samples) and its covariance; with
         `consistency`, whether the measurements fit together.
         """
-        return predict(self.model, _stars(table, columns), quiet, samples, seed, consistency)
+        return predict(self.model, self._stars(table, columns, light_curves), quiet, samples, seed, consistency)
 
-    def embed(self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True) -> pa.Table:
+    def embed(
+        self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True, light_curves: Any = None
+    ) -> pa.Table:
         """One row per input row, in order: source_id, status, embedding."""
-        return embed(self.model, _stars(table, columns), quiet)
+        return embed(self.model, self._stars(table, columns, light_curves), quiet)
 
     def generate(
         self,
@@ -72,16 +78,31 @@ class MultiStar:
         sampled: bool = False,
     ) -> pa.Table:
         """Labels and magnitudes -> XP coefficients with errors; `sampled` adds spectra [W m-2 nm-1]."""
-        return generate(self.model, _stars(table, columns, labels=True), samples, seed, sampled, quiet)
+        return generate(self.model, self._stars(table, columns, labels=True), samples, seed, sampled, quiet)
 
     def inpaint(
-        self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True, bands: Collection[str] = ()
+        self,
+        table: Any,
+        columns: Mapping[str, str] | None = None,
+        quiet: bool = True,
+        bands: Collection[str] = (),
+        light_curves: Any = None,
     ) -> pa.Table:
         """XP coefficients that are not observed, and all of `bands`, from the others; see tasks/inpaint.py."""
-        return inpaint(self.model, _stars(table, columns), bands, quiet)
+        return inpaint(self.model, self._stars(table, columns, light_curves), bands, quiet)
 
-
-def _stars(table: Any, columns: Mapping[str, str] | None, labels: bool = False) -> Stars:
-    if isinstance(table, Stars):
-        return dataclasses.replace(table, flags=table.flags.copy())  # tasks add flags
-    return read_stars(table, columns, labels=labels)
+    def _stars(
+        self, table: Any, columns: Mapping[str, str] | None, light_curves: Any = None, labels: bool = False
+    ) -> Stars:
+        if light_curves is not None and not self.model.vocabulary.light_curve:
+            raise ValueError("this model reads no light curves; train one that does, or leave them out")
+        curves = None if light_curves is None else read_light_curves(light_curves)
+        if table is None:
+            if curves is None:
+                raise ValueError("nothing to read: give a table, light curves, or both")
+            return Stars.of_light_curves(curves)
+        if isinstance(table, Stars):
+            stars = dataclasses.replace(table, flags=table.flags.copy())  # tasks add flags
+        else:
+            stars = read_stars(table, columns, labels=labels)
+        return stars if curves is None else stars.with_light_curves(curves)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from multistar import __version__
 
+UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
     "predict": ("samples", "seed", "consistency"),
@@ -70,6 +71,8 @@ def _infer(args) -> None:
     options = {name: getattr(args, name) for name in INFERENCE[args.command]}
     check_ending(args.out, vectors=args.command != "predict" or args.samples > 0)
     refuse_existing(args.out, args.overwrite)
+    if args.command != "generate":
+        options["light_curves"] = args.lightcurves and _light_curves(args.lightcurves, args.unit)
     task = getattr(MultiStar.from_pretrained(args.model), args.command)
     table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
@@ -77,6 +80,25 @@ def _infer(args) -> None:
     print(f"{len(table)} rows written to {args.out}; status:")
     for text, number in counts.most_common():
         print(f"  {number:8d}  {text}")
+
+
+def _light_curves(source: str, unit: str | None):
+    from multistar.data.read_light_curves import read_light_curves
+
+    return read_light_curves(source, unit=unit)
+
+
+def _view(args) -> None:
+    from multistar.data.light_curve_view import view_table
+    from multistar.data.light_curves import join
+    from multistar.data.write import check_ending, write_table
+    from multistar.files import refuse_existing
+
+    check_ending(args.out, vectors=True)
+    refuse_existing(args.out, args.overwrite)
+    table = view_table(join(_light_curves(args.source, args.unit)), quiet=False)
+    write_table(table, args.out, args.overwrite)
+    print(f"{len(table)} light curves as a model sees them written to {args.out}")
 
 
 def _check(args) -> None:
@@ -221,8 +243,11 @@ def parser() -> argparse.ArgumentParser:
             ("inpaint", "the XP coefficients that a table does not have"),
         )
     }
-    for sub in infer.values():
-        sub.add_argument("table", help="CSV, ECSV, FITS, VOTable or Parquet")
+    for name, sub in infer.items():
+        sub.add_argument("table", nargs=None if name == "generate" else "?", help="CSV, ECSV, FITS, VOTable or Parquet")
+        if name != "generate":
+            sub.add_argument("--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id")
+            sub.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
         sub.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
         sub.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
         sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
@@ -234,6 +259,13 @@ def parser() -> argparse.ArgumentParser:
     )
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
+
+    view = command(
+        "view", _view, "light curves -> the numbers that a model sees, to be made once and read as a catalogue"
+    )
+    view.add_argument("source", help="FITS files, tables or a folder of light curves")
+    view.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
+    view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
     check = command("check", _check, "are posteriors calibrated, do labels and spectra obey physics?")
     check.add_argument("what", choices=("calibration", "physics"))

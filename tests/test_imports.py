@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 ORDER = """
 encoders.contract encoders.layers encoders.scalars encoders.xp encoders.lightcurve encoders multistar multistar.config
 multistar.files multistar.quantities multistar._compat multistar.data multistar.data.tables multistar.data.status
-multistar.data.gaia_xp multistar.data.xp_synthesis multistar.data.light_curves multistar.data.periodogram
-multistar.data.light_curve_samples multistar.data.light_curve_view multistar.data.stars multistar.data.write
+multistar.data.gaia_xp multistar.data.xp_synthesis multistar.data.write multistar.data.light_curves
+multistar.data.periodogram multistar.data.light_curve_samples multistar.data.light_curve_view multistar.data.stars
 multistar.data.light_curve_columns multistar.data.light_curve_tables multistar.data.mission_light_curves
 multistar.data.read_light_curves multistar.data.download_light_curves multistar.mock multistar.mock.sed
 multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map multistar.mock.variability

@@ -12,6 +12,7 @@ from conftest import small_run
 
 from encoders import Measurement
 from multistar.api import MultiStar
+from multistar.cli import main
 from multistar.data.light_curve_view import LAYOUT, LightCurveView
 from multistar.data.stars import read_stars
 from multistar.mock.survey import SurveyConfig, survey
@@ -160,3 +161,56 @@ def test_a_grafted_model_predicts_as_before_without_light_curves(star_model, mod
     narrow = dataclasses.replace(model.model, config=dataclasses.replace(model.model.config, heads=1))
     with pytest.raises(ValueError, match="different width and heads"):
         graft(core, narrow)
+
+
+@pytest.fixture(scope="module")
+def curves_file(tmp_path_factory):
+    """Points of five giants in one long table, magnitudes; and the survey's rows of eight."""
+    config = SurveyConfig(8, "kepler-like", light_curves=("gaia",))
+    rows = pa.concat_tables(survey(8, config))
+    long = {"source_id": [], "time": [], "mag": [], "mag_error": []}
+    for row in rows.select(["source_id", "gaia_time", "gaia_flux", "gaia_flux_error"]).to_pylist()[:5]:
+        n, flux = len(row["gaia_time"]), np.array(row["gaia_flux"])
+        long["source_id"] += [row["source_id"]] * n
+        long["time"] += row["gaia_time"]
+        long["mag"] += list(12 - 2.5 * np.log10(flux))
+        long["mag_error"] += list(1.0857 * np.array(row["gaia_flux_error"]) / flux)
+    path = tmp_path_factory.mktemp("curves") / "curves.parquet"
+    pq.write_table(pa.table(long), path)
+    return path, rows.drop_columns(["gaia_time", "gaia_flux", "gaia_flux_error"])
+
+
+def test_light_curves_join_their_stars_by_id(model, curves_file):
+    path, rows = curves_file
+    with_, without = model.predict(rows, light_curves=path), model.predict(rows)
+    changed = np.abs(with_["logg"].to_numpy() - without["logg"].to_numpy()) > 1e-5  # rounding differs with the tokens
+    assert changed.tolist() == [True] * 5 + [False] * 3
+    missing = ["no_light_curve" in words for words in with_["status"].to_pylist()]
+    assert missing == [False] * 5 + [True] * 3
+    assert not any("no_data" in words for words in with_["status"].to_pylist())
+    shuffled = rows.take([7, 2, 0])
+    again = model.predict(shuffled, light_curves=path)["logg"].to_pylist()
+    np.testing.assert_allclose(again, np.array(with_["logg"].to_pylist())[[7, 2, 0]], rtol=1e-5)
+
+
+def test_light_curves_alone_views_and_the_command_line_agree(model, curves_file, tmp_path):
+    path, rows = curves_file
+    alone = model.embed(None, light_curves=path)
+    assert sorted(alone["source_id"].to_pylist()) == sorted(rows["source_id"].to_pylist()[:5])
+    model.save_pretrained(tmp_path / "model")
+    run = ["--model", str(tmp_path / "model"), "--out"]
+    assert main(["embed", "--lightcurves", str(path), *run, str(tmp_path / "a.parquet")]) == 0
+    assert main(["view", str(path), "--out", str(tmp_path / "view.parquet")]) == 0
+    assert main(["embed", str(tmp_path / "view.parquet"), *run, str(tmp_path / "b.parquet")]) == 0
+    want = np.stack(alone["embedding"].to_pylist())
+    for name in ("a", "b"):
+        found = pq.read_table(tmp_path / f"{name}.parquet")
+        assert found["source_id"].to_pylist() == alone["source_id"].to_pylist()
+        np.testing.assert_allclose(np.stack(found["embedding"].to_pylist()), want, atol=1e-6)
+
+
+def test_a_model_without_light_curves_refuses_them(star_model, curves_file):
+    with pytest.raises(ValueError, match="reads no light curves"):
+        star_model.predict(curves_file[1], light_curves=curves_file[0])
+    with pytest.raises(ValueError, match="nothing to read"):
+        star_model.predict(None)

@@ -3,12 +3,15 @@
 Nothing in it tells how bright the star is. What a light curve cannot tell is NaN.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 import numpy as np
+import pyarrow as pa
 from rich.progress import track
 
 from encoders import LightCurveLayout
+from multistar.data import status
 from multistar.data.light_curve_samples import bin_means, completed, samples
 from multistar.data.light_curves import LightCurves
 from multistar.data.periodogram import (
@@ -20,6 +23,7 @@ from multistar.data.periodogram import (
     sampling,
     white_noise,
 )
+from multistar.data.write import to_arrow
 
 SUMMARY = {
     "ln_scatter": "robust standard deviation (from the MAD) of the relative flux",
@@ -102,6 +106,14 @@ def view(curves: LightCurves, quiet: bool = True) -> LightCurveView:
         if curve is not None:
             _fill(curve, _by_part(value[i]), _by_part(sigma[i]))
     return LightCurveView(value, sigma)
+
+
+def view_table(curves: LightCurves, quiet: bool = True) -> pa.Table:
+    """source_id, status, light_curve_value, light_curve_sigma, the latter two (N_SLOTS,) float32: a catalogue."""
+    seen = view(curves, quiet)
+    columns = {"source_id": curves.source_id, "status": status.words(curves.flags)}
+    columns |= {f"light_curve_{name}": array for name, array in vars(seen).items()}
+    return to_arrow(columns, {"light_curve_layout": json.dumps(asdict(LAYOUT))})
 
 
 @dataclass(frozen=True)

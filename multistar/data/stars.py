@@ -12,7 +12,7 @@ import pandas as pd
 from multistar.data import status
 from multistar.data.gaia_xp import XPCoefficients, read_xp
 from multistar.data.light_curve_view import N_SLOTS, LightCurveView, view
-from multistar.data.light_curves import LightCurves, match
+from multistar.data.light_curves import LightCurves, join, match
 from multistar.data.tables import ID_COLUMNS, Columns, read_columns
 from multistar.data.xp_synthesis import synthetic_magnitudes
 from multistar.quantities import QUANTITIES, Quantity
@@ -62,8 +62,17 @@ class Stars:
     def with_light_curves(self, curves: LightCurves, quiet: bool = True) -> "Stars":
         """The same stars with their light curves, found by source_id; flags say who has none."""
         matched = match(curves, self.source_id)
-        seen = view(matched, quiet)
-        stars = dataclasses.replace(self, light_curve=seen, flags=self.flags | matched.flags)
+        bad = matched.flags & status.BIT["bad_value"]
+        stars = dataclasses.replace(self, light_curve=view(matched, quiet), flags=self.flags | bad)
+        _flag_light_curves(stars)
+        return stars
+
+    @classmethod
+    def of_light_curves(cls, curves: LightCurves, quiet: bool = True) -> "Stars":
+        """Stars of which nothing but a light curve is known, one per id."""
+        joined = join(curves)
+        flags = joined.flags | status.BIT["no_xp"]
+        stars = cls(joined.source_id, flags, {}, {}, light_curve=view(joined, quiet))
         _flag_light_curves(stars)
         return stars
 
