@@ -17,8 +17,10 @@ from multistar.data.light_curve_view import LAYOUT, LightCurveView
 from multistar.data.stars import read_stars
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.graft import graft
+from multistar.training.dataset import load_dataset
 from multistar.training.loop import pretrain
 from multistar.training.splits import Splitter
+from multistar.training.workers import Workers
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +216,15 @@ def test_a_model_without_light_curves_refuses_them(star_model, curves_file):
         star_model.predict(curves_file[1], light_curves=curves_file[0])
     with pytest.raises(ValueError, match="nothing to read"):
         star_model.predict(None)
+
+
+def test_a_run_may_read_light_curves_alone(table, tmp_path):
+    pq.write_table(table, tmp_path / "t.parquet")
+    run = small_run(tmp_path / "t.parquet", tmp_path / "m")
+    run = dataclasses.replace(run, data=dataclasses.replace(run.data, only=["light_curve"]))
+    vocabulary = load_dataset(run, Workers()).model.vocabulary
+    assert (vocabulary.measurements, vocabulary.n_bp, vocabulary.n_rp) == ((), 0, 0)
+    assert vocabulary.layout == LAYOUT
+    assert vocabulary.labels
+    with pytest.raises(ValueError, match=r"unknown modalities \['radio'\]"):
+        dataclasses.replace(run.data, only=["radio"])

@@ -1,5 +1,6 @@
 """What a run trains on: tables of any size, standardised once and memory-mapped, split by star."""
 
+import dataclasses
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from multistar.files import refuse_existing
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
+from multistar.quantities import QUANTITIES
 from multistar.training.run import DataConfig, RunConfig
 from multistar.training.workers import Workers
 
@@ -60,8 +62,8 @@ def load_dataset(config: RunConfig, group: Workers) -> Dataset:
         refuse_existing(folder, True, PARTS)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _write(folder, PARTS[:2], tables(data.train), data.held_out, model.standardiser, data.columns)
-        _write(folder, PARTS[2:], tables(data.sky), data.sky_held_out, model.standardiser, {})
+        _write(folder, PARTS[:2], tables(data.train), data.held_out, model.standardiser, data)
+        _write(folder, PARTS[2:], tables(data.sky), data.sky_held_out, model.standardiser, data)
     group.wait()
     train, validation, sky, _ = (_open(folder / part, model.vocabulary.n_slots) for part in PARTS)
     if len(train.value) < config.training.batch or len(validation.value) < 2:
@@ -101,14 +103,28 @@ def _some(data: DataConfig) -> Stars:
     """Up to FIT_STARS training stars, as many from each table, evenly spread over its rows."""
     files, parts = tables(data.train), []
     for file in files:
-        stars = read_stars(file, data.columns)
+        stars = _only(read_stars(file, data.columns), data.only)
         stars = stars.select(~held_out(stars.source_id, data.held_out))
         parts.append(stars.select(slice(None, None, max(1, len(stars) * len(files) // FIT_STARS))))
     return concatenate(parts)
 
 
+def _only(stars: Stars, modalities: list[str]) -> Stars:
+    """The stars with measurements of these modalities alone, and all labels."""
+    if not modalities:
+        return stars
+    kinds = {"photometry": "magnitude", "astrometry": "astrometry"}
+    wanted = {"label", *(kinds[m] for m in modalities if m in kinds)}
+    return dataclasses.replace(
+        stars,
+        scalars={name: s for name, s in stars.scalars.items() if QUANTITIES[name].kind in wanted},
+        xp=stars.xp if "xp" in modalities else {},
+        light_curve=stars.light_curve if "light_curve" in modalities else None,
+    )
+
+
 def _write(
-    folder: Path, names: tuple[str, ...], files: list[Path], share: float, standardiser: Standardiser, columns: dict
+    folder: Path, names: tuple[str, ...], files: list[Path], share: float, standardiser: Standardiser, data: DataConfig
 ) -> None:
     """Append the stars of all files to one set of arrays for each of names: those kept and those held out."""
     targets = [folder / name for name in names]
@@ -117,7 +133,7 @@ def _write(
         for field in DTYPES:
             (target / field).touch()
     for file in files:
-        stars = read_stars(file, columns)
+        stars = _only(read_stars(file, data.columns), data.only)
         for start in range(0, len(stars), AT_ONCE):
             part = stars.select(slice(start, start + AT_ONCE))
             out = torch.from_numpy(held_out(part.source_id, share))

@@ -9,17 +9,23 @@ from multistar.config import from_table
 from multistar.model.network import ModelConfig
 
 
+MODALITIES = ("photometry", "astrometry", "xp", "light_curve")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     train: list[str]  # tables of stars with labels, or folders of Parquet shards; relative to the run file
     held_out: float = 0.05  # share of the stars, drawn by source_id, that training never sees
     columns: dict[str, str] = field(default_factory=dict)  # quantity -> column name in the tables
+    only: list[str] = field(default_factory=list)  # modalities to train on, of MODALITIES; empty for all
     sky: list[str] = field(default_factory=list)  # tables of real stars without labels, to learn from beside mock ones
     sky_held_out: float = 0.2  # share of these that training never sees
 
     def __post_init__(self):
         if not self.train:
             raise ValueError('data.train is empty: name a table, e.g. [data] train = ["mock.parquet"]')
+        if unknown := sorted(set(self.only) - set(MODALITIES)):
+            raise ValueError(f"data.only names the unknown modalities {unknown}; known are {list(MODALITIES)}")
         for name in ("held_out", "sky_held_out"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"data.{name}={getattr(self, name)} must lie between 0 and 1")
