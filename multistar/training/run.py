@@ -8,7 +8,6 @@ from pathlib import Path
 from multistar.config import from_table
 from multistar.model.network import ModelConfig
 
-
 MODALITIES = ("photometry", "astrometry", "xp", "light_curve")
 
 
