@@ -1,0 +1,126 @@
+"""Real light curves, variability classes: a linear probe of the embedding beside boosted trees, five folds by star.
+
+    python scripts/evaluate_variability.py --model DIR --gaia EPOCHS.parquet --labels LABELS.csv [--asas ASAS.parquet]
+
+Rows of the tables: a logistic regression on the model's embeddings (the model has seen mock stars only); LightGBM on
+the features of the package light-curve (Malanchev et al. 2021), on the slots of the view, and on metadata alone
+(number of points, span, median error), which must not be what tells the classes apart. Needs the extra `variability`.
+"""
+
+import argparse
+import importlib
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from multistar.api import MultiStar
+from multistar.data.light_curve_view import LAYOUT, SUMMARY, view
+from multistar.data.light_curves import LightCurves, join
+from multistar.data.read_light_curves import read_light_curves
+from multistar.data.stars import Stars
+
+FOLDS, SEED = 5, 0
+FEWEST = 15  # stars of a class
+METADATA = ("ln_points", "ln_span", "ln_error")
+
+
+def published_features(curves: LightCurves) -> np.ndarray:
+    """(n, features) of the package light-curve, its usual set; NaN where a feature is not defined."""
+    lc: Any = importlib.import_module("light_curve")
+    extractor = lc.Extractor(
+        lc.Amplitude(), lc.AndersonDarlingNormal(), lc.BeyondNStd(1.0), lc.BeyondNStd(2.0), lc.Cusum(), lc.Eta(),
+        lc.EtaE(), lc.InterPercentileRange(0.02), lc.InterPercentileRange(0.1), lc.InterPercentileRange(0.25),
+        lc.Kurtosis(), lc.LinearFit(), lc.LinearTrend(), lc.MagnitudePercentageRatio(0.4, 0.05),
+        lc.MagnitudePercentageRatio(0.2, 0.05), lc.MaximumSlope(), lc.MedianAbsoluteDeviation(),
+        lc.MedianBufferRangePercentage(0.1), lc.OtsuSplit(), lc.PercentAmplitude(), lc.ReducedChi2(), lc.Skew(),
+        lc.StandardDeviation(), lc.StetsonK(), lc.Periodogram(peaks=3),
+    )  # fmt: skip
+    out = np.full((len(curves), len(extractor.names)), np.nan)
+    for i in track(range(len(curves)), "published features"):
+        points = slice(curves.first[i], curves.first[i + 1])
+        time, sigma = curves.time[points], curves.sigma[points]
+        magnitude = -2.5 * np.log10(np.maximum(1 + curves.flux[points], 1e-3))
+        error = 1.0857 * np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma) if np.isfinite(sigma).any() else 0.01)
+        if len(time) > 5:
+            out[i] = extractor(time, magnitude, error, sorted=True, check=False, fill_value=np.nan)
+    return out
+
+
+def boosted():
+    lightgbm: Any = importlib.import_module("lightgbm")
+    return lightgbm.LGBMClassifier(n_estimators=300, class_weight="balanced", n_jobs=1, verbose=-1, random_state=SEED)
+
+
+def probe():
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000, class_weight="balanced"))
+
+
+def score(x: np.ndarray, y: np.ndarray, make) -> tuple[list[float], list[float]]:
+    """Balanced accuracy of all classes, and AUC of the eclipsing ones against the rest, by fold."""
+    accuracy, auc = [], []
+    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(x, y):
+        model = make().fit(x[train], y[train])
+        accuracy.append(balanced_accuracy_score(y[test], model.predict(x[test])))
+        eclipsing = np.char.startswith(model.classes_.astype(str), ("ECL", "Close Binary"))
+        if eclipsing.any():
+            auc.append(roc_auc_score(eclipsing[np.searchsorted(model.classes_, y[test])],
+                                     model.predict_proba(x[test])[:, eclipsing].sum(1)))  # fmt: skip
+    return accuracy, auc
+
+
+def evaluate(title: str, model: MultiStar, curves: LightCurves, y: np.ndarray) -> None:
+    seen = view(curves, quiet=False)
+    known = np.isfinite(seen.value).any(1)
+    names, counts = np.unique(y[known], return_counts=True)
+    known &= np.isin(y, names[counts >= FEWEST])
+    curves, y, slots = curves.select(known), y[known].astype(str), seen.value[known]
+    vectors = np.stack(model.embed(Stars.of_light_curves(curves))["embedding"].to_pylist())
+    metadata = slots[:, [list(SUMMARY).index(name) for name in METADATA]]
+    table = Table(title=f"{title}: {len(y)} stars, {len(np.unique(y))} classes, {FOLDS} folds")
+    for name in ("features", "balanced accuracy", "AUC of eclipsing"):
+        table.add_column(name)
+    half = LAYOUT.parts["profile"].stop
+    for name, x, make in (
+        ("embedding, linear probe", vectors, probe),
+        ("embedding, LightGBM", vectors, boosted),
+        ("published features, LightGBM", published_features(curves), boosted),
+        ("view (summary, spectrum, profile), LightGBM", slots[:, :half], boosted),
+        ("metadata, LightGBM", metadata, boosted),
+    ):
+        cells = (f"{np.mean(s):.4f} +- {np.std(s) / FOLDS**0.5:.4f}" for s in score(x, y, make) if s)
+        table.add_row(name, *cells)
+    Console(width=110).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", required=True, help="a model that reads light curves")
+    parser.add_argument("--gaia", help="Gaia epoch photometry, one transit per row")
+    parser.add_argument("--labels", help="table with source_id and best_class_name")
+    parser.add_argument("--asas", help="table of light curves with a column cls")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    model = MultiStar.from_pretrained(args.model)
+    if args.gaia:
+        curves = join(read_light_curves(args.gaia))
+        classes = pd.read_csv(args.labels).set_index("source_id")["best_class_name"]
+        here = np.isin(curves.source_id, classes.index)
+        curves = curves.select(here)
+        evaluate("Gaia epoch photometry", model, curves, classes.loc[curves.source_id].to_numpy())
+    if args.asas:
+        curves = read_light_curves(args.asas)
+        evaluate("ASAS", model, curves, pd.read_parquet(args.asas, columns=["cls"])["cls"].to_numpy())
+
+
+if __name__ == "__main__":
+    main()
