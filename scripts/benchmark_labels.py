@@ -5,7 +5,8 @@
 MOCK is the table that the model was trained on; its held-out stars are left out of the baselines, too. The test
 stars are 10,000 new ones of another seed. Residuals are taken against labels as the survey gives them (with its
 errors, as the baselines of the literature are) and against the truth. Coverage is that of the truths by 68 % intervals,
-overall and in the worst bin of G, E(B-V) and logg. The joint score is the energy score of joint samples over that of
+overall and in the worst bin of G, E(B-V) and logg. The ratio of the truth is what a model that knows all would get
+against the surveyed labels. The joint score is the energy score of joint samples over that of
 samples shuffled among each other (below 1: the joint posterior knows more than its marginals).
 """
 
@@ -95,6 +96,7 @@ def report(
         "model",
         "ratio",
         "ratio to truth",
+        "ratio of the truth",
         "std ratio",
         "bias",
         "in 68 %",
@@ -110,7 +112,9 @@ def report(
         truth = frame[f"true_{name}"].to_numpy()
         lower, upper = predicted[f"{name}_lower"].to_numpy(), predicted[f"{name}_upper"].to_numpy()
         inside, (worst, where) = coverage(lower, upper, truth), worst_coverage(lower, upper, truth, frame)
-        ratios = {k: ours[k] / trees[k] for k in ("surveyed", "truth", "std")}
+        perfect = scatter(truth, frame[name].to_numpy())["mad_std"] / trees["surveyed"]
+        surveyed, exact, std = (ours[k] / trees[k] for k in ("surveyed", "truth", "std"))
+        ratios = {"surveyed": surveyed, "truth": exact, "perfect": perfect, "std": std}
         mad = [f"{cells[k]['surveyed']:.4g}" if k in cells else "" for k in heads[:4]]
         table.add_row(name, *mad, *(f"{r:.2f}" for r in ratios.values()), f"{ours['bias']:.2g}",
                       f"{100 * inside:.0f} %", f"{100 * worst:.0f} % ({where})")  # fmt: skip

@@ -11,14 +11,12 @@ FIELD    ordinary stars. Of them 20 % by a hash of the id are predicted (those t
 import argparse
 
 import numpy as np
-from astropy.table import Table
 from rich.console import Console
-from rich.table import Table as RichTable
+from rich.table import Table
 
 from multistar.api import MultiStar
 from multistar.checks.physics import inpainting
 from multistar.data.stars import Stars, read_stars
-from multistar.data.tables import read_columns
 from multistar.training.dataset import held_out
 
 SKY_HELD_OUT = 0.2
@@ -32,20 +30,12 @@ KNOWN = {
 LABELS = ("teff", "logg", "m_h", "mass", "age", "ebv")
 
 
-def all_orders(path: str) -> Stars:
-    """With the coefficients that the archive calls irrelevant, which say little each but something together."""
-    columns = read_columns(path)
-    for name in [c for c in columns.data if "relevant" in c]:
-        del columns.data[name]
-    return read_stars(Table(columns.data))
-
-
 def fill_in(model: MultiStar, path: str, console: Console) -> None:
     """Everyone is shown all orders; only relevant ones are judged."""
-    field = all_orders(path)
+    field = read_stars(path, all_orders=True)
     test = held_out(field.source_id, SKY_HELD_OUT)
     reference, stars, judged = field.select(~test), field.select(test), read_stars(path).select(test)
-    table = RichTable(title=f"one band from the other, {len(stars)} stars: median over stars of rms / catalogue error")
+    table = Table(title=f"one band from the other, {len(stars)} stars: median over stars of rms / catalogue error")
     for name in ("band", "G", "stars", "model", "Gaussian", "ratio"):
         table.add_column(name, justify="right")
     for band in ("bp", "rp"):
@@ -64,7 +54,7 @@ def known_stars(model: MultiStar, path: str, console: Console) -> None:
     stars = read_stars(path)
     stars = stars.select(np.isin(stars.source_id, list(KNOWN)))
     result = model.predict(stars).to_pylist()
-    table = RichTable(title="stars of known labels, XP alone: 16 % / median / 84 %, literature below")
+    table = Table(title="stars of known labels, XP alone: 16 % / median / 84 %, literature below")
     for name in ("star", *LABELS, "status"):
         table.add_column(name, justify="right")
     for row in result:

@@ -5,14 +5,20 @@ import json
 import os
 import shutil
 
+import astropy.units as u
 import numpy as np
 import pyarrow as pa
 import pytest
+from astropy.modeling.models import BlackBody
 
 from multistar import MultiStar
 from multistar.checks.metrics import coverage, scatter
+from multistar.data.gaia_xp import XPCoefficients
+from multistar.data.stars import Scalar, Stars
+from multistar.data.xp_synthesis import synthetic_magnitudes
 from multistar.hub import download_model
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.mock.xp_operator import xp_matrix
 from multistar.model import checkpoint
 from multistar.model.card import card
 from multistar.model.checkpoint import CARD, load_model, save_model
@@ -44,10 +50,31 @@ def test_mini_is_shipped_with_its_card_and_small():
     assert (folder / checkpoint.WEIGHTS).stat().st_size < 15e6
 
 
-def test_dwarfs_are_flagged_by_a_model_of_giants():
-    dwarfs = pa.concat_tables(survey(300, SurveyConfig(5, selection="volume")))
-    dwarfs = dwarfs.filter(pa.array(dwarfs["true_logg"].to_numpy() > 4.2))
-    status = MultiStar.from_pretrained("mini").predict(dwarfs)["status"].to_pylist()
+def test_dwarfs_are_known_too():
+    """Dwarfs and giants of all sky are told apart, with labels as good as one band of mock stars allows."""
+    table = pa.concat_tables(survey(400, SurveyConfig(79, selection="all-sky")))
+    labels = MultiStar.from_pretrained("mini").predict(table)
+    dwarf = table["true_logg"].to_numpy() > 4.0
+    assert 0.2 < dwarf.mean() < 0.8
+    np.testing.assert_allclose((labels["logg"].to_numpy() > 3.7)[dwarf].mean(), 1, atol=0.03)
+    for name, limit in (("teff", 120), ("logg", 0.12), ("m_h", 0.13), ("mass", 0.12)):
+        assert scatter(labels[name].to_numpy(), table[f"true_{name}"].to_numpy())["mad_std"] < limit, name
+
+
+def test_stars_hotter_than_any_training_star_are_flagged():
+    """Black bodies of 15,000-40,000 K at G = 12."""
+    wavelength = np.linspace(325.0, 1075.0, 1500) * u.nm
+    planck = [BlackBody(t * u.K)(wavelength).value / wavelength.value**2 for t in np.geomspace(15e3, 40e3, 30)]
+    c = np.array(planck) @ xp_matrix(wavelength.value).T
+    ids = np.arange(len(c))
+    xp = {band: XPCoefficients(x, 0.002 * np.abs(x).max(1, keepdims=True) * np.ones_like(x))
+          for band, x in zip(("bp", "rp"), np.split(c, 2, axis=1), strict=True)}  # fmt: skip
+    flux = 10 ** (0.4 * (12 - synthetic_magnitudes(xp)["g"]))[:, None]
+    bright = {band: XPCoefficients(x.value / flux, x.sigma / flux) for band, x in xp.items()}
+    stars = Stars(
+        ids, np.zeros(len(ids), np.uint16), {"g": Scalar(np.full(len(ids), 12.0), np.full(len(ids), 0.003))}, bright
+    )
+    status = MultiStar.from_pretrained("mini").predict(stars)["status"].to_pylist()
     assert np.mean(["outside_training" in word for word in status]) > 0.9
 
 

@@ -101,13 +101,17 @@ def concatenate(parts: list[Stars]) -> Stars:
     return Stars(ids, flags, scalars, xp, extra, seen)
 
 
-def read_stars(source: Any, columns: Mapping[str, str] | None = None, labels: bool = True) -> Stars:
+def read_stars(
+    source: Any, columns: Mapping[str, str] | None = None, labels: bool = True, all_orders: bool = False
+) -> Stars:
     """Read a catalogue. Every input row becomes one row, in order; faults set a flag, never drop a row.
 
     source   anything that `read_columns` takes
     labels   False leaves label columns unread: they then cannot flag or refuse a table that only has them along
     columns  {quantity: column name} where the file's names are not in the table of quantities,
              e.g. {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}
+
+    all_orders  also the XP coefficients that the archive calls irrelevant, each of which is below its noise
 
     Raises ValueError for a table that cannot be meant: no id column, ids that lost digits, no
     recognised measurement, a unit that does not convert, unknown names in `columns`.
@@ -124,7 +128,7 @@ def read_stars(source: Any, columns: Mapping[str, str] | None = None, labels: bo
         scalar = _read_scalar(table, quantity, renamed, flags)
         if scalar is not None:
             scalars[name] = scalar
-    xp, seen = read_xp(table), _read_view(table)
+    xp, seen = read_xp(table, all_orders), _read_view(table)
     if not scalars and not xp and seen is None:
         raise ValueError(
             f"{table.origin}: no measurement found in the columns {sorted(table.data)[:12]}; expected XP coefficients "

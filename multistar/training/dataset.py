@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,10 @@ def load_dataset(config: RunConfig, group: Workers) -> Dataset:
         refuse_existing(folder, True, PARTS)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _write(folder, PARTS[:2], tables(data.train), data.held_out, model.standardiser, data)
-        _write(folder, PARTS[2:], tables(data.sky), data.sky_held_out, model.standardiser, data)
+        train = (_only(read_stars(file, data.columns), data.only) for file in tables(data.train))
+        sky = (_only(read_stars(file, all_orders=True), data.only) for file in tables(data.sky))
+        _write(folder, PARTS[:2], train, data.held_out, model.standardiser)
+        _write(folder, PARTS[2:], sky, data.sky_held_out, model.standardiser)
     group.wait()
     train, validation, sky, _ = (_open(folder / part, model.vocabulary.n_slots) for part in PARTS)
     if len(train.value) < config.training.batch or len(validation.value) < 2:
@@ -124,16 +127,15 @@ def _only(stars: Stars, modalities: list[str]) -> Stars:
 
 
 def _write(
-    folder: Path, names: tuple[str, ...], files: list[Path], share: float, standardiser: Standardiser, data: DataConfig
+    folder: Path, names: tuple[str, ...], parts: Iterable[Stars], share: float, standardiser: Standardiser
 ) -> None:
-    """Append the stars of all files to one set of arrays for each of names: those kept and those held out."""
+    """Append the stars of all parts to one set of arrays for each of names: those kept and those held out."""
     targets = [folder / name for name in names]
     for target in targets:
         target.mkdir()
         for field in DTYPES:
             (target / field).touch()
-    for file in files:
-        stars = _only(read_stars(file, data.columns), data.only)
+    for stars in parts:
         for start in range(0, len(stars), AT_ONCE):
             part = stars.select(slice(start, start + AT_ONCE))
             out = torch.from_numpy(held_out(part.source_id, share))
