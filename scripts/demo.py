@@ -217,7 +217,7 @@ def main() -> None:
     predicted = model.predict(test, quiet=False).to_pandas()
     embeddings = Embeddings.from_table(model.embed(test, quiet=False))
     report = Report("multistar demo")
-    trained = f"{model.model.provenance['training_stars']:,} mock giants with labels as noisy as a survey's"
+    trained = f"{model.model.provenance['training_stars']:,} mock stars with labels as noisy as a survey's"
     report.section(
         "What this is",
         f"{len(test):,} mock giants with Gaia XP spectra, eight magnitudes and parallaxes that the model has not seen. "

@@ -302,3 +302,11 @@ def test_archive_names_in_capitals_are_found():
 def test_a_dict_of_single_values_is_refused():
     with pytest.raises(ValueError, match="columns must be arrays"):
         read_stars({"source_id": 1, "parallax": 0.5})
+
+
+def test_irrelevant_orders_are_read_on_request(mock_table):
+    table = mock_table[:3]
+    cut = table.append_column("bp_n_relevant_bases", pa.array([4, 55, 1]))
+    some, every = read_stars(cut).xp["bp"].value, read_stars(cut, all_orders=True).xp["bp"].value
+    assert np.isfinite(some).sum(1).tolist() == [4, 55, 1]
+    np.testing.assert_array_equal(every, read_stars(table).xp["bp"].value)

@@ -142,7 +142,8 @@ class Trainer:
             pit.append(mixture.cdf(stars.value[:, labels], torch.nan_to_num(stars.sigma[:, labels])))
         self.model.recalibrator.fit(torch.cat(pit), self.validation.observed[:, labels])
         return {
-            "run": dataclasses.asdict(self.config) | {"out": "", "data": {"held_out": self.config.data.held_out}},
+            "run": dataclasses.asdict(self.config)
+            | {"out": "", "start": "", "data": {"held_out": self.config.data.held_out}},  # no paths of a machine
             "training_stars": len(self.train.value),
             "sky_stars": len(self.sky.value),
             "continues": self.start,
