@@ -30,11 +30,13 @@ multistar.model.checkpoint multistar.model.card multistar.hub
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
 multistar.training.optimiser multistar.training.workers multistar.training.dataset
 multistar.training.loop
+multistar.index multistar.index.metadata multistar.index.source multistar.index.embeddings multistar.index.kinds
+multistar.index.recall multistar.index.folder multistar.index.star_index
 multistar.tasks multistar.tasks.stream multistar.tasks.consistency multistar.tasks.predict multistar.tasks.embed
-multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search
+multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
 multistar.api multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
 multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
-multistar.cli
+multistar.cli_index multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 

@@ -329,7 +329,8 @@ def test_rows_without_data_or_id_are_left_out_and_counted(tmp_path):
         index = StarIndex.build(given)
         assert index.left_out == 2
         np.testing.assert_array_equal(index.source_id, IDS[[0, 2, 3, 4]])
-    assert len(pa.concat_tables(search_table(index, stars, 2))) == 8
+    found = pa.concat_tables(search_table(index, stars, 2))
+    assert len(found) == 8 and found.schema.metadata[b"left_out"] == b"2"
     with pytest.raises(ValueError, match="an index of no stars"):
         StarIndex.build(stars[:0])
     with pytest.raises(ValueError, match="1 stars have no source_id"):

@@ -129,7 +129,8 @@ def _ids(table: pa.Table, origin: str) -> tuple[np.ndarray, np.ndarray]:
     ids = table["source_id"].fill_null(-1).to_numpy().astype(np.int64)
     if "status" not in table.column_names:
         return ids, np.ones(len(ids), bool)
-    return ids, ~pc.match_substring(table["status"].fill_null(""), "no_data").to_numpy()
+    blank = pc.match_substring(table["status"].fill_null(""), "no_data")  # pyright: ignore[reportAttributeAccessIssue]
+    return ids, ~blank.to_numpy()
 
 
 def _vectors(batch: pa.RecordBatch, origin: str) -> np.ndarray:

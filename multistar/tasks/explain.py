@@ -1,6 +1,6 @@
 """Why two stars are neighbours: how near each part of their data puts them, and how their labels differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from multistar.index.star_index import StarIndex
 from multistar.model.checkpoint import Model
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import LABELS, QUANTITIES
+from multistar.tasks.search import LABELS_ID
 from multistar.tasks.stream import measurements
 
 PARTS = ("photometry", "xp", "parallax")
@@ -117,6 +118,12 @@ def _error(numbers: Metadata, name: str) -> np.ndarray:
     if not {f"{name}_lower", f"{name}_upper"} <= set(numbers.names):
         return np.full(len(numbers.values), np.nan)
     return (numbers[f"{name}_upper"] - numbers[f"{name}_lower"]) / 2
+
+
+def exactly(values: Mapping[str, float]) -> pa.Table:
+    """Labels of a query that is nothing else (LABELS_ID), without errors."""
+    columns = {name + suffix: [value] for name, value in values.items() for suffix in ("", "_lower", "_upper")}
+    return pa.table({"source_id": [LABELS_ID]} | columns)
 
 
 def print_explanation(explained: pa.Table, columns: Sequence[str] = ()) -> None:

@@ -21,25 +21,25 @@ def search_table(
 ) -> Iterator[pa.Table]:
     """Neighbours of all stars of a table, chunk by chunk; rows without data or id are left out.
 
-    See StarIndex.neighbours_of for the columns. Raises ValueError if another model made the vectors.
+    See StarIndex.neighbours_of for the columns; the metadata say how many rows were "left_out". Raises ValueError if
+    another model made the vectors, or no row is left.
     """
-    for source in embedding_sources(embeddings):
+    sources = embedding_sources(embeddings)
+    if not sum(map(len, sources)):
+        raise ValueError(f"{sources[0].origin}: no row has data and an id; there is nothing to search for")
+    left_out = {"left_out": str(sum(source.left_out for source in sources))}
+    for source in sources:
         check_same_model(source, index)
         for rows, vectors in source.checked():
-            yield index.neighbours_of(vectors, source.source_id[rows], k, columns)
+            found = index.neighbours_of(vectors, source.source_id[rows], k, columns)
+            yield found.replace_schema_metadata(found.schema.metadata | left_out)
 
 
 def search_stars(
     index: StarIndex, model: Model, stars: Stars, k: int, columns: Sequence[str] = (), quiet: bool = True
 ) -> pa.Table:
-    """Neighbours of stars that are embedded first; those without data or id are left out.
-
-    Raises ValueError if the index is of another model, or no star is left.
-    """
-    vectors = embed(model, stars, quiet)
-    if not (found := list(search_table(index, vectors, k, columns))):
-        raise ValueError(f"none of the {len(stars)} stars has data and an id; there is nothing to search for")
-    return pa.concat_tables(found)
+    """Neighbours of stars that are embedded first, as search_table gives them."""
+    return pa.concat_tables(search_table(index, embed(model, stars, quiet), k, columns))
 
 
 def search_like(
