@@ -51,7 +51,7 @@ def _update(args) -> None:
 def _print_index(index, out: str) -> None:
     note = f"; {index.left_out} rows without data or id left out" if index.left_out else ""
     print(f"index of {len(index)} stars written to {out}{note}")
-    print(f"kind {index.kind} ({index.reason}), recall@10 {index.recall:.3f}, parameters {index.parameters}")
+    print(f"kind {index.kind}: {index.reason}; recall@10 {index.recall:.3f}, parameters {index.parameters}")
     if names := index.metadata.names:
         print(f"with {len(names)} numbers for {index.metadata.described()} of them: {', '.join(names)}")
 

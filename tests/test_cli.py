@@ -59,7 +59,7 @@ def test_an_index_with_labels_is_made_changed_and_searched(work, mock_file, mock
     pq.write_table(vectors[:400], work / "a.parquet")
     pq.write_table(vectors[400:], work / "b.parquet")
     run("index", work / "a.parquet", "--kind", "ivf-sq8", "--metadata", labels, "--out", work / "a")
-    assert "kind ivf-sq8 (as asked for), recall@10" in capsys.readouterr().out
+    assert "kind ivf-sq8: as asked for; recall@10" in capsys.readouterr().out
     keep = ["--metadata", labels, "--keep", "teff,teff_lower,teff_upper,mass"]
     run("index", work / "b.parquet", *keep, "--out", work / "b")
     assert "400 stars are few enough" not in (text := capsys.readouterr().out) and "200 stars are few" in text
