@@ -12,6 +12,7 @@ from multistar.index import kinds, source
 from multistar.index.embeddings import Embeddings
 from multistar.index.kinds import KINDS
 from multistar.index.star_index import StarIndex
+from multistar.tasks import search
 from multistar.tasks.search import search_table
 
 N, D, MODEL = 2500, 32, "cafe"
@@ -197,6 +198,8 @@ def test_batches_from_a_file_equal_queries_by_vector(built, tmp_path, monkeypatc
     parts = list(search_table(built["exact"], tmp_path / "q.parquet", 10, ["g"]))
     assert len(parts) == -(-len(QUERIES) // 30)
     found = pa.concat_tables(parts)
+    monkeypatch.setattr(search, "AT_ONCE", 75)  # many neighbours of few stars at once
+    assert pa.concat_tables(search_table(built["exact"], tmp_path / "q.parquet", 10, ["g"])).equals(found)
     np.testing.assert_array_equal(found["neighbour_id"], found_ids(built["exact"]).ravel())
     row = {int(star): row for row, star in enumerate(IDS)}
     np.testing.assert_array_equal(found["g"], [row[star] / 7 for star in found["neighbour_id"].to_pylist()])

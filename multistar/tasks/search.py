@@ -13,6 +13,7 @@ from multistar.index.star_index import StarIndex
 from multistar.model.checkpoint import Model
 from multistar.tasks.embed import embed
 
+AT_ONCE = 4_000_000  # neighbours in memory
 LABELS_ID = -1  # the query_id of labels, which no star has
 
 
@@ -31,8 +32,11 @@ def search_table(
     for source in sources:
         check_same_model(source, index)
         for rows, vectors in source.checked():
-            found = index.neighbours_of(vectors, source.source_id[rows], k, columns)
-            yield found.replace_schema_metadata(found.schema.metadata | left_out)
+            step = max(1, AT_ONCE // max(k, 1))
+            for start in range(0, len(vectors), step):
+                part = slice(start, start + step)
+                found = index.neighbours_of(vectors[part], source.source_id[rows][part], k, columns)
+                yield found.replace_schema_metadata(found.schema.metadata | left_out)
 
 
 def search_stars(
