@@ -340,6 +340,17 @@ def test_rows_without_data_or_id_are_left_out_and_counted(tmp_path):
         StarIndex.build(Embeddings.from_table(stars))
 
 
+@pytest.mark.parametrize("kind", ["exact", "hnsw", "ivf-sq8", "rabitq"])
+def test_chunks_without_any_data_are_no_obstacle(kind, monkeypatch):
+    monkeypatch.setattr(embeddings_module, "CHUNK", 10)
+    status = pa.array(["ok"] * 20 + ["no_xp,no_data"] * 20 + ["ok"] * 20)
+    stars = table(IDS[:60], VECTORS[:60]).set_column(1, "status", status)
+    index = StarIndex.build(stars, kind)
+    assert len(index) == 40 and index.left_out == 20
+    assert index.add(table(IDS[50:70], VECTORS[50:70]), "first") == 10
+    assert len(pa.concat_tables(search_table(index, stars, 3))) == 120
+
+
 def test_an_index_without_stars_left_says_so():
     index = StarIndex.build(table(IDS[:2], VECTORS[:2]))
     index.delete(IDS[:2])

@@ -51,9 +51,10 @@ class Source:
         start = 0
         for vectors in self.chunks():
             rows = slice(start, start + len(vectors))
-            check_vectors(vectors, self.source_id[rows])
-            yield rows, vectors
             start = rows.stop
+            if len(vectors):  # a chunk may hold no star with data
+                check_vectors(vectors, self.source_id[rows])
+                yield rows, vectors
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows), dimension) vectors of some rows, in the order asked for; reads all chunks."""

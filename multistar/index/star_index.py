@@ -135,7 +135,7 @@ class StarIndex:
         for _ in new.checked():
             pass  # all faults are found before the first star is added
         self.delete(own.source_id[~old])
-        for vectors in new.chunks():
+        for _, vectors in new.checked():
             self._index.add(vectors)
         self.source_id = np.concatenate([self.source_id, new.source_id])
         self.metadata = stacked([self.metadata, new.metadata])
