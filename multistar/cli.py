@@ -1,4 +1,4 @@
-"""multistar mock|download|pretrain|predict|embed|generate|inpaint|check|index|search: parse, call, print; no logic."""
+"""multistar mock|download|pretrain|predict|embed|generate|inpaint|check|index|update|search: parse, call, print."""
 
 import argparse
 import dataclasses
@@ -6,10 +6,9 @@ import sys
 from collections import Counter
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from multistar import __version__
+from multistar.cli_index import add_index_commands
 
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
@@ -153,45 +152,6 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _index(args) -> None:
-    from multistar.tasks.search import Embeddings, StarIndex
-
-    embeddings, left_out = Embeddings.from_table(_parquet(args.embeddings), args.embeddings).searchable()
-    index = StarIndex.build(embeddings)
-    index.save(args.out, args.overwrite)
-    note = f"; {left_out} rows without data or id left out" if left_out else ""
-    print(f"index of {len(index)} stars written to {args.out}{note}")
-
-
-def _search(args) -> None:
-    from multistar.data.stars import read_ids
-    from multistar.data.write import write_table
-    from multistar.tasks.search import StarIndex
-
-    index = StarIndex.load(args.index)
-    queries = np.array([args.source_id]) if args.source_id is not None else read_ids(args.queries)
-    table = index.neighbours(queries, args.k)
-    if args.out:
-        write_table(table, args.out, args.overwrite)
-        print(f"{len(table)} neighbours of {len(queries)} stars written to {args.out}")
-    else:
-        for row in table.to_pylist():
-            print(f"{row['query_id']}  {row['rank']:4d}  {row['neighbour_id']}  {row['distance']:.6f}")
-
-
-def _source_id(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no 64-bit source_id")
-    return int(text)
-
-
-def _parquet(path: str) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({error})") from error
-
-
 def _add_mock_options(mock: argparse.ArgumentParser) -> None:
     mock.add_argument("--stars", type=int, help="how many")
     mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
@@ -277,17 +237,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--samples", type=int, default=256, help="calibration: joint draws per star")
     check.add_argument("--seed", type=int, default=0, help="of the draws")
 
-    index = command("index", _index, "an index for similarity search from embeddings")
-    index.add_argument("embeddings", help="Parquet file written by multistar embed")
-    index.add_argument("--out", required=True, help="index folder")
-
-    search = command("search", _search, "the stars most similar to one star or to many")
-    search.add_argument("index", help="index folder")
-    which = search.add_mutually_exclusive_group(required=True)
-    which.add_argument("--source-id", type=_source_id, help="one star of the index")
-    which.add_argument("--queries", help="table with a column source_id")
-    search.add_argument("--k", type=int, default=10, help="how many neighbours")
-    search.add_argument("--out", help="Parquet, FITS, VOTable, ECSV or CSV; printed if not given")
+    add_index_commands(command)
     return main_parser
 
 

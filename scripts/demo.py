@@ -21,10 +21,11 @@ from multistar.checks.metrics import coverage, scatter
 from multistar.checks.report import Report
 from multistar.data.stars import Stars, read_stars
 from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
+from multistar.index.embeddings import Embeddings
+from multistar.index.star_index import StarIndex
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig
 from multistar.quantities import QUANTITIES
-from multistar.tasks.search import Embeddings, StarIndex
 from multistar.training.dataset import held_out
 from multistar.training.loop import pretrain
 from multistar.training.run import load_run

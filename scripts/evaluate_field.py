@@ -18,7 +18,8 @@ from multistar.api import MultiStar
 from multistar.checks.colour_teff import teff_from_colour
 from multistar.data.stars import read_stars
 from multistar.data.xp_synthesis import synthetic_magnitudes
-from multistar.tasks.search import Embeddings, StarIndex
+from multistar.index.embeddings import Embeddings
+from multistar.index.star_index import StarIndex
 
 
 def timed(task, *args):

@@ -54,6 +54,35 @@ def test_search_by_id_and_by_table(work, mock_table, capsys):
     assert found["neighbour_id"].to_pylist()[:4] == [int(line.split()[2]) for line in lines]
 
 
+def test_an_index_with_labels_is_made_changed_and_searched(work, mock_file, mock_table, model_folder, capsys):
+    vectors, labels = pq.read_table(work / "vectors.parquet"), work / "labels.parquet"
+    pq.write_table(vectors[:400], work / "a.parquet")
+    pq.write_table(vectors[400:], work / "b.parquet")
+    run("index", work / "a.parquet", "--kind", "ivf-sq8", "--metadata", labels, "--out", work / "a")
+    assert "kind ivf-sq8: as asked for; recall@10" in capsys.readouterr().out
+    keep = ["--metadata", labels, "--keep", "teff,teff_lower,teff_upper,mass"]
+    run("index", work / "b.parquet", *keep, "--out", work / "b")
+    assert "400 stars are few enough" not in (text := capsys.readouterr().out) and "200 stars are few" in text
+    pq.write_table(mock_table.select(["source_id"])[:10], work / "gone.parquet")
+    run("update", work / "a", "--delete", work / "gone.parquet", "--merge", work / "b", "--dedupe", "--out", work / "c")
+    assert "400 stars before" in (text := capsys.readouterr().out) and "index of 590 stars" in text
+    batch = ["--table", work / "b.parquet", "-k", 3, "--with", "teff,mass"]
+    run("search", work / "c", *batch, "--out", work / "n.parquet")
+    found = pq.read_table(work / "n.parquet")
+    assert len(found) == 600 and found.column_names[4:] == ["teff", "mass"]
+    own = pq.read_table(labels).to_pandas().set_index("source_id")
+    np.testing.assert_array_equal(found["teff"], own.loc[found["neighbour_id"].to_numpy(), "teff"])
+    capsys.readouterr()
+    pq.write_table(mock_table[:1], work / "star.parquet")
+    for query in (["--like", "teff=4700", "logg=2.5"], ["--star", work / "star.parquet"]):
+        arguments = [work / "c", *query, "-k", 3, "--model", model_folder, "--explain", "--data", mock_file]
+        run("search", *arguments, "--with", "mass", "--out", work / "e.parquet", "--overwrite")
+        assert "teff - query [K]" in capsys.readouterr().out
+        told = pq.read_table(work / "e.parquet")
+        assert len(told) == 3 and np.isfinite(told["delta_teff_error"].to_numpy()).all()
+        assert np.isfinite(told["distance_xp"].to_numpy()).all() == (query[0] == "--star")
+
+
 @pytest.mark.parametrize("ending", ["fits", "vot", "ecsv", "csv"])
 def test_predictions_in_other_formats(work, mock_file, model_folder, ending):
     out = work / f"labels.{ending}"
@@ -90,6 +119,12 @@ def test_mock_and_pretrain_commands(tmp_path, capsys):
     (["index", "{mock}", "--out", "i"], "expected the output of multistar embed"),
     (["search", "absent", "--source-id", "1"], "not an index folder"),
     (["search", "{index}", "--source-id", "1"], "not in the index"),
+    (["search", "{index}", "--table", "{mock}"], "expected the output of multistar embed"),
+    (["search", "{index}", "--like", "teff=4700"], "dimensions"),
+    (["search", "{index}", "--source-id", "1", "--with", "teff", "--out", "x.docx"], "known endings"),
+    (["index", "absent.parquet", "--out", "i"], "no such file"),
+    (["index", "{mock}", "--kind", "tree", "--out", "{index}"], "exists already"),
+    (["update", "{index}", "--delete", "{mock}", "--merge", "absent", "--out", "i"], "not an index folder"),
     (["pretrain", "absent.toml"], "no such run file"),
     (["mock", "--stars", "-3", "--out", "x.parquet"], "at least 1"),
 ])  # fmt: skip

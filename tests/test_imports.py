@@ -7,30 +7,38 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = """
-encoders.contract encoders.layers encoders.scalars encoders.xp encoders.lightcurve encoders multistar multistar.config
-multistar.files multistar.quantities multistar._compat multistar.data multistar.data.tables multistar.data.status
-multistar.data.gaia_xp multistar.data.xp_synthesis multistar.data.write multistar.data.light_curves
-multistar.data.periodogram multistar.data.light_curve_samples multistar.data.light_curve_view multistar.data.stars
-multistar.data.light_curve_columns multistar.data.light_curve_tables multistar.data.mission_light_curves
-multistar.data.read_light_curves multistar.data.download_light_curves multistar.mock multistar.mock.sed
-multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map multistar.mock.variability
-multistar.mock.variability.rotation multistar.mock.variability.oscillations multistar.mock.variability.eclipses
-multistar.mock.variability.pulsation multistar.mock.variability.pulsators multistar.mock.variability.missions
-multistar.mock.variability.light_curve multistar.mock.galaxy multistar.mock.phases multistar.mock.binaries
-multistar.mock.pulsating multistar.mock.population multistar.mock.activity multistar.mock.light_curves
-multistar.mock.atmosphere multistar.mock.atmosphere.gas multistar.mock.atmosphere.continuum
-multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines multistar.mock.atmosphere.structure
-multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun multistar.mock.xp_operator multistar.mock.observe
-multistar.mock.noise multistar.mock.selection multistar.mock.survey multistar.mock.shards multistar.mock.describe
+encoders.contract encoders.layers encoders.scalars encoders.xp encoders.lightcurve encoders
+multistar multistar.config multistar.files multistar.quantities multistar._compat
+multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
+multistar.data.write multistar.data.light_curves multistar.data.periodogram multistar.data.light_curve_samples
+multistar.data.light_curve_view multistar.data.stars multistar.data.light_curve_columns
+multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
+multistar.data.download_light_curves
+multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
+multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
+multistar.mock.variability.eclipses multistar.mock.variability.pulsation multistar.mock.variability.pulsators
+multistar.mock.variability.missions multistar.mock.variability.light_curve multistar.mock.galaxy multistar.mock.phases
+multistar.mock.binaries multistar.mock.pulsating multistar.mock.population multistar.mock.activity
+multistar.mock.light_curves multistar.mock.atmosphere multistar.mock.atmosphere.gas
+multistar.mock.atmosphere.continuum multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines
+multistar.mock.atmosphere.structure multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun
+multistar.mock.xp_operator multistar.mock.observe multistar.mock.noise multistar.mock.selection multistar.mock.survey
+multistar.mock.shards multistar.mock.describe
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.mismatch
 multistar.model.alignment multistar.model.fusion multistar.model.mixture multistar.model.head multistar.model.network
 multistar.model.domain multistar.model.recalibrate multistar.model.checkpoint multistar.model.graft
-multistar.model.card multistar.hub multistar.training multistar.training.run multistar.training.splits
-multistar.training.objective multistar.training.optimiser multistar.training.workers multistar.training.dataset
-multistar.training.loop multistar.tasks multistar.tasks.stream multistar.tasks.consistency multistar.tasks.predict
-multistar.tasks.embed multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.api
+multistar.model.card
+multistar.hub
+multistar.training multistar.training.run multistar.training.splits multistar.training.objective
+multistar.training.optimiser multistar.training.workers multistar.training.dataset multistar.training.loop
+multistar.index multistar.index.metadata multistar.index.source multistar.index.embeddings multistar.index.kinds
+multistar.index.recall multistar.index.folder multistar.index.star_index
+multistar.tasks multistar.tasks.stream multistar.tasks.consistency multistar.tasks.predict multistar.tasks.embed
+multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
+multistar.api
 multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
-multistar.checks.calibration multistar.checks.baselines multistar.checks.physics multistar.cli
+multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
+multistar.cli_index multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 

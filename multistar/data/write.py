@@ -1,6 +1,7 @@
 """Result tables -> files that the ecosystem reads, written atomically."""
 
-from collections.abc import Collection
+import itertools
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,22 @@ def check_ending(path: str | Path, vectors: bool = False) -> None:
         raise ValueError(f"{path}: cannot tell the format from the name; known endings are {known}")
     if vectors and Path(path).suffix == ".csv":
         raise ValueError(f"{path}: CSV cannot hold embeddings, samples or spectra; use .parquet, .fits, .vot or .ecsv")
+
+
+def write_tables(tables: Iterator[pa.Table], path: str | Path, overwrite: bool = False) -> int:
+    """Tables of one schema -> one file; how many rows it has. Parquet is written as they come, in bounded memory."""
+    check_ending(path)
+    first = next(tables)
+    if Path(path).suffix != ".parquet":
+        whole = pa.concat_tables([first, *tables])
+        write_table(whole, path, overwrite)
+        return len(whole)
+    rows = 0
+    with atomic_write(path, overwrite) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table)
+            rows += len(table)
+    return rows
 
 
 def write_table(table: pa.Table, path: str | Path, overwrite: bool = False) -> None:

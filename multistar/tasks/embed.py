@@ -9,10 +9,13 @@ from multistar.model.checkpoint import Model
 from multistar.tasks.stream import encoded
 
 
-def embed(model: Model, stars: Stars, quiet: bool = False) -> pa.Table:
-    """source_id, status, embedding (fixed-size list of float32). No catalogue label enters a vector."""
+def embed(model: Model, stars: Stars, quiet: bool = False, labels: bool = False) -> pa.Table:
+    """source_id, status, embedding (fixed-size list of float32). No catalogue label enters a vector.
+
+    Unless `labels` says so: stars of which labels are all that is known have vectors too, to search with.
+    """
     out = np.empty((len(stars), model.config.embedding), np.float32)
-    for rows, memory in encoded(model, stars, "embed", quiet):
+    for rows, memory in encoded(model, stars, "embed", quiet, labels):
         out[rows] = memory.embedding.cpu().numpy()
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(out.ravel()), out.shape[1])
     metadata = {"model_sha256": model.hash, "metric": "cosine", "dimension": str(out.shape[1])}

@@ -1,0 +1,1 @@
+"""An index of stars on disk: embeddings in, nearest neighbours out."""

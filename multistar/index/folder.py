@@ -1,0 +1,123 @@
+"""An index on disk: one folder, written atomically, every file hashed in its card."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from multistar import __version__
+from multistar.config import from_table
+from multistar.files import atomic_write, sha256
+
+INDEX, IDS, ORDER, METADATA, CARD = "index.faiss", "source_ids.npy", "id_order.npy", "metadata.npy", "card.json"
+FILES = (INDEX, IDS, ORDER, METADATA)
+OWNED = (*FILES, CARD)
+FORMAT = 2
+MAP = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)  # the first maps vectors of every kind, not only lists
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an index is.
+
+    recall: share of the ten true neighbours that a search finds, measured when it was built; 1 if exact
+    """
+
+    model_sha256: str
+    dimension: int
+    stars: int
+    deleted: int
+    kind: str
+    reason: str
+    parameters: dict[str, int]
+    recall: float
+    columns: list[str] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
+    metric: str = "cosine"
+
+
+@dataclass(frozen=True)
+class Content:
+    """index: rows of stars; source_id (n,), -1 where deleted; order (n,) that sorts it; metadata (n, c)."""
+
+    card: Card
+    index: faiss.Index
+    source_id: np.ndarray
+    order: np.ndarray
+    metadata: np.ndarray
+
+
+def write_folder(folder: str | Path, content: Content, overwrite: bool = False) -> None:
+    """Raises FileExistsError as atomic_write does."""
+    with atomic_write(folder, overwrite, OWNED) as temporary:
+        temporary.mkdir()
+        faiss.write_index(content.index, str(temporary / INDEX))
+        for name, values in ((IDS, content.source_id), (ORDER, content.order), (METADATA, content.metadata)):
+            np.save(temporary / name, values, allow_pickle=False)
+        files = {
+            name: {"bytes": (temporary / name).stat().st_size, "sha256": sha256(temporary / name)} for name in FILES
+        }
+        written = {"format": FORMAT, "multistar": __version__, "faiss": faiss.__version__}
+        card = written | {"index": asdict(content.card), "files": files}
+        (temporary / CARD).write_text(json.dumps(card, indent=1))
+
+
+def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -> Content:
+    """What write_folder wrote.
+
+    mapped  files stay on disk and are read where a search needs them; nothing can be added or deleted then
+    verify  False compares the sizes of the files with the card, but not their hashes
+
+    Raises FileNotFoundError if it is no index folder, ValueError if a file is not the one that was saved.
+    """
+    folder, written = Path(folder), {}
+    for name in (CARD, *FILES):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder}: not an index folder, {name} is missing (make one: multistar index)")
+        if name == CARD:
+            written = _read_card(folder)  # first: an older format lacks files
+    try:
+        card = from_table(Card, written["index"], "index")
+        expected = {name: (written["files"][name]["bytes"], written["files"][name]["sha256"]) for name in FILES}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / CARD}: not readable as an index card ({error!r})") from error
+    for name, (size, digest) in expected.items():
+        found = (folder / name).stat().st_size
+        if found != size:
+            raise ValueError(f"{folder / name}: {found} bytes, {CARD} says {size}; it was cut off, build it again")
+        if verify and sha256(folder / name) != digest:
+            raise ValueError(f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it again")
+    return _read_files(folder, card, mapped)
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    try:
+        card = json.loads((folder / CARD).read_text())
+        made = card["format"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / CARD}: not readable as an index card ({error!r})") from error
+    if made != FORMAT:
+        raise ValueError(
+            f"{folder}: an index of format {made}, this multistar {__version__} reads {FORMAT}; build it again"
+        )
+    return card
+
+
+def _read_files(folder: Path, card: Card, mapped: bool) -> Content:
+    try:
+        index = faiss.read_index(str(folder / INDEX), MAP if mapped else 0)
+        mode = "r" if mapped else None
+        ids, order = (np.load(folder / name, mmap_mode=mode, allow_pickle=False) for name in (IDS, ORDER))
+        metadata = np.load(folder / METADATA, mmap_mode=mode if card.columns else None, allow_pickle=False)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise ValueError(f"{folder}: not readable by faiss {faiss.__version__}; build it again ({reason})") from error
+    rows = {index.ntotal, len(ids), len(order), len(metadata), card.stars + card.deleted}
+    if len(rows) > 1 or index.d != card.dimension:
+        raise ValueError(
+            f"{folder}: its files hold {sorted(rows)} stars of {index.d} dimensions and do not fit together"
+        )
+    return Content(card, index, ids, order, metadata)
