@@ -165,6 +165,35 @@ def _add_mock_options(mock: argparse.ArgumentParser) -> None:
     mock.add_argument("--describe", action="store_true", help="print what the survey holds, write nothing")
 
 
+def _add_inference(command) -> None:
+    """The commands that take a model and a table."""
+    infer = {
+        name: command(name, _infer, text)
+        for name, text in (
+            ("predict", "labels with errors for the stars of a table"),
+            ("embed", "one vector per star of a table"),
+            ("generate", "XP spectra of stars of which a table gives labels and magnitudes"),
+            ("inpaint", "the XP coefficients that a table does not have"),
+        )
+    }
+    for name, sub in infer.items():
+        sub.add_argument("table", nargs=None if name == "generate" else "?", help="CSV, ECSV, FITS, VOTable or Parquet")
+        if name != "generate":
+            sub.add_argument("--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id")
+            sub.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
+        sub.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
+        sub.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
+        sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    for name, default in (("predict", 0), ("generate", 64)):
+        infer[name].add_argument("--samples", type=int, default=default, help="joint draws per star")
+        infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
+    infer["predict"].add_argument(
+        "--consistency", action="store_true", help="also check that measurements fit together"
+    )
+    infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
+    infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
+
+
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(prog="multistar", description="A multimodal foundation model for stars.")
     main_parser.add_argument("--version", action="version", version=f"multistar {__version__}")
@@ -194,31 +223,7 @@ def parser() -> argparse.ArgumentParser:
     pretrain.add_argument("run", help="RUN.toml")
     pretrain.add_argument("--sky", nargs="*", default=[], metavar="TABLE", help="real stars without labels (data.sky)")
 
-    infer = {
-        name: command(name, _infer, text)
-        for name, text in (
-            ("predict", "labels with errors for the stars of a table"),
-            ("embed", "one vector per star of a table"),
-            ("generate", "XP spectra of stars of which a table gives labels and magnitudes"),
-            ("inpaint", "the XP coefficients that a table does not have"),
-        )
-    }
-    for name, sub in infer.items():
-        sub.add_argument("table", nargs=None if name == "generate" else "?", help="CSV, ECSV, FITS, VOTable or Parquet")
-        if name != "generate":
-            sub.add_argument("--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id")
-            sub.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
-        sub.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
-        sub.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
-        sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
-    for name, default in (("predict", 0), ("generate", 64)):
-        infer[name].add_argument("--samples", type=int, default=default, help="joint draws per star")
-        infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
-    infer["predict"].add_argument(
-        "--consistency", action="store_true", help="also check that measurements fit together"
-    )
-    infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
-    infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
+    _add_inference(command)
 
     view = command(
         "view", _view, "light curves -> the numbers that a model sees, to be made once and read as a catalogue"

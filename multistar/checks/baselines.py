@@ -77,9 +77,7 @@ def conditional_gaussian(reference: Stars, stars: Stars, band: str, components: 
     scale = np.sqrt(np.nan_to_num(x**2).mean(0)) + 1e-12 * np.nanmax(np.abs(x))  # of an order that nobody has: not 0
     x, sigma = np.nan_to_num(x / scale), sigma / scale
     center = x.mean(0)
-    noise = (
-        np.nan_to_num(np.nanmedian(np.where(np.isnan(x), 0, sigma), axis=0)) ** 2
-    )  # the mean would be that of the faintest
+    noise = np.nan_to_num(np.nanmedian(sigma, axis=0)) ** 2  # the mean would be that of the faintest
     values, vectors = np.linalg.eigh(np.cov(x.T) - np.diag(noise))
     values, vectors = np.maximum(values[-components:], 0), vectors[:, -components:]
     covariance = (vectors * values) @ vectors.T

@@ -33,7 +33,7 @@ GENERATED_STARS, SAMPLES = 24, 64
 GENERATED_LOGG = (1.0, 2.6)
 RANGE = (400.0, 1000.0)  # nm, where the extinction curve is judged
 G23_CURVE = G23(Rv=3.1)
-COMPONENTS = (10, 20, 40)
+COMPONENTS = (10, 20, 40, 110)  # many reference stars bear all, few do not
 INPAINTED, SLOPE_STARS, FEWEST = 1000, 3000, 20
 
 

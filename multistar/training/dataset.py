@@ -74,7 +74,8 @@ def load_dataset(config: RunConfig, group: Workers) -> Dataset:
             f"{', '.join(data.train)}: {len(train.value)} training and {len(validation.value)} held-out stars are too "
             f"few for batches of {config.training.batch}"
         )
-    return Dataset(model, train, validation.rows(slice(0, MOST_HELD_OUT)), sky)
+    every = -(-len(validation.value) // MOST_HELD_OUT)  # of all tables, which stand one after the other
+    return Dataset(model, train, validation.rows(slice(None, None, every)), sky)
 
 
 def tables(paths: list[str]) -> list[Path]:

@@ -64,7 +64,9 @@ class RunConfig:
     data: DataConfig
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    start: str = ""  # model folder, or name of a shipped model, whose weights training goes on from
+    # Model folder, or name of a shipped model, whose weights training goes on from. Vocabulary, scales and
+    # architecture are then that model's; of [model] only `mismatch` is used.
+    start: str = ""
 
 
 def load_run(path: str | Path) -> RunConfig:
