@@ -18,7 +18,7 @@ from multistar.data.stars import read_stars
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.graft import graft
 from multistar.training.dataset import load_dataset
-from multistar.training.loop import pretrain
+from multistar.training.loop import Trainer, pretrain
 from multistar.training.splits import Splitter
 from multistar.training.workers import Workers
 
@@ -133,6 +133,37 @@ def test_training_shows_every_combination_of_modalities(model, table):
         assert not (split.asked & shown).any()
         assert set(split.query.tolist()) <= set(vocabulary.askable)
     assert len(seen) == 8
+
+
+def test_stars_with_a_light_curve_stand_in_batches_of_their_own(table, tmp_path):
+    for i, part in enumerate((table, without_curves(table))):
+        pq.write_table(part, tmp_path / f"{i}.parquet")
+    run = small_run(tmp_path / "0.parquet", tmp_path / "model")
+    run = dataclasses.replace(run, data=dataclasses.replace(run.data, train=[str(tmp_path)]))
+    trainer = Trainer(run, load_dataset(run, Workers()))
+    start, kinds = trainer.model.vocabulary.light_curve_slots.start, set()
+    for _ in range(sum(len(rows) // run.training.batch for rows in trainer.kinds)):
+        has = trainer._batch()[0].observed[:, start:].any(1)
+        assert has.all() or not has.any()
+        kinds.add(bool(has[0]))
+        trainer.step += 1
+    assert kinds == {True, False}
+    assert len(np.unique(trainer._order)) == trainer._order.size
+
+
+def test_a_run_can_begin_with_a_grafted_encoder(star_model, model, table, tmp_path):
+    pq.write_table(table, tmp_path / "stars.parquet")
+    core = dataclasses.replace(model.model.config, light_curve_depth=star_model.model.config.light_curve_depth)
+    model.save_pretrained(tmp_path / "curves")
+    star_model.save_pretrained(tmp_path / "core")
+    run = small_run(tmp_path / "stars.parquet", tmp_path / "out")
+    run = dataclasses.replace(run, model=core, start=str(tmp_path / "core"), graft=str(tmp_path / "curves"))
+    trainer = Trainer(run, load_dataset(run, Workers()))
+    theirs = dict(model.model.network.light_curve.named_parameters())
+    for name, parameter in trainer.model.network.light_curve.named_parameters():
+        assert torch.equal(parameter, theirs[name])
+    with pytest.raises(ValueError, match="name it as `start`"):
+        load_dataset(dataclasses.replace(run, start=""), Workers())
 
 
 def test_a_view_of_another_layout_is_refused(table):

@@ -20,11 +20,12 @@ from multistar.data.stars import read_stars
 from multistar.model.recalibrate import Recalibrator
 from multistar.model.vocabulary import Vocabulary
 from multistar.tasks.predict import predict
+from multistar.training import loop
 from multistar.training.dataset import held_out, load_dataset
 from multistar.training.loop import Trainer, pretrain
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.run import RunConfig, TrainingConfig, load_run
-from multistar.training.splits import Splitter
+from multistar.training.splits import P_NO_BAND, P_NO_BAND_SKY, Splitter
 from multistar.training.workers import Workers
 
 ROOT = Path(__file__).parents[1]
@@ -207,6 +208,30 @@ def test_splits_cover_every_kind_of_context(batch):
         seen["labels"] += int(m.observed[:, labels].any())
         seen["no_errors"] += int(torch.isnan(m.sigma).all(1).sum())
     assert all(seen.values()), seen
+
+
+def test_stars_without_labels_lack_a_band_more_often(batch):
+    vocabulary, _ = batch
+    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator())
+    bp = list(vocabulary.band_slots["bp"])
+
+    def lacking(sky: bool) -> float:
+        splitter.generator.manual_seed(1)
+        shown = [splitter.shown(200, torch.full((200,), sky)) for _ in range(40)]
+        return float((~torch.cat(shown)[:, bp].any(1)).float().mean())
+
+    assert lacking(True) - lacking(False) == pytest.approx(0.77 * (P_NO_BAND_SKY - P_NO_BAND) / 2, abs=0.04)
+
+
+def test_the_range_of_the_domain_is_that_of_the_training_stars(mock_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "DOMAIN_STARS", 100)  # the range is gathered in parts
+    trainer = fresh(small_run(mock_file, tmp_path / "m", steps=1))
+    trainer.advance()
+    trainer.finish()
+    m, domain = trainer.train, trainer.model.domain
+    assert torch.equal(domain.low, torch.where(m.observed, m.value, torch.inf).amin(0))
+    assert torch.equal(domain.high, torch.where(m.observed, m.value, -torch.inf).amax(0))
+    assert not domain.beyond(m).any()
 
 
 def test_tables_without_labels_or_with_too_few_stars_are_refused(mock_table, tmp_path):

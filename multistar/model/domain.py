@@ -32,9 +32,9 @@ class Domain(nn.Module):
         self.register_buffer("high", torch.full((n_slots,), torch.inf))
         self.register_buffer("share", torch.tensor(1.0))
 
-    def fit(self, train: tuple[Tensor, Measurement], held_out: tuple[Tensor, Measurement]) -> None:
-        """Embeddings (n, E) and measurements (n, n_slots): training stars complete, held-out ones as shown."""
-        x = train[0].double()
+    def fit(self, train: Tensor, low: Tensor, high: Tensor, held_out: tuple[Tensor, Measurement]) -> None:
+        """Embeddings (n, E) of training stars, the range (n_slots,) of all of them, held-out stars as shown."""
+        x = train.double()
         self.mean.copy_(x.mean(0))
         covariance = torch.cov(x.T)
         variance = covariance.diagonal().mean()
@@ -42,9 +42,8 @@ class Domain(nn.Module):
         values, vectors = torch.linalg.eigh(shrunk)
         self.whitening.copy_(vectors * values.rsqrt())
         self.edge.copy_(torch.quantile(self.distance(held_out[0]), LEVEL))
-        m = train[1]
-        self.low.copy_(torch.where(m.observed, m.value, torch.inf).amin(0))
-        self.high.copy_(torch.where(m.observed, m.value, -torch.inf).amax(0))
+        self.low.copy_(low)
+        self.high.copy_(high)
         self.share.copy_(torch.quantile(self.out_of_range(held_out[1]), LEVEL).clamp(min=MIN_SHARE))
 
     def distance(self, embedding: Tensor) -> Tensor:

@@ -63,7 +63,10 @@ class Network(nn.Module):
             "xp": self.vocabulary.xp_slots,
             "light_curve": self.vocabulary.light_curve_slots,
         }
-        return self.fusion([getattr(self, name)(stars.slots(p.start, p.stop)) for name, p in places.items() if p])
+        parts = {name: stars.slots(p.start, p.stop) for name, p in places.items() if p}
+        if "light_curve" in parts and not parts["light_curve"].observed.any():
+            del parts["light_curve"]  # what no star of the batch has costs nothing
+        return self.fusion([getattr(self, name)(part) for name, part in parts.items()])
 
     def views(self, stars: Measurement) -> tuple[Tensor, Tensor]:
         """Embeddings (B, E) of the light curve alone and of all other measurements, without labels."""

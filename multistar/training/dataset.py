@@ -13,6 +13,7 @@ from encoders import Measurement
 from multistar.data.stars import Stars, concatenate, read_stars
 from multistar.files import refuse_existing
 from multistar.model.checkpoint import Model, load_model
+from multistar.model.graft import graft
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES
@@ -92,7 +93,10 @@ def tables(paths: list[str]) -> list[Path]:
 def _begin(config: RunConfig) -> Model:
     """The model to start from, or a fresh one whose vocabulary and scales come from stars of all tables."""
     if config.start:
-        return load_model(config.start).with_mismatch(config.model.mismatch)
+        model = load_model(config.start).with_mismatch(config.model.mismatch)
+        return graft(model, load_model(config.graft)) if config.graft else model
+    if config.graft:
+        raise ValueError(f"graft={config.graft!r} needs a model to be put into: name it as `start`")
     stars = _some(config.data)
     vocabulary = Vocabulary.of(stars)
     if not vocabulary.labels:

@@ -21,7 +21,7 @@ from multistar.files import atomic_write, refuse_existing
 from multistar.model.checkpoint import OWNED, Model, save_model
 from multistar.model.mismatch import Mismatch
 from multistar.training import optimiser
-from multistar.training.dataset import Dataset, load_dataset, stars_folder
+from multistar.training.dataset import AT_ONCE, Dataset, load_dataset, stars_folder
 from multistar.training.objective import alignment_loss, negative_log_likelihood
 from multistar.training.run import RunConfig
 from multistar.training.splits import Splitter, draw_sizes
@@ -30,6 +30,7 @@ from multistar.training.workers import Workers, workers
 PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
 CLIP = 1.0  # gradient norm
 DOMAIN_STARS = 8000  # training stars whose embeddings define the domain
+RANGE_STARS = 200_000  # those whose numbers do
 FINGERPRINT_STARS = 100_000  # by which a run knows its data again
 BATCH_EMBED = 64  # stars that share one random context
 
@@ -53,6 +54,7 @@ class Trainer:
         if config.training.compile:
             for block in network.fusion.blocks:
                 block.compile(dynamic=True)
+        self.kinds = _by_light_curve(self.train, self.model.vocabulary.light_curve_slots)
         self._epoch, self._order = -1, np.empty(0, int)  # a permutation of 10^5 stars takes as long as some layers
         self.generator = torch.Generator()
         self.splitter = Splitter(
@@ -66,15 +68,16 @@ class Trainer:
     def _batch(self) -> tuple[Measurement, Tensor]:
         """This process's stars of this step, and the errors (B, n_slots) that the encoder is told.
 
-        Each epoch is a fresh permutation without its incomplete last batch. Some mock stars are made as
-        unlike themselves as the sky is, and a few give way to stars of the sky.
+        Each epoch is a fresh permutation without incomplete batches; stars with a light curve stand in batches of
+        their own, as its tokens cost time for all stars of a batch. Some mock stars are made as unlike themselves as
+        the sky is, and a few give way to stars of the sky.
         """
-        size, n = self.config.training.batch, len(self.train.value)
-        epoch, place = divmod(self.step, n // size)
+        size = self.config.training.batch
+        epoch, place = divmod(self.step, sum(len(rows) // size for rows in self.kinds))
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = np.random.default_rng([self.config.training.seed, epoch]).permutation(n)
-        rows = self._order[place * size : (place + 1) * size][self.group.rank :: self.group.size]
+            self._order = _batches_of_one_kind(self.kinds, size, [self.config.training.seed, epoch])
+        rows = self._order[place][self.group.rank :: self.group.size]
         n_sky = round(self.config.training.sky_share * len(rows)) if len(self.sky.value) else 0
         mock = self._like_the_sky(self.train.rows(torch.from_numpy(rows[n_sky:])))
         if not n_sky:
@@ -134,7 +137,7 @@ class Trainer:
         train, validation = (self._like_the_sky(m) for m in (self.train.rows(some), self.validation))
         shown = [self._some_contexts(m) for m in (train, validation)]
         embeddings = [torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown]
-        self.model.domain.fit((embeddings[0], train), (embeddings[1], shown[1]))
+        self.model.domain.fit(embeddings[0], *self._range(), (embeddings[1], shown[1]))
         labels = torch.tensor(list(self.model.vocabulary.label_slots))
         pit = []
         for context, stars in zip(_batches(shown[1]), _batches(validation), strict=True):
@@ -150,6 +153,16 @@ class Trainer:
             "steps": self.step,
             "final_loss": float(np.mean(self.losses[-200:])),
         }
+
+    def _range(self) -> tuple[Tensor, Tensor]:
+        """(n_slots,) lowest and highest numbers that training met."""
+        every = -(-len(self.train.value) // RANGE_STARS)
+        low, high = (torch.full((self.train.value.shape[1],), x) for x in (torch.inf, -torch.inf))
+        for part in _batches(self.train.rows(slice(None, None, every)), DOMAIN_STARS):
+            met = self._like_the_sky(part)
+            low = torch.minimum(low, torch.where(met.observed, met.value, torch.inf).amin(0))
+            high = torch.maximum(high, torch.where(met.observed, met.value, -torch.inf).amax(0))
+        return low, high
 
     def _some_contexts(self, stars: Measurement) -> Measurement:
         """What users' stars may look like: every other batch complete, every other one with parts hidden."""
@@ -200,13 +213,27 @@ class Trainer:
         return json.loads(json.dumps(described))
 
 
+def _by_light_curve(stars: Measurement, slots: range) -> list[np.ndarray]:
+    """Rows of the stars without a light curve, and of those with one."""
+    seen = [m.observed[:, slots.start :].any(1) for m in _batches(stars, AT_ONCE)]
+    has = torch.cat(seen).numpy() if slots else np.zeros(len(stars.value), bool)
+    return [np.flatnonzero(~has), np.flatnonzero(has)]
+
+
+def _batches_of_one_kind(kinds: list[np.ndarray], size: int, seed: list[int]) -> np.ndarray:
+    """(batches, size) rows, shuffled; what does not fill a batch waits for another epoch."""
+    rng = np.random.default_rng(seed)
+    full = [rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size) for rows in kinds]
+    return rng.permutation(np.concatenate(full))
+
+
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _batches(m: Measurement):
-    for start in range(0, len(m.value), BATCH_EMBED):
-        yield m.rows(slice(start, start + BATCH_EMBED))
+def _batches(m: Measurement, size: int = BATCH_EMBED) -> Iterator[Measurement]:
+    for start in range(0, len(m.value), size):
+        yield m.rows(slice(start, start + size))
 
 
 def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) -> Model:

@@ -67,6 +67,7 @@ class RunConfig:
     # Model folder, or name of a shipped model, whose weights training goes on from. Vocabulary, scales and
     # architecture are then that model's; of [model] only `mismatch` is used.
     start: str = ""
+    graft: str = ""  # folder of a model of light curves, whose encoder `start` gets: see graft.py
 
 
 def load_run(path: str | Path) -> RunConfig:
@@ -82,7 +83,8 @@ def load_run(path: str | Path) -> RunConfig:
     here = path.resolve().parent
     data = dataclasses.replace(run.data, train=_beside(here, run.data.train), sky=_beside(here, run.data.sky))
     start = str(here / run.start) if run.start and (here / run.start).is_dir() else run.start
-    return dataclasses.replace(run, out=_beside(here, [run.out])[0], data=data, start=start)
+    out, *graft = _beside(here, [run.out, *([run.graft] if run.graft else [])])
+    return dataclasses.replace(run, out=out, data=data, start=start, graft="".join(graft))
 
 
 def _beside(here: Path, names: list[str]) -> list[str]:

@@ -13,9 +13,10 @@ from multistar.quantities import QUANTITIES
 P_COMPLETE = 0.4  # show everything that was measured
 P_NO_XP, P_NO_PHOTOMETRY, P_NO_PARALLAX = 0.12, 0.2, 0.4
 P_NO_BAND = 0.15  # one of BP and RP is missing whole
+P_NO_BAND_SKY = 0.5  # the same for stars without labels, which teach nothing but spectra
 P_TRUNCATE = 0.5  # keep only the first orders of a band, as `n_relevant_bases` does
 P_LABELS = 0.4  # show some labels
-P_GENERATE = 0.08  # labels are what is known: spectra are generated from them
+P_GENERATE = 0.12  # labels are what is known: spectra are generated from them
 P_NO_G = 0.08  # neither G nor XP: colours are then against the mean of the bands
 P_NO_LIGHT_CURVE, P_LIGHT_CURVE_ALONE = 0.3, 0.15
 LIGHT_CURVE_RUN = 16  # slots of a light curve that are shown or hidden together
@@ -69,21 +70,22 @@ class Splitter:
         self.labels = torch.tensor(list(vocabulary.label_slots), dtype=torch.long)
         self.light_curve = vocabulary.light_curve_slots
         self.others = slots[vocabulary.label_slots.stop : self.light_curve.start]
-        self.others = torch.cat([slots[: vocabulary.label_slots.start], self.others])
+        self.others = torch.cat([slots[: vocabulary.label_slots.start], self.others])  # all but labels and light curve
         self.curve_targets = torch.tensor([s for s in vocabulary.askable if s in self.light_curve], dtype=torch.long)
         kinds = {"magnitude": [], "astrometry": []}
         for name in vocabulary.measurements:
             kinds[QUANTITIES[name].kind].append(vocabulary.slot(name))
         self.photometry, self.astrometry = kinds["magnitude"], kinds["astrometry"]
         self.g = [vocabulary.slot("g")] if "g" in vocabulary.measurements else []
+        self.brightness = torch.tensor(self.g, dtype=torch.long)
         self.colours = [slot for slot in self.photometry if slot not in self.g]
         self.xp = list(vocabulary.xp_slots)
 
     def _coin(self, batch: int, p: float) -> Tensor:
         return torch.rand(batch, 1, generator=self.generator) < p
 
-    def shown(self, batch: int) -> Tensor:
-        """(B, n_slots) True where the model may look, if it was observed at all."""
+    def shown(self, batch: int, sky: Tensor | None = None) -> Tensor:
+        """(B, n_slots) True where the model may look, if it was observed at all. sky (B,): stars without labels."""
         n_slots = self.vocabulary.n_slots
         keep = torch.rand(batch, 1, generator=self.generator).sqrt()
         show = torch.rand(batch, n_slots, generator=self.generator) < keep
@@ -92,7 +94,7 @@ class Splitter:
         if self.light_curve:
             show[:, self.light_curve.start :] = self._shown_light_curve(batch, keep)
         show |= self._coin(batch, P_COMPLETE)
-        show[:, self.xp] &= self._truncation() & ~self._coin(1, P_NO_XP) & self._bands(batch)
+        show[:, self.xp] &= self._truncation() & ~self._coin(1, P_NO_XP) & self._bands(batch, sky)
         show[:, self.astrometry] &= ~self._coin(batch, P_NO_PARALLAX)
         if self.light_curve:
             show[:, self.light_curve.start :] &= ~self._coin(batch, P_NO_LIGHT_CURVE)
@@ -112,11 +114,12 @@ class Splitter:
         runs = torch.rand(batch, -(-len(self.light_curve) // LIGHT_CURVE_RUN), generator=self.generator) < keep
         return runs.repeat_interleave(LIGHT_CURVE_RUN, dim=1)[:, : len(self.light_curve)]
 
-    def _bands(self, batch: int) -> Tensor:
+    def _bands(self, batch: int, sky: Tensor | None) -> Tensor:
         """(B, n_xp) False in the one band that a star lacks, if it does."""
+        odds = torch.full((batch,), P_NO_BAND) if sky is None else torch.where(sky, P_NO_BAND_SKY, P_NO_BAND)
         first = torch.arange(len(self.xp)) < len(self.vocabulary.band_slots["bp"])
         lacks = torch.where(self._coin(batch, 0.5), first, ~first)
-        return ~(lacks & self._coin(batch, P_NO_BAND))
+        return ~(lacks & (torch.rand(batch, generator=self.generator) < odds)[:, None])
 
     def _truncation(self) -> Tensor:
         """(1, n_xp) the first orders of each band, for the whole batch: what all lack costs no time."""
@@ -177,18 +180,18 @@ class Splitter:
         return slots[torch.randperm(len(slots), generator=self.generator)[: self.n_queries]]
 
     def __call__(self, stars: Measurement, errors: Tensor | None = None) -> Split:
-        """All labels are asked, and `n_queries` other slots (and of a light curve); what is shown is not asked.
+        """All labels and G are asked, and `n_queries` other slots (and of a light curve); what is shown is not asked.
 
         errors (B, n_slots): what the encoder is told, where it is not what the targets have.
         """
         batch = stars.value.shape[0]
-        visible = stars.observed & self.shown(batch)
+        visible = stars.observed & self.shown(batch, ~stars.observed[:, self.labels].any(1))
         sigma = torch.where(self._coin(batch, P_NO_ERRORS), torch.nan, stars.sigma if errors is None else errors)
-        query = torch.cat([self.labels, self._some(self.others), self._some(self.curve_targets)])
+        query = [self.labels, self.brightness, self._some(self.others), self._some(self.curve_targets)]
         asked = stars.observed & ~visible & (stars.value.abs() < OUTLIER)
         value = stars.value
         if self.g and self._coin(1, P_NO_G):
             value, visible = self.without_g(value, visible)
         order, joint = self.order(), slice(batch - round(self.joint_share * batch), batch)
         told = Measurement(stars.value[joint][:, order], stars.sigma[joint][:, order], asked[joint][:, order])
-        return Split(Measurement(value, sigma, visible), asked, query, order, self.fed(told))
+        return Split(Measurement(value, sigma, visible), asked, torch.cat(query), order, self.fed(told))
