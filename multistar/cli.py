@@ -101,7 +101,8 @@ def _view(args) -> None:
 
 
 def _check(args) -> None:
-    {"calibration": _check_calibration, "physics": _check_physics}[args.what](args)
+    checks = {"calibration": _check_calibration, "physics": _check_physics, "populations": _check_populations}
+    checks[args.what](args)
 
 
 def _check_physics(args) -> None:
@@ -119,6 +120,25 @@ def _check_physics(args) -> None:
         if isinstance(part, dict):
             numbers = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in part.items() if not isinstance(v, list)}
             print(f"{name}: {numbers}")
+
+
+def _check_populations(args) -> None:
+    from multistar.checks.populations import OWNED, populations, write_populations
+    from multistar.data.stars import read_stars
+    from multistar.data.tables import read_columns
+    from multistar.files import refuse_existing
+    from multistar.model.checkpoint import load_model
+
+    refuse_existing(args.out, args.overwrite, OWNED)
+    stars = read_stars(args.table, _mapping(args.columns))
+    result = populations(load_model(args.model), stars, read_columns(args.table).data, args.seed, quiet=False)
+    write_populations(result, args.out, args.overwrite)
+    for part, scores in (("kinds", ("auc", "ap")), ("numbers", ("r2", "rms"))):
+        for name, asked in result[part].items():
+            by = {k: " ".join(f"{s} {v[s]:.3f}" for s in scores) for k, v in asked.items() if isinstance(v, dict)}
+            print(f"{name} ({asked['stars']} stars): " + "; ".join(f"{k}: {v}" for k, v in by.items()))
+    if result["map"]:
+        print(f"synchronised or young, by neighbours in the UMAP map: auc {result['map']['auc']:.3f}")
 
 
 def _check_calibration(args) -> None:
@@ -232,8 +252,10 @@ def parser() -> argparse.ArgumentParser:
     view.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
     view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
-    check = command("check", _check, "are posteriors calibrated, do labels and spectra obey physics?")
-    check.add_argument("what", choices=("calibration", "physics"))
+    check = command(
+        "check", _check, "are posteriors calibrated, do labels and spectra obey physics, what do embeddings tell?"
+    )
+    check.add_argument("what", choices=("calibration", "physics", "populations"))
     check.add_argument("table", help="stars with labels, as for predict; columns true_L are taken as exact")
     check.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
     check.add_argument("--out", required=True, help="folder for the numbers (JSON) and the figure")
