@@ -33,8 +33,8 @@ multistar.training multistar.training.run multistar.training.splits multistar.tr
 multistar.training.optimiser multistar.training.workers multistar.training.dataset multistar.training.loop
 multistar.index multistar.index.metadata multistar.index.source multistar.index.embeddings multistar.index.kinds
 multistar.index.recall multistar.index.folder multistar.index.star_index
-multistar.tasks multistar.tasks.stream multistar.tasks.views multistar.tasks.consistency multistar.tasks.predict multistar.tasks.embed
-multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
+multistar.tasks multistar.tasks.stream multistar.tasks.views multistar.tasks.consistency multistar.tasks.predict
+multistar.tasks.embed multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
 multistar.api
 multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
 multistar.checks.calibration multistar.checks.baselines multistar.checks.physics

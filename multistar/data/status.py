@@ -23,3 +23,9 @@ def words(flags: np.ndarray) -> np.ndarray:
     unique, inverse = np.unique(flags, return_inverse=True)
     text = [",".join(name for name, bit in BIT.items() if value & bit) or "ok" for value in unique]
     return np.array(text, dtype=object)[inverse]
+
+
+def with_word(text: np.ndarray, name: str) -> np.ndarray:
+    """(n,) what `words` gives if the flag `name` is set too."""
+    flags = np.array([sum(int(BIT[word]) for word in row.split(",") if word != "ok") for row in text], np.uint16)
+    return words(flags | BIT[name])

@@ -11,6 +11,7 @@ from multistar.training.splits import Split
 MEASUREMENT_WEIGHT = 0.3  # of a hidden measurement against a hidden label
 ALIGNMENT_WEIGHT = 0.3
 FEWEST = 8  # stars with both views, without which covariances mean nothing
+ALIGNED = 64  # stars of a batch whose views are compared; each costs two more encodings
 
 
 def negative_log_likelihood(network: Network, stars: Measurement, split: Split, from_embedding: bool) -> Tensor:
@@ -37,12 +38,12 @@ def negative_log_likelihood(network: Network, stars: Measurement, split: Split, 
 
 
 def alignment_loss(network: Network, stars: Measurement) -> Tensor:
-    """How far the views of the same stars are apart, for the stars that have both."""
+    """How far the views of the same stars are apart, for some of the stars that have both."""
     start, labels = network.vocabulary.light_curve_slots.start, network.vocabulary.label_slots
     rest = stars.observed[:, :start].clone()
     rest[:, list(labels)] = False
-    both = rest.any(1) & stars.observed[:, start:].any(1)
-    if both.sum() < FEWEST:
+    both = torch.nonzero(rest.any(1) & stars.observed[:, start:].any(1))[:ALIGNED, 0]
+    if len(both) < FEWEST:
         return torch.zeros((), device=stars.value.device)
     assert network.alignment is not None
     return ALIGNMENT_WEIGHT * network.alignment.loss(*network.views(stars.rows(both)))

@@ -1,0 +1,169 @@
+"""A folder of tables in, a folder of Parquet files out: what is done is never done twice, what fails is said.
+
+Beside each result stands its record: rows, status, and the hashes of what went in and came out. A result without a
+record is made again. Results and records appear whole or not at all, so a run that is killed at any moment goes on as
+if it had not been, and several processes, each with its part of the shards, can share one folder.
+"""
+
+import json
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from multistar import __version__
+from multistar.batch.job import Job
+from multistar.data.chunks import stem, table_format
+from multistar.files import atomic_write, sha256
+
+RUN, RECORD, FAILURE = "run.json", ".record.json", ".failed.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One table and its result."""
+
+    source: Path
+    out: Path  # folder
+
+    @property
+    def name(self) -> str:
+        return stem(self.source).replace(".", "_")
+
+    @property
+    def result(self) -> Path:
+        return self.out / f"{self.name}.parquet"
+
+    @property
+    def record(self) -> Path:
+        return self.out / f"{self.name}{RECORD}"
+
+    @property
+    def failure(self) -> Path:
+        return self.out / f"{self.name}{FAILURE}"
+
+    def is_done(self) -> bool:
+        """Is there a result of this very table? Sizes tell, and cost nothing; hashes are in the record."""
+        try:
+            record = json.loads(self.record.read_text())
+            sizes = record["bytes_in"], record["bytes_out"]
+            return sizes == (self.source.stat().st_size, self.result.stat().st_size)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def rows(self) -> int | None:
+        """Of the table, where its header tells."""
+        try:
+            return pq.read_metadata(self.source).num_rows if table_format(self.source) == "parquet" else None
+        except Exception:  # a broken file: it will be said when it is read
+            return None
+
+
+def shards(source: str | Path, out: str | Path, part: tuple[int, int] = (0, 1)) -> list[Shard]:
+    """The tables of a folder (or a single one) by name; of these, number `part[0]` and every part[1]-th after it.
+
+    Raises FileNotFoundError, ValueError for a folder without tables and for names that would have one result.
+    """
+    source, out = Path(source), Path(out)
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: no such file or folder")
+    files = sorted(p for p in source.iterdir() if p.is_file() and table_format(p)) if source.is_dir() else [source]
+    files = [p for p in files if not p.name.startswith(".")]
+    if not files:
+        raise ValueError(f"{source}: no table in this folder (Parquet, CSV, FITS, VOTable, ECSV)")
+    found = [Shard(file, out) for file in files]
+    names = [shard.name for shard in found]
+    if double := [shard.source.name for shard in found if names.count(shard.name) > 1]:
+        raise ValueError(f"{source}: {double[:4]} would have one result; rename some")
+    index, of = part
+    if not 0 <= index < of:
+        raise ValueError(f"part {index + 1} of {of} does not exist")
+    return found[index::of]
+
+
+def prepare(out: Path, job: Job) -> None:
+    """Claim the folder for this job. Raises FileExistsError if it holds something else, ValueError for another job."""
+    settings = {"format": 1, **json.loads(json.dumps(job.described()))}
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file; a folder of tables becomes a folder")
+    if (out / RUN).exists():
+        try:
+            known = json.loads((out / RUN).read_text())
+        except ValueError as error:
+            raise ValueError(f"{out / RUN}: not readable ({error}); delete it to let the run begin anew") from error
+        known.pop("multistar", None)
+        if known != settings:
+            differ = sorted(k for k in known.keys() | settings.keys() if known.get(k) != settings.get(k))
+            raise ValueError(f"{out} holds results of another job (different {differ}); choose another folder")
+        return
+    if out.exists() and any(out.iterdir()):
+        raise FileExistsError(f"{out} is not empty and no earlier run's; choose another folder")
+    with atomic_write(out / RUN, overwrite=True) as temporary:
+        temporary.write_text(json.dumps({**settings, "multistar": __version__}, indent=1))
+
+
+def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None) -> dict:
+    """Make the result and record of one shard; a table that cannot be read leaves a record of its failure."""
+    for left in shard.out.glob(f".{shard.name}-*.tmp*"):  # of a run that was killed
+        left.unlink()
+    try:
+        bytes_in, hash_in = shard.source.stat().st_size, sha256(shard.source)
+        written = job.write(shard.source, shard.result, True, done)
+    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        record = {"source": shard.source.name, "error": str(error.args[0] if error.args else error)}
+        _write_json(record, shard.failure)
+        return record
+    record = {
+        "source": shard.source.name, "bytes_in": bytes_in, "sha256_in": hash_in,
+        "bytes_out": shard.result.stat().st_size, "sha256_out": sha256(shard.result), **written,
+    }  # fmt: skip
+    _write_json(record, shard.record)
+    shard.failure.unlink(missing_ok=True)
+    return record
+
+
+def _write_json(content: dict, path: Path) -> None:
+    with atomic_write(path, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))
+
+
+def one_after_another(todo: list[Shard], job: Job, done: Callable[[int], None]) -> Iterator[tuple[Shard, dict]]:
+    """The plain engine: this process."""
+    for shard in todo:
+        yield shard, process(shard, job, done)
+
+
+def run(
+    todo: list[Shard], job: Job, engine=one_after_another, log: Path | None = None, quiet: bool = False
+) -> dict[str, dict]:
+    """Process shards that are not done yet; returns the new records by source name.
+
+    log: a file that gets one line of JSON per shard: time, source, rows, seconds, rows per second, peak memory.
+    """
+    records, total = {}, [shard.rows() for shard in todo]
+    known = None if None in total else sum(filter(None, total))
+    columns = TextColumn(job.command), BarColumn(), TaskProgressColumn(), TextColumn("{task.completed:,} rows")
+    with Progress(*columns, TextColumn("{task.description}"), TimeRemainingColumn(), disable=quiet) as bar:
+        task = bar.add_task("", total=known)
+        start = time.monotonic()
+        for shard, record in engine(todo, job, lambda n: bar.advance(task, n)):
+            records[shard.source.name] = record
+            bar.update(task, description=f"{len(records)}/{len(todo)} files")
+            if log:
+                _log(log, record, time.monotonic() - start)
+            start = time.monotonic()
+    return records
+
+
+def _log(path: Path, record: dict, seconds: float) -> None:
+    line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "source": record["source"], "seconds": round(seconds, 3)}
+    line |= {k: record[k] for k in ("rows", "status", "error") if k in record}
+    if record.get("rows"):
+        line["rows_per_second"] = round(record["rows"] / seconds, 1)
+    line["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    with open(path, "a") as stream:
+        stream.write(json.dumps(line) + "\n")

@@ -1,0 +1,119 @@
+"""What is done to a table of any length: a command with its model and options, part by part, into one Parquet file."""
+
+import inspect
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from multistar.api import MultiStar
+from multistar.data import status
+from multistar.data.chunks import ROWS, chunks
+from multistar.data.stars import read_stars
+from multistar.files import atomic_write
+
+COMMANDS = ("embed", "predict")
+
+
+@dataclass(frozen=True)
+class Job:
+    """command of COMMANDS; model: folder or name; options and columns as MultiStar's method takes them."""
+
+    command: str
+    model: str = "mini"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.command not in COMMANDS:
+            raise ValueError(f"a job is one of {COMMANDS}, got {self.command!r}")
+        known = set(inspect.signature(getattr(MultiStar, self.command)).parameters) - {"self", "table", "quiet"}
+        if unknown := sorted(set(self.options) - known):
+            raise ValueError(f"{self.command} knows no options {unknown}; known are {sorted(known)}")
+
+    def __reduce__(self):  # other processes get the settings and load the model themselves
+        return Job, (self.command, self.model, dict(self.options), dict(self.columns))
+
+    @cached_property
+    def star_model(self) -> MultiStar:
+        return MultiStar.from_pretrained(self.model)
+
+    def described(self) -> dict:
+        """As JSON gives it back; equal for jobs that write the same."""
+        return {
+            "command": self.command, "model_sha256": self.star_model.model.hash, "options": dict(self.options),
+            "columns": dict(self.columns),
+        }  # fmt: skip
+
+    def write(
+        self, source: Path, out: Path, overwrite: bool = False, done: Callable[[int], None] = lambda n: None
+    ) -> dict:
+        """The rows of `source` -> rows of `out`, in order, atomically; {"rows": n, "status": {words: n}}.
+
+        Memory is that of a part of the table, and 8 bytes per row for the ids. A seed of the options counts up from
+        part to part. Raises what reading raises; nothing is written then.
+        """
+        ids, counts, writer = [], Counter(), None
+        with atomic_write(out, overwrite) as temporary:
+            try:
+                for part in self._parts(source, done):
+                    ids.append(part["source_id"].to_numpy())
+                    counts.update(part["status"].to_pylist())
+                    writer = writer or pq.ParquetWriter(temporary, part.schema)
+                    writer.write_table(part)
+            finally:
+                if writer is not None:
+                    writer.close()
+            if (twice := _repeated(ids)).size:
+                counts = _flag_duplicates(temporary, twice)
+            _to_disk(temporary)
+        return {"rows": sum(counts.values()), "status": dict(sorted(counts.items()))}
+
+    def _parts(self, source: Path, done: Callable[[int], None]) -> Iterator[pa.Table]:
+        for number, part in enumerate(chunks(source, ROWS)):
+            stars = read_stars(part, self.columns or None, labels=False)
+            options = dict(self.options)
+            if "seed" in options:
+                options["seed"] += number
+            yield getattr(self.star_model, self.command)(stars, **options)
+            done(len(stars))
+
+
+def _repeated(ids: list[np.ndarray]) -> np.ndarray:
+    """Ids of the whole table that occur more than once, if they do so in different parts; missing ones (-1) do not."""
+    if len(ids) < 2:
+        return np.empty(0, np.int64)
+    found = np.sort(np.concatenate(ids))
+    twice = np.unique(found[1:][found[1:] == found[:-1]])
+    return twice[twice >= 0]
+
+
+def _flag_duplicates(path: Path, twice: np.ndarray) -> Counter:
+    """Add the word to the rows of these ids; a part knew of its own ids only."""
+    flagged, counts = path.with_name(f"{path.name}.flagged"), Counter()
+    try:
+        with pq.ParquetFile(path) as file, pq.ParquetWriter(flagged, file.schema_arrow) as writer:
+            for i in range(file.num_row_groups):
+                part = file.read_row_group(i)
+                words = part["status"].to_numpy(zero_copy_only=False).astype(object)
+                rows = np.isin(part["source_id"].to_numpy(), twice)
+                words[rows] = status.with_word(words[rows], "duplicate_id")
+                counts.update(words)
+                writer.write_table(part.set_column(part.schema.get_field_index("status"), "status", pa.array(words)))
+        os.replace(flagged, path)
+    finally:
+        flagged.unlink(missing_ok=True)
+    return counts
+
+
+def _to_disk(path: Path) -> None:
+    """So that a name that exists after a power failure has its content."""
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,76 @@
+"""predict and embed for tables of any length and for folders of tables: options and printing."""
+
+import argparse
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+INCOMPLETE = 3  # exit code: some tables could not be read
+
+
+def add_batch_options(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group(
+        "many tables", "a folder of tables in and, as --out, a folder out; it can be resumed"
+    )
+    group.add_argument("--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the tables")
+    group.add_argument("--engine", default="local", choices=("local", "ray"), help="ray: on a Ray cluster")
+    group.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU per worker")
+    group.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    group.add_argument("--log", metavar="FILE", help="one line of JSON per table")
+
+
+def run_folder(args, job) -> int:
+    """Exit code 0, or INCOMPLETE if a table failed."""
+    from multistar.batch.folder import one_after_another, prepare, run, shards
+    from multistar.batch.ray_engine import on_ray
+
+    found = shards(args.table, args.out, _part(args.part))
+    todo = [shard for shard in found if not shard.is_done()]
+    if args.dry_run:
+        for shard in found:
+            rows = shard.rows()
+            state = "to do" if shard in todo else "done"
+            print(f"{state:6s} {'?' if rows is None else rows:>12} rows  {shard.source.name} -> {shard.result.name}")
+        print(f"{len(todo)} of {len(found)} tables to do; nothing written")
+        return 0
+    prepare(Path(args.out), job)
+    engine = partial(on_ray, gpus=args.gpus) if args.engine == "ray" else one_after_another
+    records = run(todo, job, engine, Path(args.log) if args.log else None)
+    counts, failed = Counter(), {}
+    for name, record in records.items():
+        counts.update(record.get("status", {}))
+        if "error" in record:
+            failed[name] = record["error"]
+    done = len(found) - len(todo)
+    print(f"{len(records) - len(failed)} tables written to {args.out}, {done} were done before; status:")
+    print_counts(counts)
+    for name, error in failed.items():
+        print(f"multistar {args.command}: left out {name}: {error}", file=sys.stderr)
+    return INCOMPLETE if failed else 0
+
+
+def run_file(args, job) -> int:
+    """One table to one Parquet file, in bounded memory."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn(job.command), BarColumn(), TextColumn("{task.completed:,} rows"), TimeElapsedColumn()
+    with Progress(*columns) as bar:
+        task = bar.add_task("", total=None)
+        written = job.write(Path(args.table), Path(args.out), args.overwrite, lambda n: bar.advance(task, n))
+    print(f"{written['rows']} rows written to {args.out}; status:")
+    print_counts(Counter(written["status"]))
+    return 0
+
+
+def print_counts(counts: Counter) -> None:
+    for text, number in counts.most_common():
+        print(f"  {number:8d}  {text}")
+
+
+def _part(text: str) -> tuple[int, int]:
+    try:
+        index, of = map(int, text.split("/"))
+    except ValueError as error:
+        raise ValueError(f"--part takes I/N such as 3/16, got {text!r}") from error
+    return index - 1, of
