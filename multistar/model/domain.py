@@ -10,6 +10,12 @@ SHRINKAGE = 0.02  # of the covariance towards its mean variance; embeddings fill
 MIN_SHARE = 0.02  # of a star's numbers that may be out of range whatever the held-out stars say
 
 
+def extremes(m: Measurement) -> tuple[Tensor, Tensor]:
+    """(n_slots,) lowest and highest observed numbers; infinities the other way round where nothing was observed."""
+    low, high = (torch.where(m.observed, m.value, x) for x in (torch.inf, -torch.inf))
+    return low.amin(0), high.amax(0)
+
+
 class Domain(nn.Module):
     """mean (E,), whitening (E, E): Gaussian fit to embeddings, edge (): its limit in Mahalanobis distance.
 

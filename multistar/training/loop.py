@@ -19,6 +19,7 @@ from torch import Tensor
 from encoders import Measurement
 from multistar.files import atomic_write, refuse_existing
 from multistar.model.checkpoint import OWNED, Model, save_model
+from multistar.model.domain import extremes
 from multistar.model.mismatch import Mismatch
 from multistar.training import optimiser
 from multistar.training.dataset import AT_ONCE, Dataset, load_dataset, stars_folder
@@ -159,9 +160,8 @@ class Trainer:
         every = -(-len(self.train.value) // RANGE_STARS)
         low, high = (torch.full((self.train.value.shape[1],), x) for x in (torch.inf, -torch.inf))
         for part in _batches(self.train.rows(slice(None, None, every)), DOMAIN_STARS):
-            met = self._like_the_sky(part)
-            low = torch.minimum(low, torch.where(met.observed, met.value, torch.inf).amin(0))
-            high = torch.maximum(high, torch.where(met.observed, met.value, -torch.inf).amax(0))
+            lowest, highest = extremes(self._like_the_sky(part))
+            low, high = torch.minimum(low, lowest), torch.maximum(high, highest)
         return low, high
 
     def _some_contexts(self, stars: Measurement) -> Measurement:
