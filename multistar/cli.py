@@ -1,4 +1,4 @@
-"""multistar mock|download|pretrain|predict|embed|generate|inpaint|check|index|update|search: parse, call, print."""
+"""The command line: parse, call, print."""
 
 import argparse
 import dataclasses
@@ -9,12 +9,13 @@ import numpy as np
 
 from multistar import __version__
 from multistar.cli_index import add_index_commands
+from multistar.cli_population import add_population_commands
 
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
     "predict": ("samples", "seed", "consistency"),
-    "embed": (),
+    "embed": ("ignore",),
     "generate": ("samples", "seed", "sampled"),
     "inpaint": ("bands",),
 }
@@ -190,6 +191,7 @@ def _add_inference(command) -> None:
     infer["predict"].add_argument(
         "--consistency", action="store_true", help="also check that measurements fit together"
     )
+    infer["embed"].add_argument("--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it")
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
 
@@ -243,6 +245,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, default=0, help="of the draws")
 
     add_index_commands(command)
+    add_population_commands(command)
     return main_parser
 
 

@@ -26,7 +26,8 @@ multistar.mock.xp_operator multistar.mock.observe multistar.mock.noise multistar
 multistar.mock.shards multistar.mock.describe
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.mismatch
 multistar.model.alignment multistar.model.fusion multistar.model.mixture multistar.model.head multistar.model.network
-multistar.model.domain multistar.model.recalibrate multistar.model.checkpoint multistar.model.graft
+multistar.model.domain multistar.model.recalibrate multistar.model.erasure multistar.model.checkpoint
+multistar.model.graft
 multistar.model.card
 multistar.hub
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
@@ -34,11 +35,13 @@ multistar.training.optimiser multistar.training.workers multistar.training.datas
 multistar.index multistar.index.metadata multistar.index.source multistar.index.embeddings multistar.index.kinds
 multistar.index.recall multistar.index.folder multistar.index.star_index
 multistar.tasks multistar.tasks.stream multistar.tasks.consistency multistar.tasks.predict multistar.tasks.embed
+multistar.tasks.erase
 multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
 multistar.api
-multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
+multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.neighbours
+multistar.checks.report
 multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
-multistar.cli_index multistar.cli
+multistar.cli_index multistar.cli_population multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 
