@@ -1,4 +1,4 @@
-"""multistar erase: parse, call, print; no logic."""
+"""multistar erase|umap: parse, call, print; no logic."""
 
 import argparse
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from collections.abc import Callable
 def add_population_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """`command(name, function, text)` makes a subparser."""
     _add_erase_options(command("erase", _erase, "fit what makes vectors ignore a quantity, on stars of known labels"))
+    _add_umap_options(command("umap", _umap, "a map of stars in two dimensions from their vectors"))
 
 
 def _erase(args) -> None:
@@ -23,6 +24,42 @@ def _erase(args) -> None:
     eraser = eraser_of(load_model(args.model), stars, args.quantity)
     save_eraser(eraser, args.out, args.overwrite)
     print(f"{eraser.name} at fixed {', '.join(eraser.intrinsic)}: vectors of {eraser.dimension} numbers; in {args.out}")
+
+
+def _umap(args) -> None:
+    import pyarrow.parquet as pq
+
+    from multistar.data.write import check_ending, write_table
+    from multistar.files import atomic_write, refuse_existing
+    from multistar.tasks.umap_map import map_figure, umap_map, with_numbers
+
+    check_ending(args.out)
+    if bool(args.figure) != bool(args.colour):
+        raise ValueError("--figure PNG and --colour COLUMN belong together")
+    for path in filter(None, (args.out, args.figure)):
+        refuse_existing(path, args.overwrite)
+    given = pq.read_table(args.vectors)
+    table = umap_map(given, args.sample, args.seed, args.neighbours, args.min_distance, quiet=False)
+    table = with_numbers(table, args.metadata) if args.metadata else table
+    picture = map_figure(table, args.colour) if args.figure else None
+    write_table(table, args.out, args.overwrite)
+    dropped = table["status"].to_pylist().count("dropped")
+    print(f"{len(table)} stars written to {args.out}, {dropped} of them without data dropped from the map")
+    if picture:
+        with atomic_write(args.figure, args.overwrite) as temporary:
+            picture.savefig(temporary, dpi=110)
+
+
+def _add_umap_options(umap: argparse.ArgumentParser) -> None:
+    umap.add_argument("vectors", help="Parquet file written by multistar embed")
+    umap.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
+    umap.add_argument("--sample", type=int, default=20_000, help="stars to fit to; the others are placed among them")
+    umap.add_argument("--neighbours", type=int, default=15, help="small: detail, large: the whole (n_neighbors)")
+    umap.add_argument("--min-distance", type=float, default=0.1, help="between points (min_dist)")
+    umap.add_argument("--seed", type=int, default=0, help="same vectors and seed, same map")
+    umap.add_argument("--metadata", metavar="TABLE", help="numbers to write beside the map, joined by source_id")
+    umap.add_argument("--figure", metavar="PNG", help="also a picture; needs --colour")
+    umap.add_argument("--colour", nargs="+", default=[], metavar="COLUMN", help="for --figure: e.g. teff logg")
 
 
 def _add_erase_options(erase: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ multistar.training.optimiser multistar.training.workers multistar.training.datas
 multistar.index multistar.index.metadata multistar.index.source multistar.index.embeddings multistar.index.kinds
 multistar.index.recall multistar.index.folder multistar.index.star_index
 multistar.tasks multistar.tasks.stream multistar.tasks.consistency multistar.tasks.predict multistar.tasks.embed
-multistar.tasks.erase
+multistar.tasks.erase multistar.tasks.umap_map
 multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
 multistar.api
 multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.neighbours
