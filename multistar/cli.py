@@ -9,7 +9,7 @@ import numpy as np
 
 from multistar import __version__
 from multistar.cli_index import add_index_commands
-from multistar.cli_population import add_population_commands
+from multistar.cli_population import add_disentangle_options, add_population_commands, check_disentangle
 
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
@@ -102,7 +102,7 @@ def _view(args) -> None:
 
 
 def _check(args) -> None:
-    {"calibration": _check_calibration, "physics": _check_physics}[args.what](args)
+    {"calibration": _check_calibration, "physics": _check_physics, "disentangle": check_disentangle}[args.what](args)
 
 
 def _check_physics(args) -> None:
@@ -235,12 +235,13 @@ def parser() -> argparse.ArgumentParser:
     view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
     check = command("check", _check, "are posteriors calibrated, do labels and spectra obey physics?")
-    check.add_argument("what", choices=("calibration", "physics"))
+    check.add_argument("what", choices=("calibration", "physics", "disentangle"))
     check.add_argument("table", help="stars with labels, as for predict; columns true_L are taken as exact")
     check.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
     check.add_argument("--out", required=True, help="folder for the numbers (JSON) and the figure")
     check.add_argument("--reference", help="physics: stars that the Gaussian baseline of inpainting is learnt from")
     check.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    add_disentangle_options(check)
     check.add_argument("--samples", type=int, default=256, help="calibration: joint draws per star")
     check.add_argument("--seed", type=int, default=0, help="of the draws")
 

@@ -40,7 +40,8 @@ multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multista
 multistar.api
 multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.neighbours
 multistar.checks.report
-multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
+multistar.checks.calibration multistar.checks.baselines multistar.checks.physics multistar.checks.reddening
+multistar.checks.disentangle
 multistar.cli_index multistar.cli_population multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]

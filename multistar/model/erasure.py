@@ -32,7 +32,7 @@ SHARE, MOST = 1e-4, 32  # principal components of at least this share of the var
 POWERS = 4  # of the quantity
 PENALTY = 3.0
 RIDGE = 1e-5  # of the variance of a lifted component
-HALF_WEIGHT = 20.0  # ratio of signal to scatter at which a direction counts half
+HALF_WEIGHT = 60.0  # ratio of signal to scatter at which a direction counts half
 AT_ONCE = 8192  # stars, each of which takes a few kB
 ARRAYS = ("mean", "axes", "shift", "directions")
 

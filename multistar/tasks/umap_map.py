@@ -1,7 +1,7 @@
 """Vectors -> a map of the stars in two dimensions by UMAP (McInnes, Healy & Melville 2018, arXiv 1802.03426).
 
-A map is its coordinates and parameters; no fitted object is kept, for UMAP's can only be pickled. The same vectors, seed and
-version of umap-learn give the same map, which is why one thread makes it.
+A map is its coordinates and parameters; no fitted object is kept, for UMAP's can only be pickled. The same vectors,
+seed and version of umap-learn give the same map, which is why one thread makes it.
 """
 
 import json
@@ -36,8 +36,8 @@ def umap_map(
     status   "kept", or "dropped" (and NaN coordinates) where a star has no data
     sample   how many stars, drawn at random, UMAP is fitted to; the others are placed among them
 
-    The metadata hold all parameters. Raises ImportError without umap-learn; ValueError for fewer stars than 2 x neighbours
-    and vectors that are no embeddings.
+    The metadata hold all parameters. Raises ImportError without umap-learn; ValueError for fewer stars than twice the
+    neighbours, and vectors that are no embeddings.
     """
     given = Embeddings.from_table(vectors)
     kept = np.flatnonzero(given.has_data)
