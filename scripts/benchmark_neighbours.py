@@ -4,8 +4,8 @@
 
 The stars are new mock ones; neighbours are looked for among all of them, for the first QUERIES. Errors are MAD-std of
 (mean of ten neighbours - query), and of (neighbour - query) for the scatter. R2 is that of a linear regression of the
-query's ln(E(B-V) + 0.01) on the mean of its neighbours'. Natural is what neighbours in the space of the true intrinsic labels
-show: selection ties dust to luminosity and metallicity. Raw XP are the coefficients over the G flux, each
+query's ln(E(B-V) + 0.01) on the mean of its neighbours'. Natural is what neighbours in the space of the true intrinsic
+labels show: selection ties dust to luminosity and metallicity. Raw XP are the coefficients over the G flux, each
 coefficient over its scatter.
 """
 

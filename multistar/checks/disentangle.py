@@ -44,13 +44,14 @@ def disentangle(
     seed: int = 0,
     most: int = MOST,
     maps: bool = True,
+    generated: bool = True,
     quiet: bool = False,
 ) -> tuple[dict, pa.Table | None]:
     """All numbers of the check, ready for JSON, and the map of the stars before and after erasing dust.
 
     ebv   where E(B-V) is from, see reddening; stars in holes of a map are counted and left out
     most  stars, drawn at random if there are more
-    maps  False leaves UMAP out
+    maps, generated  False leaves UMAP, or the generated spectra, out; each takes a minute
 
     Labels are the truth or labels of the table where it has them, otherwise predictions. Raises ValueError if E(B-V) is
     known for fewer than FEWEST stars, and as reddening does.
@@ -83,7 +84,7 @@ def disentangle(
         "residuals": residuals(guess, labels, sorted(given), target["dust"], rng),
     }  # fmt: skip
     giants = (labels["logg"] > GENERATED_LOGG[0]) & (labels["logg"] < GENERATED_LOGG[1])
-    if giants.sum() >= FEWEST_GENERATED and few.xp:
+    if generated and giants.sum() >= FEWEST_GENERATED and few.xp:
         made = extinction(model, few, labels, seed)
         out["generated"] = {key: made[key] for key in ("dteff_debv_generated", "rms_error")}
     return out, _maps(spaces, labels, seed, quiet) if maps else None
