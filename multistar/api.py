@@ -11,6 +11,7 @@ from multistar.data.read_light_curves import read_light_curves
 from multistar.data.stars import Stars, read_stars
 from multistar.hub import push_to_hub
 from multistar.model.checkpoint import Model, load_model, save_model
+from multistar.model.erasure import Eraser
 from multistar.tasks.embed import embed
 from multistar.tasks.generate import generate
 from multistar.tasks.inpaint import inpaint
@@ -63,10 +64,23 @@ class MultiStar:
         return predict(self.model, self._stars(table, columns, light_curves), quiet, samples, seed, consistency)
 
     def embed(
-        self, table: Any, columns: Mapping[str, str] | None = None, quiet: bool = True, light_curves: Any = None
+        self,
+        table: Any,
+        columns: Mapping[str, str] | None = None,
+        quiet: bool = True,
+        light_curves: Any = None,
+        ignore: str | None = None,
     ) -> pa.Table:
-        """One row per input row, in order: source_id, status, embedding."""
-        return embed(self.model, self._stars(table, columns, light_curves), quiet)
+        """One row per input row, in order: source_id, status, embedding.
+
+        With ignore="dust" (or another quantity, or the file of an eraser), vectors that do not tell it: few numbers,
+        in which stars are near each other if their intrinsic labels are; see model/erasure.py.
+        """
+        return embed(self.model, self._stars(table, columns, light_curves), quiet, ignore=ignore)
+
+    def eraser(self, ignore: str = "dust") -> Eraser:
+        """For StarIndex.build(vectors, eraser=...) and index.ignoring(...); ValueError if the model has none."""
+        return self.model.eraser(ignore)
 
     def generate(
         self,

@@ -1,4 +1,4 @@
-"""multistar mock|download|pretrain|predict|embed|generate|inpaint|check|index|update|search: parse, call, print."""
+"""The command line: parse, call, print."""
 
 import argparse
 import dataclasses
@@ -9,12 +9,13 @@ import numpy as np
 
 from multistar import __version__
 from multistar.cli_index import add_index_commands
+from multistar.cli_population import add_disentangle_options, add_population_commands, check_disentangle
 
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
     "predict": ("samples", "seed", "consistency"),
-    "embed": (),
+    "embed": ("ignore",),
     "generate": ("samples", "seed", "sampled"),
     "inpaint": ("bands",),
 }
@@ -101,7 +102,10 @@ def _view(args) -> None:
 
 
 def _check(args) -> None:
-    checks = {"calibration": _check_calibration, "physics": _check_physics, "populations": _check_populations}
+    checks = {
+        "calibration": _check_calibration, "physics": _check_physics, "disentangle": check_disentangle,
+        "populations": _check_populations,
+    }  # fmt: skip
     checks[args.what](args)
 
 
@@ -210,6 +214,7 @@ def _add_inference(command) -> None:
     infer["predict"].add_argument(
         "--consistency", action="store_true", help="also check that measurements fit together"
     )
+    infer["embed"].add_argument("--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it")
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
 
@@ -252,19 +257,20 @@ def parser() -> argparse.ArgumentParser:
     view.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
     view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
-    check = command(
-        "check", _check, "are posteriors calibrated, do labels and spectra obey physics, what do embeddings tell?"
-    )
-    check.add_argument("what", choices=("calibration", "physics", "populations"))
+    text = "are posteriors calibrated, do labels and spectra obey physics, what do embeddings tell and what not?"
+    check = command("check", _check, text)
+    check.add_argument("what", choices=("calibration", "physics", "disentangle", "populations"))
     check.add_argument("table", help="stars with labels, as for predict; columns true_L are taken as exact")
     check.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
     check.add_argument("--out", required=True, help="folder for the numbers (JSON) and the figure")
     check.add_argument("--reference", help="physics: stars that the Gaussian baseline of inpainting is learnt from")
     check.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    add_disentangle_options(check)
     check.add_argument("--samples", type=int, default=256, help="calibration: joint draws per star")
     check.add_argument("--seed", type=int, default=0, help="of the draws")
 
     add_index_commands(command)
+    add_population_commands(command)
     return main_parser
 
 

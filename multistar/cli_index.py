@@ -21,9 +21,16 @@ def _index(args) -> None:
     from multistar.index.star_index import StarIndex
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    index = StarIndex.build(args.embeddings, args.kind, args.duplicates, args.metadata, args.keep)
+    eraser = _eraser(args)
+    index = StarIndex.build(args.embeddings, args.kind, args.duplicates, args.metadata, args.keep, eraser)
     index.save(args.out, args.overwrite)
     _print_index(index, args.out)
+
+
+def _eraser(args):
+    from multistar.model.checkpoint import load_model
+
+    return load_model(args.model).eraser(args.ignore) if args.ignore else None
 
 
 def _update(args) -> None:
@@ -52,6 +59,8 @@ def _print_index(index, out: str) -> None:
     note = f"; {index.left_out} rows without data or id left out" if index.left_out else ""
     print(f"index of {len(index)} stars written to {out}{note}")
     print(f"kind {index.kind}: {index.reason}; recall@10 {index.recall:.3f}, parameters {index.parameters}")
+    if index.ignore:
+        print(f"its vectors ignore {index.ignore}")
     if names := index.metadata.names:
         print(f"with {len(names)} numbers for {index.metadata.described()} of them: {', '.join(names)}")
 
@@ -65,7 +74,12 @@ def _search(args) -> None:
         check_ending(args.out)
         refuse_existing(args.out, args.overwrite)
     index = StarIndex.load(args.index, mapped=True, verify=not args.no_verify)
-    tables = _counted(_neighbours(args, index))
+    eraser = _eraser(args)
+    if eraser and index.ignore != eraser.name:
+        index = index.ignoring(eraser)
+        advice = f"keep them, if they are many: multistar index VECTORS --ignore {args.ignore} --out IDX"
+        print(f"vectors of {len(index)} stars changed to ignore {args.ignore}; {advice}", file=sys.stderr)
+    tables = _counted(_neighbours(args, index, eraser))
     if args.explain:
         tables = _explained(args, index, pa.concat_tables(tables))
     if args.out:
@@ -76,16 +90,17 @@ def _search(args) -> None:
         print(f"{row['query_id']}  {row['rank']:4d}  {row['neighbour_id']}  {row['distance']:.6f}{others}")
 
 
-def _neighbours(args, index) -> Iterator[pa.Table]:
+def _neighbours(args, index, eraser) -> Iterator[pa.Table]:
     from multistar.data.stars import read_ids, read_stars
     from multistar.model.checkpoint import load_model
     from multistar.tasks.search import search_like, search_stars, search_table
 
     wanted = args.k, args.columns
     if args.table:
-        yield from search_table(index, args.table, *wanted)
+        yield from search_table(index, args.table, *wanted, eraser)
     elif args.star:
-        yield search_stars(index, load_model(args.model), read_stars(args.star, labels=False), *wanted)
+        stars = read_stars(args.star, labels=False)
+        yield search_stars(index, load_model(args.model), stars, *wanted, ignore=args.ignore)
     elif args.like:
         found, status = search_like(index, load_model(args.model), dict(args.like), *wanted)
         if status != "ok":
@@ -140,6 +155,10 @@ def _source_id(text: str) -> int:
 def _add_index_options(index: argparse.ArgumentParser) -> None:
     index.add_argument("embeddings", nargs="+", help="Parquet files written by multistar embed, or folders of them")
     index.add_argument("--out", required=True, help="index folder")
+    index.add_argument(
+        "--ignore", metavar="QUANTITY", help="dust, ...: neighbours whatever it is, from plain embeddings"
+    )
+    index.add_argument("--model", default="mini", help="for --ignore: that of the embeddings (default: mini)")
     index.add_argument("--metadata", metavar="TABLE", help="numbers to keep beside the stars, joined by source_id")
     index.add_argument(
         "--keep", type=_names, default=[], metavar="A,B", help="columns of --metadata (default: all numbers)"
@@ -176,7 +195,8 @@ def _add_search_options(search: argparse.ArgumentParser) -> None:
     which.add_argument("--like", type=_number, nargs="+", metavar="LABEL=NUMBER", help="e.g. teff=4700 logg=2.5 mass=2")
     search.add_argument("-k", "--k", type=int, default=10, help="how many neighbours")
     search.add_argument("--with", dest="columns", type=_names, default=[], metavar="A,B", help="columns of the index")
-    search.add_argument("--model", default="mini", help="for --star, --like, --data: that of the index (default: mini)")
+    search.add_argument("--model", default="mini", help="that of the index (default: mini)")
+    search.add_argument("--ignore", metavar="QUANTITY", help="dust, ...: neighbours whatever it is")
     search.add_argument("--explain", action="store_true", help="print how neighbours differ, in labels and data")
     search.add_argument("--data", metavar="TABLE", help="for --explain: measurements of the stars")
     search.add_argument("--no-verify", action="store_true", help="compare sizes, not hashes, of the index files")

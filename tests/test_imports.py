@@ -13,7 +13,7 @@ multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_x
 multistar.data.write multistar.data.light_curves multistar.data.periodogram multistar.data.light_curve_samples
 multistar.data.light_curve_view multistar.data.stars multistar.data.light_curve_columns
 multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
-multistar.data.download_light_curves
+multistar.data.download_light_curves multistar.data.chunks
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
 multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
 multistar.mock.variability.eclipses multistar.mock.variability.pulsation multistar.mock.variability.pulsators
@@ -26,7 +26,8 @@ multistar.mock.xp_operator multistar.mock.observe multistar.mock.noise multistar
 multistar.mock.shards multistar.mock.describe
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.mismatch
 multistar.model.alignment multistar.model.fusion multistar.model.mixture multistar.model.head multistar.model.network
-multistar.model.domain multistar.model.recalibrate multistar.model.checkpoint multistar.model.graft
+multistar.model.domain multistar.model.recalibrate multistar.model.erasure multistar.model.checkpoint
+multistar.model.graft
 multistar.model.card
 multistar.hub
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
@@ -34,12 +35,14 @@ multistar.training.optimiser multistar.training.workers multistar.training.datas
 multistar.index multistar.index.metadata multistar.index.source multistar.index.embeddings multistar.index.kinds
 multistar.index.recall multistar.index.folder multistar.index.star_index
 multistar.tasks multistar.tasks.stream multistar.tasks.views multistar.tasks.consistency multistar.tasks.predict
-multistar.tasks.embed multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
+multistar.tasks.embed multistar.tasks.erase multistar.tasks.umap_map multistar.tasks.generate multistar.tasks.inpaint
+multistar.tasks.search multistar.tasks.explain
 multistar.api
-multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
-multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
-multistar.checks.populations
-multistar.cli_index multistar.cli
+multistar.batch multistar.batch.job multistar.batch.folder multistar.batch.ray_engine
+multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.neighbours
+multistar.checks.report multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
+multistar.checks.reddening multistar.checks.disentangle multistar.checks.populations
+multistar.cli_index multistar.cli_population multistar.cli_batch multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 

@@ -1,7 +1,7 @@
 """Tables that `embed` returned or wrote -> a Source, read row group by row group."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,13 @@ Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]  # of the columns that
 
 @dataclass
 class Embeddings:
-    """source_id (n,) int64, vector (n, dimension) float32, has_data (n,), and the hash of the model."""
+    """source_id (n,) int64, vector (n, dimension) float32, has_data (n,), the hash of the model, what was ignored."""
 
     source_id: np.ndarray
     vector: np.ndarray
     has_data: np.ndarray
     model_sha256: str
+    ignore: str = ""
 
     @classmethod
     def from_table(cls, table: pa.Table, origin: str = "table") -> "Embeddings":
@@ -31,12 +32,12 @@ class Embeddings:
         parts = [_vectors(batch, origin) for batch in table.select(["embedding"]).to_batches()]
         vector = np.concatenate([np.empty((0, dimension), np.float32), *parts])
         ids, has_data = _ids(table, origin)
-        return cls(ids, vector, has_data, _model(table.schema))
+        return cls(ids, vector, has_data, _said(table.schema, "model_sha256"), _said(table.schema, "ignore"))
 
     def searchable(self) -> tuple["Embeddings", int]:
         """Only the stars with an id and data, and how many were left out: a star without data is like any other."""
         keep = self.has_data & (self.source_id >= 0)
-        kept = Embeddings(self.source_id[keep], self.vector[keep], self.has_data[keep], self.model_sha256)
+        kept = replace(self, source_id=self.source_id[keep], vector=self.vector[keep], has_data=self.has_data[keep])
         return kept, int((~keep).sum())
 
     def source(self) -> Source:
@@ -46,7 +47,8 @@ class Embeddings:
             return (self.vector[start : start + CHUNK] for start in range(0, len(self.vector), CHUNK))
 
         n, dimension = self.vector.shape
-        return Source("embeddings", self.model_sha256, dimension, self.source_id, Metadata.empty(n), chunks)
+        empty = Metadata.empty(n)
+        return Source("embeddings", self.model_sha256, dimension, self.source_id, empty, chunks, ignore=self.ignore)
 
 
 def embedding_sources(embeddings: Embeddings | pa.Table | str | Path) -> list[Source]:
@@ -104,7 +106,8 @@ def _source(schema: pa.Schema, batches: Batches, origin: str) -> Source:
     def chunks() -> Iterator[np.ndarray]:
         return (_vectors(batch, origin) for batch in batches(["embedding"]))
 
-    whole = Source(origin, _model(schema), dimension, ids, Metadata.of(table), chunks, int((~keep).sum()))
+    said = _said(schema, "model_sha256"), _said(schema, "ignore")
+    whole = Source(origin, said[0], dimension, ids, Metadata.of(table), chunks, int((~keep).sum()), said[1])
     return whole.kept(keep)
 
 
@@ -120,8 +123,8 @@ def _dimension(schema: pa.Schema, origin: str) -> int:
     return kind.list_size
 
 
-def _model(schema: pa.Schema) -> str:
-    return (schema.metadata or {}).get(b"model_sha256", b"").decode()
+def _said(schema: pa.Schema, key: str) -> str:
+    return (schema.metadata or {}).get(key.encode(), b"").decode()
 
 
 def _ids(table: pa.Table, origin: str) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ class Card:
     """What an index is.
 
     recall: share of the ten true neighbours that a search finds, measured when it was built; 1 if exact
+    ignore: name of the eraser that the vectors went through, "" for none
     """
 
     model_sha256: str
@@ -37,6 +38,7 @@ class Card:
     columns: list[str] = field(default_factory=list)
     units: list[str] = field(default_factory=list)
     metric: str = "cosine"
+    ignore: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from multistar.index.metadata import Metadata, stacked
+from multistar.model.erasure import Eraser
 
 CHUNK = 65_536  # stars whose vectors are in memory at once: 64 MB at 256 dimensions
 UNIT_NORM_TOLERANCE = 1e-3
@@ -23,6 +24,8 @@ class OfModel(Protocol):
     def model_sha256(self) -> str: ...
     @property
     def dimension(self) -> int: ...
+    @property
+    def ignore(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Source:
     metadata   n rows
     chunks     gives the n vectors in order, (m, dimension) float32 at a time; can be called again
     left_out   rows of the table that are not among the n, because they have no data or no id
+    ignore     name of the eraser that the vectors went through, "" for none
     """
 
     origin: str
@@ -42,6 +46,7 @@ class Source:
     metadata: Metadata
     chunks: Callable[[], Iterator[np.ndarray]]
     left_out: int = 0
+    ignore: str = ""
 
     def __len__(self) -> int:
         return len(self.source_id)
@@ -66,6 +71,24 @@ class Source:
             inside = slice(*np.searchsorted(rows, (here.start, here.stop), sorter=order))
             out[order[inside]] = vectors[rows[order[inside]] - here.start]
         return out
+
+    def erased(self, eraser: Eraser) -> "Source":
+        """The same stars by vectors that do not tell the eraser's quantity.
+
+        Raises ValueError for vectors of another model, and those that went through another eraser.
+        """
+        if self.ignore == eraser.name:
+            return self
+        if self.ignore or (self.model_sha256, self.dimension) != (eraser.model_sha256, len(eraser.mean)):
+            which = f"which ignores {self.ignore} already" if self.ignore else f"of {self.dimension} dimensions"
+            raise ValueError(
+                f"{self.origin}: made by the model {_short(self.model_sha256)}, {which}; {eraser.name} is for plain "
+                f"embeddings of {len(eraser.mean)} dimensions by {_short(eraser.model_sha256)}"
+            )
+        chunks = self.chunks
+        return replace(
+            self, dimension=eraser.dimension, ignore=eraser.name, chunks=lambda: (eraser(part) for part in chunks())
+        )
 
     def kept(self, keep: np.ndarray) -> "Source":
         """Only the rows where `keep` (n,) is True."""
@@ -96,21 +119,31 @@ def union(sources: Sequence[Source], duplicates: Duplicates = "error") -> Source
         stacked([part.metadata for part in parts]),
         lambda: itertools.chain.from_iterable(part.chunks() for part in parts),
         sum(source.left_out for source in sources),
+        first.ignore,
     )
 
 
 def check_same_model(source: OfModel, other: OfModel) -> None:
     """ValueError unless the vectors of both can be compared."""
+    if source.ignore != other.ignore:
+        one, two = (f"ignore {s.ignore}" if s.ignore else "ignore nothing" for s in (source, other))
+        raise ValueError(
+            f"{source.origin}: the vectors {one}, those of {other.origin} {two}; make both with the same --ignore"
+        )
     if source.dimension != other.dimension:
         raise ValueError(
             f"{source.origin}: vectors have {source.dimension} dimensions, those of {other.origin} {other.dimension}"
         )
     if source.model_sha256 != other.model_sha256:
-        one, two = (s.model_sha256[:12] or "unknown (the table does not say)" for s in (source, other))
+        one, two = (_short(s.model_sha256) for s in (source, other))
         raise ValueError(
             f"{source.origin}: made by the model {one}, {other.origin} by {two}; vectors of two models cannot be "
             "compared: embed again with the same --model"
         )
+
+
+def _short(model_sha256: str) -> str:
+    return model_sha256[:12] or "unknown (the table does not say)"
 
 
 def keep_masks(parts: Sequence[np.ndarray], duplicates: Duplicates) -> list[np.ndarray]:

@@ -15,6 +15,7 @@ from multistar.index.folder import Card, Content, read_folder, write_folder
 from multistar.index.metadata import Metadata, joined, stacked
 from multistar.index.recall import K, Witnesses, tuned
 from multistar.index.source import CHUNK, Duplicates, Source, check_same_model, check_vectors, keep_masks, union
+from multistar.model.erasure import Eraser
 
 IDENTICAL = 1e-6  # distance of two vectors of the same data, which only rounding keeps apart
 TWINS = 16  # neighbours among which identical vectors are looked for
@@ -31,12 +32,13 @@ class StarIndex:
     metadata   numbers of the same rows
     recall     share of the ten true neighbours that a search finds, measured when the index was built
     left_out   rows without data or id that were left out when it was built or added to
+    ignore     name of the eraser that its vectors went through (see model/erasure.py), "" for none
     """
 
     def __init__(self, content: Content, mapped: bool = False):
         card = content.card
         self.model_sha256, self.kind, self.reason = card.model_sha256, card.kind, card.reason
-        self.parameters, self.recall, self.mapped = card.parameters, card.recall, mapped
+        self.parameters, self.recall, self.mapped, self.ignore = card.parameters, card.recall, mapped, card.ignore
         self.source_id, self._order = content.source_id, content.order
         self.metadata = Metadata(tuple(card.columns), tuple(card.units), content.metadata)
         self._index, self.left_out = content.index, 0
@@ -63,6 +65,7 @@ class StarIndex:
         duplicates: Duplicates = "error",
         metadata: Any = None,
         columns: Sequence[str] = (),
+        eraser: Eraser | None = None,
     ) -> "StarIndex":
         """From what `embed` returned or wrote, from other indices, or from a list of these.
 
@@ -72,12 +75,14 @@ class StarIndex:
         duplicates  which row stays where an id occurs more than once: "first" or "last"; or it is an "error"
         metadata    table (anything that `read_columns` takes) of which the numbers, all or `columns`, are kept with the
                     stars of its ids. Numeric columns of the embedding tables are kept anyhow
+        eraser      what plain embeddings go through first, so that neighbours do not share its quantity
 
         The answers depend on the stars, not on the order of their rows (but for the graph of "hnsw"). Effort is
         doubled until the recall of a few stars, compared with all others, reaches recall.TARGET.
         Raises ValueError for no stars at all, NaN or unnormalised vectors, missing or duplicate ids, several models.
         """
         source = union(_sources(embeddings), duplicates)
+        source = source.erased(eraser) if eraser else source
         if not len(source):
             raise ValueError(f"{source.origin}: cannot build an index of no stars: the embedding table is empty")
         if metadata is not None:
@@ -96,7 +101,7 @@ class StarIndex:
         numbers = source.metadata
         card = Card(
             source.model_sha256, source.dimension, len(source), 0, kind, reason, parameters, 1.0,
-            list(numbers.names), list(numbers.units),
+            list(numbers.names), list(numbers.units), ignore=source.ignore,
         )  # fmt: skip
         built = cls(Content(card, index, source.source_id.copy(), by_id, numbers.values))
         built.left_out = source.left_out
@@ -119,6 +124,20 @@ class StarIndex:
     ) -> "StarIndex":
         """The index that `build` makes of the stars of several indices of one model."""
         return cls.build(list(indices), kind, duplicates)
+
+    def ignoring(self, eraser: Eraser) -> "StarIndex":
+        """This index if its vectors went through the eraser already; otherwise one built of its vectors.
+
+        Raises ValueError for kinds that hold rounded vectors: erasing would amplify the rounding.
+        """
+        if self.ignore == eraser.name:
+            return self
+        if self.kind not in ("exact", "hnsw"):
+            raise ValueError(
+                f"{self.origin} is of kind {self.kind}, whose vectors are rounded: build one from the embeddings, "
+                f"multistar index VECTORS --ignore {eraser.quantity} --out IDX, and search that"
+            )
+        return StarIndex.build(self, eraser=eraser)
 
     def add(self, embeddings: Any, duplicates: Duplicates = "error") -> int:
         """Stars in whatever form `build` takes; how many were added.
@@ -178,6 +197,7 @@ class StarIndex:
             self.source_id[alive],
             self.metadata.rows(alive),
             lambda: map(self._stored, self._chunks_of_rows()),
+            ignore=self.ignore,
         )
 
     def vectors(self, source_ids: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -233,6 +253,7 @@ class StarIndex:
             for (name, values), unit in zip(found.items(), units, strict=True)
         ]
         metadata = {"model_sha256": self.model_sha256, "distance": "1 - cosine similarity"}
+        metadata |= {"ignore": self.ignore} if self.ignore else {}
         return pa.table(list(found.values()), schema=pa.schema(fields, metadata=metadata))
 
     def save(self, folder: str | Path, overwrite: bool = False) -> None:
@@ -240,7 +261,7 @@ class StarIndex:
         numbers = self.metadata
         card = Card(
             self.model_sha256, self.dimension, len(self), self._deleted, self.kind, self.reason,
-            self.parameters, self.recall, list(numbers.names), list(numbers.units),
+            self.parameters, self.recall, list(numbers.names), list(numbers.units), ignore=self.ignore,
         )  # fmt: skip
         write_folder(folder, Content(card, self._index, self.source_id, self._order, numbers.values), overwrite)
 

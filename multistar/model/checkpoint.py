@@ -13,13 +13,16 @@ from multistar import __version__
 from multistar.config import from_table
 from multistar.files import atomic_write, sha256
 from multistar.model.domain import Domain
+from multistar.model.erasure import Eraser, eraser_file, load_eraser, quantity_of, save_eraser
 from multistar.model.network import ModelConfig, Network
 from multistar.model.recalibrate import Recalibrator
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
+from multistar.quantities import LABELS
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-OWNED = (WEIGHTS, CONFIG, CARD)
+ERASERS = {name: eraser_file(name) for name in LABELS}
+OWNED = (WEIGHTS, CONFIG, CARD, *ERASERS.values())
 SHIPPED = Path(__file__).parents[1] / "weights"  # models that come with the package, by name
 PARTS = ("network", "standardiser", "domain", "recalibrator")
 MAX_CONFIG_BYTES = 1 << 20
@@ -30,7 +33,7 @@ class Model:
     """Network, standardiser, domain and recalibrator of one training.
 
     hash: SHA-256 of the weights file; provenance: run settings, number of stars and steps, last loss;
-    card: Markdown that tells what the model is, "" if nobody wrote one.
+    card: Markdown that tells what the model is, "" if nobody wrote one; erasers: by the quantity that they erase.
     """
 
     config: ModelConfig
@@ -42,6 +45,7 @@ class Model:
     hash: str = ""
     provenance: dict = dataclasses.field(default_factory=dict)
     card: str = ""
+    erasers: dict[str, Eraser] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
@@ -53,6 +57,18 @@ class Model:
         """The same model, to be trained (or not) for the mismatch between mock stars and the sky."""
         return dataclasses.replace(self, config=dataclasses.replace(self.config, mismatch=mismatch))
 
+    def eraser(self, ignore: str) -> Eraser:
+        """For a quantity ("dust" is E(B-V)), or from a file; ValueError if the model has none, FileNotFoundError."""
+        if ignore.endswith(".safetensors"):
+            return load_eraser(ignore, self.hash)
+        if (name := quantity_of(ignore)) not in self.erasers:
+            raise ValueError(
+                f"the model {self.hash[:12]} has no eraser for {name} (it has {sorted(self.erasers)}); make one: "
+                f"multistar erase STARS --quantity {name} --out FILE.safetensors, and name the file or put it into the "
+                f"model's folder as {ERASERS[name]}"
+            )
+        return self.erasers[name]
+
     def state(self) -> dict[str, torch.Tensor]:
         return {f"{p}.{k}": v.contiguous() for p in PARTS for k, v in getattr(self, p).state_dict().items()}
 
@@ -63,7 +79,7 @@ class Model:
 
 
 def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> None:
-    """Write the model folder atomically, with its card if there is one."""
+    """Write the model folder atomically, with its card if there is one, and the erasers that are of these weights."""
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         save_file(model.state(), temporary / WEIGHTS)
@@ -80,6 +96,9 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> Non
         (temporary / CONFIG).write_text(json.dumps(config, indent=1))
         if model.card:
             (temporary / CARD).write_text(model.card)
+        for name, eraser in model.erasers.items():
+            if eraser.model_sha256 == model.hash:
+                save_eraser(eraser, temporary / ERASERS[name])
 
 
 def model_folder(name: str | Path) -> Path:
@@ -120,6 +139,8 @@ def load_model(name: str | Path) -> Model:
         raise ValueError(f"{folder}: config.json and weights do not fit together ({str(error)[:200]})") from error
     model.hash, model.provenance = found, config.get("provenance", {})
     model.card = (folder / CARD).read_text() if (folder / CARD).is_file() else ""
+    files = {name: folder / file for name, file in ERASERS.items() if (folder / file).is_file()}
+    model.erasers = {name: load_eraser(file, found) for name, file in files.items()}
     model.network.eval()
     return model
 

@@ -11,6 +11,7 @@ from multistar.index.embeddings import Embeddings, embedding_sources
 from multistar.index.source import check_same_model
 from multistar.index.star_index import StarIndex
 from multistar.model.checkpoint import Model
+from multistar.model.erasure import Eraser
 from multistar.tasks.embed import embed
 
 AT_ONCE = 4_000_000  # neighbours in memory
@@ -18,14 +19,19 @@ LABELS_ID = -1  # the query_id of labels, which no star has
 
 
 def search_table(
-    index: StarIndex, embeddings: Embeddings | pa.Table | str | Path, k: int, columns: Sequence[str] = ()
+    index: StarIndex,
+    embeddings: Embeddings | pa.Table | str | Path,
+    k: int,
+    columns: Sequence[str] = (),
+    eraser: Eraser | None = None,
 ) -> Iterator[pa.Table]:
     """Neighbours of all stars of a table, chunk by chunk; rows without data or id are left out.
 
-    See StarIndex.neighbours_of for the columns; the metadata say how many rows were "left_out". Raises ValueError if
-    another model made the vectors, or no row is left.
+    See StarIndex.neighbours_of for the columns; the metadata say how many rows were "left_out". Plain embeddings go
+    through the `eraser` first. Raises ValueError if another model made the vectors, they ignore something else
+    than those of the index, or no row is left.
     """
-    sources = embedding_sources(embeddings)
+    sources = [source.erased(eraser) if eraser else source for source in embedding_sources(embeddings)]
     if not sum(map(len, sources)):
         raise ValueError(f"{sources[0].origin}: no row has data and an id; there is nothing to search for")
     left_out = {"left_out": str(sum(source.left_out for source in sources))}
@@ -40,14 +46,33 @@ def search_table(
 
 
 def search_stars(
-    index: StarIndex, model: Model, stars: Stars, k: int, columns: Sequence[str] = (), quiet: bool = True
+    index: StarIndex,
+    model: Model,
+    stars: Stars,
+    k: int,
+    columns: Sequence[str] = (),
+    quiet: bool = True,
+    ignore: str | None = None,
 ) -> pa.Table:
-    """Neighbours of stars that are embedded first, as search_table gives them."""
-    return pa.concat_tables(search_table(index, embed(model, stars, quiet), k, columns))
+    """Neighbours of stars that are embedded first, as search_table gives them.
+
+    They are embedded with `ignore` (see tasks/embed.py), by default with what the index ignores.
+    """
+    vectors = embed(model, stars, quiet, ignore=ignore or ignored(index))
+    return pa.concat_tables(search_table(index, vectors, k, columns))
+
+
+def ignored(index: StarIndex) -> str | None:
+    """The quantity that the vectors of the index do not tell, if there is one."""
+    return index.ignore.split(":")[0] or None
 
 
 def search_like(
-    index: StarIndex, model: Model, values: Mapping[str, float], k: int, columns: Sequence[str] = ()
+    index: StarIndex,
+    model: Model,
+    values: Mapping[str, float],
+    k: int,
+    columns: Sequence[str] = (),
 ) -> tuple[pa.Table, str]:
     """Neighbours (query_id -1) of a star of which labels, or other numbers that the model reads, are all that is known.
 
@@ -55,8 +80,14 @@ def search_like(
     neighbours' labels are then closer to those asked for (see README). Measured stars lie far from a star of which
     only labels are known, so distances are large and tell only the order.
 
-    Raises ValueError for names that the model does not know, impossible values, and an index of another model.
+    Raises ValueError for names that the model does not know, impossible values, an index of another model, and one
+    that ignores a quantity: erasers know measured stars only.
     """
+    if index.ignore:
+        raise ValueError(
+            f"{index.origin} ignores {index.ignore} and compares measured stars only; search a plain one for labels "
+            f"and leave {ignored(index)} out of them"
+        )
     known = model.vocabulary.scalars
     if unknown := sorted(set(values) - set(known)):
         raise ValueError(f"the model knows no {unknown}; it knows {list(known)}")
