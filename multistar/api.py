@@ -70,13 +70,15 @@ class MultiStar:
         quiet: bool = True,
         light_curves: Any = None,
         ignore: str | None = None,
+        space: str = "fused",
     ) -> pa.Table:
         """One row per input row, in order: source_id, status, embedding.
 
         With ignore="dust" (or another quantity, or the file of an eraser), vectors that do not tell it: few numbers,
-        in which stars are near each other if their intrinsic labels are; see model/erasure.py.
+        in which stars are near each other if their intrinsic labels are; see model/erasure.py. `space`: see
+        tasks/embed.py.
         """
-        return embed(self.model, self._stars(table, columns, light_curves), quiet, ignore=ignore)
+        return embed(self.model, self._stars(table, columns, light_curves), quiet, ignore=ignore, space=space)
 
     def eraser(self, ignore: str = "dust") -> Eraser:
         """For StarIndex.build(vectors, eraser=...) and index.ignoring(...); ValueError if the model has none."""

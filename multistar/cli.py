@@ -15,7 +15,7 @@ UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
     "predict": ("samples", "seed", "consistency"),
-    "embed": ("ignore",),
+    "embed": ("ignore", "space"),
     "generate": ("samples", "seed", "sampled"),
     "inpaint": ("bands",),
 }
@@ -215,6 +215,9 @@ def _add_inference(command) -> None:
         "--consistency", action="store_true", help="also check that measurements fit together"
     )
     infer["embed"].add_argument("--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it")
+    infer["embed"].add_argument(
+        "--space", default="fused", choices=("fused", "aligned", "eigen"), help="that light curves and spectra share"
+    )
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
 

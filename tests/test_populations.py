@@ -14,7 +14,9 @@ from multistar.checks.populations import classified, figure, metadata, populatio
 from multistar.cli import main
 from multistar.data.light_curve_view import SAMPLING
 from multistar.data.stars import Stars, read_stars
+from multistar.index.star_index import StarIndex
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.tasks.search import search_stars, search_table
 from multistar.tasks.views import views
 from multistar.training.loop import pretrain
 
@@ -131,3 +133,27 @@ def test_eigenspace_is_a_linear_map_of_both_views(model, table):
     vectors = model.model.network.alignment.eigenspace()
     expected = torch.from_numpy(seen.curve + seen.rest) @ vectors
     np.testing.assert_allclose(sets["eigenspace"], expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_shared_spaces_hold_light_curves_beside_other_data(model, table, tmp_path):
+    """An index of spectra is searched with light curves; vectors of different spaces do not mix."""
+    stars = read_stars(table[:40])
+    seen = views(model.model, stars)
+    aligned = np.stack(model.embed(stars, space="aligned")["embedding"].to_numpy(zero_copy_only=False))
+    mean = seen.aligned[0] + seen.aligned[1]
+    np.testing.assert_allclose(aligned, mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-5)
+    rest = model.embed(dataclasses.replace(stars, light_curve=None), space="aligned")
+    np.testing.assert_allclose(np.stack(rest["embedding"].to_numpy(zero_copy_only=False)), seen.aligned[1], atol=1e-5)
+    index = StarIndex.build(rest)
+    curves = dataclasses.replace(stars, scalars={}, xp={})
+    found = search_stars(index, model.model, curves, 3)
+    assert len(found) == 120
+    expected = np.argsort(-seen.aligned[0] @ seen.aligned[1].T, axis=1)
+    ids = found["neighbour_id"].to_numpy().reshape(40, 3)
+    others = [[i for i in row if i != own][:3] for own, row in enumerate(expected)]
+    assert np.mean(ids == stars.source_id[np.array(others)]) > 0.97  # but for ties of rounding
+    for space in ("fused", "eigen"):
+        with pytest.raises(ValueError, match="space:aligned"):
+            list(search_table(index, model.embed(stars, space=space), 3))
+    with pytest.raises(ValueError, match="must be one of"):
+        model.embed(stars, space="other")

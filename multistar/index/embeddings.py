@@ -32,7 +32,7 @@ class Embeddings:
         parts = [_vectors(batch, origin) for batch in table.select(["embedding"]).to_batches()]
         vector = np.concatenate([np.empty((0, dimension), np.float32), *parts])
         ids, has_data = _ids(table, origin)
-        return cls(ids, vector, has_data, _said(table.schema, "model_sha256"), _said(table.schema, "ignore"))
+        return cls(ids, vector, has_data, _said(table.schema, "model_sha256"), _made(table.schema))
 
     def searchable(self) -> tuple["Embeddings", int]:
         """Only the stars with an id and data, and how many were left out: a star without data is like any other."""
@@ -106,7 +106,7 @@ def _source(schema: pa.Schema, batches: Batches, origin: str) -> Source:
     def chunks() -> Iterator[np.ndarray]:
         return (_vectors(batch, origin) for batch in batches(["embedding"]))
 
-    said = _said(schema, "model_sha256"), _said(schema, "ignore")
+    said = _said(schema, "model_sha256"), _made(schema)
     whole = Source(origin, said[0], dimension, ids, Metadata.of(table), chunks, int((~keep).sum()), said[1])
     return whole.kept(keep)
 
@@ -121,6 +121,12 @@ def _dimension(schema: pa.Schema, origin: str) -> int:
     if not pa.types.is_integer(schema.field("source_id").type):
         raise ValueError(f"{origin}: column source_id must hold integers, not {schema.field('source_id').type}")
     return kind.list_size
+
+
+def _made(schema: pa.Schema) -> str:
+    """Name of the eraser, or "space:" and the name of a space other than that of all data; "" for plain vectors."""
+    space = _said(schema, "space")
+    return f"space:{space}" if space else _said(schema, "ignore")
 
 
 def _said(schema: pa.Schema, key: str) -> str:

@@ -56,15 +56,16 @@ def search_stars(
 ) -> pa.Table:
     """Neighbours of stars that are embedded first, as search_table gives them.
 
-    They are embedded with `ignore` (see tasks/embed.py), by default with what the index ignores.
+    They are embedded with `ignore` (see tasks/embed.py), by default as the vectors of the index are.
     """
-    vectors = embed(model, stars, quiet, ignore=ignore or ignored(index))
+    vectors = embed(model, stars, quiet, **({"ignore": ignore} if ignore else made_like(index)))
     return pa.concat_tables(search_table(index, vectors, k, columns))
 
 
-def ignored(index: StarIndex) -> str | None:
-    """The quantity that the vectors of the index do not tell, if there is one."""
-    return index.ignore.split(":")[0] or None
+def made_like(index: StarIndex) -> dict[str, str]:
+    """What `embed` must be told to make vectors like those of the index: what to ignore, or the space."""
+    first, _, rest = index.ignore.partition(":")
+    return {} if not first else {"space": rest} if first == "space" else {"ignore": first}
 
 
 def search_like(
@@ -86,7 +87,7 @@ def search_like(
     if index.ignore:
         raise ValueError(
             f"{index.origin} ignores {index.ignore} and compares measured stars only; search a plain one for labels "
-            f"and leave {ignored(index)} out of them"
+            f"and leave {index.ignore.split(':')[0]} out of them"
         )
     known = model.vocabulary.scalars
     if unknown := sorted(set(values) - set(known)):
