@@ -16,4 +16,8 @@ mock bright 60000 4 bright
 sky=${MULTISTAR_REAL_DATA:+$MULTISTAR_REAL_DATA/xp/gaia_dr3_xp_continuous_field.fits}
 test -e mini/giants || "$multistar" pretrain scripts/mini.toml
 test -e mini/model || "$multistar" pretrain scripts/mini_sky.toml ${sky:+--sky "$sky"}
+mock erase-giants 24000 21 apogee-like
+mock erase-sky 16000 22 all-sky
+test -e mini/model/erase_ebv.safetensors || "$multistar" erase mini/erase-giants.parquet mini/erase-sky.parquet \
+    --model mini/model --quantity dust --out mini/model/erase_ebv.safetensors
 .venv/bin/python scripts/benchmark_labels.py mini/model --train mini/giants.parquet --out mini/benchmark --no-parallax
