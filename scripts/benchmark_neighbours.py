@@ -51,15 +51,21 @@ def spaces_of(model: MultiStar, table: pa.Table) -> dict[str, np.ndarray]:
     }
 
 
-def judged(found: np.ndarray, table: pa.Table) -> dict[str, dict[str, float] | float]:
+def judged(found: np.ndarray, table: pa.Table) -> dict:
     """What neighbours (queries, K) share with the first stars of the table."""
     dust = np.log(table["true_ebv"].to_numpy() + FLOOR)
-    out: dict = {"dust_r2": squared_correlation(dust[found].mean(1), dust[: len(found)]), "error": {}, "scatter": {}}
+    out: dict = {
+        "dust_r2": squared_correlation(dust[found].mean(1), dust[: len(found)]),
+        "error": {},
+        "scatter": {},
+        "std": {},
+    }
     for name in JUDGED:
         value = table[f"true_{name}"].to_numpy()
         query = value[: len(found)]
         out["error"][name] = float(mad_std(value[found].mean(1) - query))
         out["scatter"][name] = float(mad_std(value[found] - query[:, None]))
+        out["std"][name] = float(np.std(value[found] - query[:, None]))
     return out
 
 
@@ -81,9 +87,9 @@ def main() -> None:
         shown.add_row(name, f"{found['dust_r2']:.3f}", *cells)
     Console(width=150).print(shown)
     before, after, natural = (result[n] for n in ("embedding", "embedding --ignore dust", "true labels (natural)"))
-    change = {n: after["scatter"][n] / before["scatter"][n] - 1 for n in JUDGED}
-    print(f"R2 above natural: {after['dust_r2'] - natural['dust_r2']:+.3f}; change of the neighbours' scatter: "
-          + ", ".join(f"{n} {x:+.0%}" for n, x in change.items()))  # fmt: skip
+    print(f"R2 above natural: {after['dust_r2'] - natural['dust_r2']:+.3f}; change of the neighbours' scatter:")
+    for kind, text in (("scatter", "MAD-std"), ("std", "standard deviation")):
+        print(f"  {text}: " + ", ".join(f"{n} {after[kind][n] / before[kind][n] - 1:+.0%}" for n in JUDGED))
     if args.out:
         with atomic_write(args.out, True) as temporary:
             about = {"model": model.model.hash, "eraser": model.eraser().name, "selection": args.selection}

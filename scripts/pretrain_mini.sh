@@ -32,6 +32,10 @@ test -e mini/giants || "$multistar" pretrain scripts/mini.toml
 test -e mini/model || "$multistar" pretrain scripts/mini_sky.toml ${sky:+--sky "$sky"}
 test -e mini/lc/model || "$multistar" pretrain scripts/light_curves.toml
 test -e mini/joint || "$multistar" pretrain scripts/mini_joint.toml ${sky:+--sky "$sky"}
+mock erase-giants 24000 21 apogee-like
+mock erase-sky 16000 22 all-sky
+test -e mini/joint/erase_ebv.safetensors || "$multistar" erase mini/erase-giants.parquet mini/erase-sky.parquet \
+    --model mini/joint --quantity dust --out mini/joint/erase_ebv.safetensors
 .venv/bin/python scripts/benchmark_labels.py mini/joint --train mini/giants.parquet --out mini/benchmark --no-parallax
 .venv/bin/python scripts/benchmark_modalities.py --train mini/lc/giants.parquet --test mini/lc/giants-test.parquet \
     --light-curves mini/lc/model --core mini/model --fused mini/joint

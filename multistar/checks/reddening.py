@@ -54,7 +54,7 @@ def reddening(stars: Stars, source: Any = COLUMN, distance: np.ndarray | None = 
     name = source if isinstance(source, str) else type(source).__name__
     query = open_map(source) if isinstance(source, str) else source
     where, origin = positions(stars)
-    known = np.isfinite(where.ra.deg)  # pyright: ignore[reportAttributeAccessIssue,reportOptionalMemberAccess]
+    known = np.isfinite(where.ra.deg)
     at = where[known]
     if distance is not None:
         at = SkyCoord(at, distance=np.maximum(distance[known], 1e-3) * u.kpc)
@@ -72,7 +72,7 @@ def reddening(stars: Stars, source: Any = COLUMN, distance: np.ndarray | None = 
 def _column(stars: Stars) -> Reddening:
     for name, column in (("true_ebv", stars.extra), ("ebv", stars.scalars)):
         if name in column:
-            values = getattr(column[name], "value", column[name])
+            values: Any = getattr(column[name], "value", column[name])
             return Reddening(values, f"column {name}", holes=int(np.isnan(values).sum()))
     raise ValueError(f"the table has no column ebv; name yours (--columns ebv=NAME) or a map (--ebv): {sorted(MAPS)}")
 
@@ -101,8 +101,8 @@ def open_map(name: str) -> Any:
         ) from error
 
 
-def positions(stars: Stars) -> tuple[SkyCoord, str]:
-    """(n,) positions, NaN where unknown, and where they are from: ra and dec, l and b, or the Gaia source_id.
+def positions(stars: Stars) -> tuple[Any, str]:
+    """SkyCoord (n,), NaN where unknown, and where they are from: ra and dec, l and b, or the Gaia source_id.
 
     Raises ValueError if there are no coordinates and the ids are none of Gaia's.
     """
@@ -111,7 +111,7 @@ def positions(stars: Stars) -> tuple[SkyCoord, str]:
             first, second = (np.asarray(stars.extra[name], np.float64) for name in (one, other))
             bad = ~(np.isfinite(first) & (np.abs(second) <= 90))
             where = SkyCoord(np.where(bad, np.nan, first) * u.deg, np.where(bad, np.nan, second) * u.deg, frame=frame)
-            return where.icrs, f"positions from {one} and {other}"  # pyright: ignore[reportReturnType]
+            return where.icrs, f"positions from {one} and {other}"
     healpix = HEALPix(2**LEVEL, order="nested")
     pixel = stars.source_id // IDS_PER_PIXEL
     gaia = (stars.source_id >= IDS_PER_PIXEL) & (pixel < healpix.npix)
