@@ -35,10 +35,14 @@ multistar.index multistar.index.metadata multistar.index.source multistar.index.
 multistar.index.recall multistar.index.folder multistar.index.star_index
 multistar.tasks multistar.tasks.stream multistar.tasks.consistency multistar.tasks.predict multistar.tasks.embed
 multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
+multistar.checks multistar.checks.metrics
+multistar.finetune multistar.finetune.request multistar.finetune.extend multistar.finetune.lora
+multistar.finetune.readout multistar.finetune.adapter multistar.finetune.examples multistar.finetune.begin
+multistar.finetune.train multistar.finetune.predict multistar.finetune.retention multistar.finetune.finetune
 multistar.api
-multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
+multistar.checks.colour_teff multistar.checks.report
 multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
-multistar.cli_index multistar.cli
+multistar.cli_index multistar.cli_finetune multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 
