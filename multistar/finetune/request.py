@@ -184,9 +184,10 @@ def _codes(table: Columns | None, name: str, column: str) -> tuple[tuple[str, ..
     missing = text.isna() | text.astype(str).str.strip().str.lower().isin(["", "nan", "none", "null", "--", "<na>"])
     words = text.astype(str).str.strip().to_numpy(object)
     classes = tuple(sorted(set(words[~missing])))
-    if not 2 <= len(classes) <= MOST_CLASSES:
+    if not 2 <= len(classes) <= min(MOST_CLASSES, (~missing).sum() // 2):
         raise ValueError(
-            f"{table.origin}: {name} has {len(classes)} classes {list(classes[:5])}; expected 2 to {MOST_CLASSES}"
+            f"{table.origin}: {name} has {len(classes)} classes {list(classes[:5])} for {(~missing).sum()} stars; "
+            f"expected 2 to {MOST_CLASSES}, and two stars of each at the least"
         )
     number = {word: i for i, word in enumerate(classes)}
     return classes, np.array([-1 if gone else number[w] for w, gone in zip(words, missing, strict=True)], np.int64)

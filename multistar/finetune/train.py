@@ -103,18 +103,17 @@ class Trainer:
         """Name -> parameter that moves; all others are frozen."""
         network, readout = self.network, self.adapter.readout
         network.requires_grad_(False)
+        found: dict[str, Tensor] = {}
         if self.mode == "full":
-            found = {f"network.{n}": p for n, p in network.named_parameters()}
+            found |= {f"network.{n}": p for n, p in network.named_parameters()}
         elif self.mode == "lora":
             rank, seed = self.config.rank, self.config.seed
             self.low_rank = add_low_rank(network, ("fusion.blocks", "head.blocks", "head.to_mixture"), rank, seed)
             changes = self.low_rank.items()
-            found = {f"low_rank.{layer}.{n}": p for layer, change in changes for n, p in change.named_parameters()}
+            found |= {f"low_rank.{layer}.{n}": p for layer, change in changes for n, p in change.named_parameters()}
         elif self.mode == "head":
             inside = ("blocks", "norm", "to_mixture")
-            found = {f"network.head.{n}": p for n, p in network.head.named_parameters() if n.startswith(inside)}
-        else:
-            found = {}
+            found |= {f"network.head.{n}": p for n, p in network.head.named_parameters() if n.startswith(inside)}
         if self.mode in ("head", "lora"):
             found["network.head.identity.weight"] = self._only_rows(network.head.identity.weight, self.slots.tolist())
         if self.mode == "lora" and self.adapter.request.inputs:
