@@ -30,4 +30,4 @@ def test_notebooks_run(path, monkeypatch, tmp_path):
 
 
 def test_there_are_notebooks():
-    assert [p.stem for p in NOTEBOOKS] == ["01_mock_survey"]
+    assert [p.stem for p in NOTEBOOKS] == ["01_mock_survey", "04_fine_tuning"]
