@@ -26,7 +26,7 @@ from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
 from multistar.model.mixture import Mixture
 
-LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 1e-3, "full": 5e-4}
+LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 2e-3, "full": 7e-4}
 FEWEST_STEPS, STEPS_PER_ROOT = 300, 15  # steps = 15 sqrt(stars): 470 for 1,000 stars, 15,000 for a million
 WARMUP = 20  # steps
 FINAL_SHARE = 0.02  # of the learning rate, at the end of the cosine
