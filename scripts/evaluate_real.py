@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def lamost(folder: Path) -> pd.DataFrame:
 
 def kepler(folder: Path) -> pd.DataFrame:
     """With the columns of quantities.py; 2MASS errors of -999999999 and the like are unknown."""
-    frame = pd.read_parquet(folder / "giants" / "kepler_giants.parquet")
+    frame: Any = pd.read_parquet(folder / "giants" / "kepler_giants.parquet")
     known = frame["Mcorr"].notna() & (frame["Age"] <= OLDEST) & frame["TEFF"].notna()
     frame = frame[known].reset_index(drop=True)
     two_mass = {b: frame[f"M21_{x}"].fillna(frame[f"L23_{b}_m"]) for b, x in (("j", "J"), ("h", "H"), ("k", "K"))}
@@ -138,8 +139,7 @@ def small_network(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: int) -
 def compare(
     base: Model,
     frame: pd.DataFrame,
-    train: np.ndarray,
-    test: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray],
     labels: list[str],
     inputs: list[str],
     columns: dict[str, str],
@@ -147,14 +147,14 @@ def compare(
     seed: int,
     labels_only: list[str] | None = None,
 ) -> dict:
-    """Label -> who -> scatter over the test rows; with the seconds of the fine-tuning and the adapter's size."""
-    begun = time.perf_counter()
+    """Label -> who -> scatter over the second rows, learnt from the first; with what it cost."""
+    begun, (train, test) = time.perf_counter(), rows
     adapter: Adapter = finetune(
         base, frame.iloc[train], labels, mode, inputs, columns, FinetuneConfig(seed=seed), quiet=False
     )  # fmt: skip
     seconds = time.perf_counter() - begun
     request = adapter.request
-    one, other = (read_stars(frame.iloc[rows], columns, declared=request.quantities) for rows in (train, test))
+    one, other = (read_stars(frame.iloc[r], columns, declared=request.quantities) for r in (train, test))
     truth = {name: other.scalars[name].value for name in labels}
     ours = predictions(adapter, other)
     guesses = {"multistar": {name: ours[name][0] for name in labels}}
@@ -204,11 +204,9 @@ def part_lamost(base: Model, args) -> None:
     for number in args.labels:
         results = []
         for seed in args.seeds:
-            train = np.random.default_rng(seed).permutation(pool)[:number]
+            rows = np.random.default_rng(seed).permutation(pool)[:number], test
             path = Path(args.out) / f"lamost-{args.mode}-{number}-{seed}.json"
-            results.append(
-                kept(path, lambda t=train, s=seed: compare(base, frame, t, test, labels, [], LAMOST, args.mode, s))
-            )
+            results.append(kept(path, lambda r=rows, s=seed: compare(base, frame, r, labels, [], LAMOST, args.mode, s)))
         show(f"LAMOST, {number} labels, mode {args.mode}", results, labels)
 
 
@@ -226,7 +224,7 @@ def part_kepler(base: Model, args) -> None:
             path = Path(args.out) / f"kepler-{args.mode}-{'cn' if context else 'no-cn'}-{k}.json"
             wanted = [*given, *context]
             results.append(
-                kept(path, lambda r=rows, w=wanted: compare(base, frame, *r, labels, w, {}, args.mode, 0, given[:3]))
+                kept(path, lambda r=rows, w=wanted: compare(base, frame, r, labels, w, {}, args.mode, 0, given[:3]))
             )
         show(f"Kepler giants, {'with' if context else 'without'} [C/N], mode {args.mode}", results, labels)
 

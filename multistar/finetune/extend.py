@@ -31,7 +31,7 @@ def extend(base: Model, inputs: Sequence[Quantity], labels: Sequence[Quantity]) 
         declared=(*old.declared, *(q for q in (*inputs, *labels) if q.name not in QUANTITIES)),
     )
     source = {name: [name] for name in old.scalars}
-    source |= {q.name: list(old.measurements) for q in inputs}
+    source |= {q.name: list(old.measurements or old.labels) for q in inputs}
     source |= {q.name: list(old.labels) for q in labels}
     scalars = [[old.slot(n) for n in source[name]] for name in vocabulary.scalars]
     slots = [*scalars, *([slot] for slot in range(old.n_scalars, old.n_slots))]
