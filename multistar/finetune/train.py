@@ -26,8 +26,9 @@ from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
 from multistar.model.mixture import Mixture
 
-LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 2e-3, "full": 7e-4}
+LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 1e-3, "full": 5e-4}
 FEWEST_STEPS, STEPS_PER_ROOT = 300, 15  # steps = 15 sqrt(stars): 470 for 1,000 stars, 15,000 for a million
+LOW_RANK_UNDER = ("scalars.mix", "fusion.blocks", "head.blocks", "head.to_mixture")  # names of layers begin so
 WARMUP = 20  # steps
 FINAL_SHARE = 0.02  # of the learning rate, at the end of the cosine
 WEIGHT_DECAY = 0.01  # of matrices; not of tokens, norms and biases
@@ -95,7 +96,7 @@ class Trainer:
         self.generator = torch.Generator()
 
     def _tables(self) -> set[str]:
-        """Parameters with one row per slot, of which only new rows and targets move."""
+        """Parameters with one row per token, which are no matrices and do not decay."""
         names = ("head.identity.weight", "scalars.embed.weight", "scalars.embed.bias")
         return {f"network.{name}" for name in names} | {"readout.token"}
 
@@ -108,7 +109,7 @@ class Trainer:
             found |= {f"network.{n}": p for n, p in network.named_parameters()}
         elif self.mode == "lora":
             rank, seed = self.config.rank, self.config.seed
-            self.low_rank = add_low_rank(network, ("fusion.blocks", "head.blocks", "head.to_mixture"), rank, seed)
+            self.low_rank = add_low_rank(network, LOW_RANK_UNDER, rank, seed)
             changes = self.low_rank.items()
             found |= {f"low_rank.{layer}.{n}": p for layer, change in changes for n, p in change.named_parameters()}
         elif self.mode == "head":
@@ -116,10 +117,9 @@ class Trainer:
             found |= {f"network.head.{n}": p for n, p in network.head.named_parameters() if n.startswith(inside)}
         if self.mode in ("head", "lora"):
             found["network.head.identity.weight"] = self._only_rows(network.head.identity.weight, self.slots.tolist())
-        if self.mode == "lora" and self.adapter.request.inputs:
-            new = [self.adapter.model.vocabulary.slot(q.name) for q in self.adapter.request.inputs]
+        if self.mode == "lora":  # all rows: the zero points and errors of known inputs are the table's own, too
             embed = network.scalars.embed
-            found |= {f"network.scalars.embed.{n}": self._only_rows(p, new) for n, p in embed.named_parameters()}
+            found |= {f"network.scalars.embed.{n}": p for n, p in embed.named_parameters()}
         found |= {f"readout.{n}": p for n, p in readout.named_parameters()}
         for parameter in found.values():
             parameter.requires_grad_(True)
