@@ -34,7 +34,8 @@ FINAL_SHARE = 0.02  # of the learning rate, at the end of the cosine
 WEIGHT_DECAY = 0.01  # of matrices; not of tokens, norms and biases
 CLIP = 1.0  # gradient norm
 EVALUATIONS = 30  # per run
-PATIENCE = 10  # evaluations without a better validation loss
+PATIENCE = 10  # evaluations without a better validation loss, the last of which is clearly worse
+LOSS_SCATTER = 0.5  # nats, of the difference that two sets of weights make for one star and label
 BATCH_EVALUATE = 256
 SHOWN = 0.5  # least share of its tokens that a star keeps when some are hidden
 MOST_REMEMBERED = 2**28  # numbers in memories kept for a frozen encoder, 1 GB; more are made anew each time
@@ -88,7 +89,8 @@ class Trainer:
         others = [p for n, p in self.trained.items() if p.ndim < 2 or n in self._tables()]
         groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.rate)
-        self.step, self.since, self.best_loss = 0, 0, math.inf
+        self.step, self.since, self.best_loss, self.least = 0, 0, math.inf, math.inf
+        self.noise = LOSS_SCATTER * len(adapter.request.names) / math.sqrt(len(validation))
         self.losses: list[list[float]] = []  # step, training and validation loss at every evaluation
         self.recent: list[float] = []
         self.average = self._copy()
@@ -184,7 +186,11 @@ class Trainer:
 
     @torch.no_grad()
     def _evaluate(self) -> None:
-        """Validation loss of the averaged weights, which are kept if they are the best so far."""
+        """Validation loss of the averaged weights, which are kept unless they are worse than the best were.
+
+        Worse by more than the held-out stars can tell, that is: of weights alike in loss the later ones, of lower
+        learning rate, are the better ones.
+        """
         current = self._copy()
         self._put(self.average)
         total, number = 0.0, 0
@@ -196,11 +202,11 @@ class Trainer:
         self._put(current)
         self.losses.append([self.step, float(np.mean(self.recent)), loss])
         self.recent = []
-        if loss < self.best_loss:
-            self.best_loss, self.since = loss, 0
+        self.least = min(self.least, loss)
+        self.since = 0 if loss <= self.least else self.since + 1
+        if loss <= self.least + self.noise:
+            self.best_loss, self.since = loss, min(self.since, PATIENCE - 1)
             self.best = {name: tensor.clone() for name, tensor in self.average.items()}
-        else:
-            self.since += 1
 
     def batches(self, part: "Remembered") -> Iterator[tuple[Examples, Memory]]:
         for start in range(0, len(part.examples), BATCH_EVALUATE):
@@ -261,8 +267,10 @@ class Trainer:
         for index, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
         numbers = {"step": self.step, "since": self.since, "losses": self.losses, "recent": self.recent}
-        best = None if math.isinf(self.best_loss) else self.best_loss
-        progress = numbers | {"best_loss": best, "run": self._fingerprint()}
+        losses = {
+            name: None if math.isinf(x) else x for name, x in (("best_loss", self.best_loss), ("least", self.least))
+        }
+        progress = numbers | losses | {"run": self._fingerprint()}
         with atomic_write(folder, True, PARTIAL) as temporary:
             temporary.mkdir()
             save_file(tensors, temporary / STATE)
@@ -286,7 +294,7 @@ class Trainer:
         self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
         self.step, self.since = progress["step"], progress["since"]
         self.losses, self.recent = progress["losses"], progress["recent"]
-        self.best_loss = math.inf if progress["best_loss"] is None else progress["best_loss"]
+        self.best_loss, self.least = (math.inf if progress[n] is None else progress[n] for n in ("best_loss", "least"))
 
     def _fingerprint(self) -> dict:
         """What must be equal for a run to be resumed, as JSON would give it back."""
