@@ -1,7 +1,7 @@
 """The Python front door: MultiStar.from_pretrained(path).predict(table)."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,14 @@ import pyarrow as pa
 
 from multistar.data.read_light_curves import read_light_curves
 from multistar.data.stars import Stars, read_stars
+from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
+from multistar.finetune.finetune import finetune
+from multistar.finetune.predict import check_stack, with_adapters
+from multistar.finetune.train import FinetuneConfig
 from multistar.hub import push_to_hub
 from multistar.model.checkpoint import Model, load_model, save_model
 from multistar.model.erasure import Eraser
+from multistar.quantities import Quantity
 from multistar.tasks.embed import embed
 from multistar.tasks.generate import generate
 from multistar.tasks.inpaint import inpaint
@@ -27,16 +32,53 @@ class MultiStar:
     table=None they are all that is known.
     """
 
-    def __init__(self, model: Model):
-        self.model = model
+    def __init__(self, model: Model, adapters: Sequence[Adapter] = ()):
+        check_stack(adapters)
+        self.model, self.adapters = model, tuple(adapters)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "mini") -> "MultiStar":
+    def from_pretrained(cls, name: str | Path = "mini", adapter: str | Path | Sequence[str | Path] = ()) -> "MultiStar":
         """Load a model folder, or a model that comes with the package; strict, hash-checked, no network.
 
-        See load_model for the errors.
+        adapter: folder of an adapter of this model, or several; `predict` then gives their labels, too. See
+        load_model and load_adapter for the errors.
         """
-        return cls(load_model(name))
+        model = load_model(name)
+        folders = [adapter] if isinstance(adapter, (str, Path)) else adapter
+        return cls(model, [load_adapter(model, folder) for folder in folders])
+
+    def finetune(
+        self,
+        table: Any,
+        labels: Collection[str | Quantity],
+        mode: str = "lora",
+        inputs: Collection[str | Quantity] = (),
+        columns: Mapping[str, str] | None = None,
+        out: str | Path | None = None,
+        overwrite: bool = False,
+        quiet: bool = True,
+        light_curves: Any = None,
+        retain: Any = None,
+        **settings,
+    ) -> "MultiStar":
+        """The same model with one more adapter, which predicts `labels` learnt from the table.
+
+        See finetune/finetune.py for modes and inputs, FinetuneConfig for `settings`. `out` is where the adapter is
+        written; without it, save_adapter does so later. `retain`: a table on which base skills are re-tested.
+        """
+        curves = None if light_curves is None else read_light_curves(light_curves)
+        stars = read_stars(retain) if retain is not None and not isinstance(retain, Stars) else retain
+        config = FinetuneConfig(**settings)
+        adapter = finetune(
+            self.model, table, labels, mode, inputs, columns, config, out, overwrite, quiet, curves, stars
+        )  # fmt: skip
+        return MultiStar(self.model, (*self.adapters, adapter))
+
+    def save_adapter(self, folder: str | Path, overwrite: bool = False) -> None:
+        """Write the adapter that came last. ValueError if there is none."""
+        if not self.adapters:
+            raise ValueError("this model has no adapter; make one with finetune")
+        save_adapter(self.adapters[-1], folder, overwrite)
 
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
         """Write config.json and model.safetensors, the layout of model hubs."""
@@ -59,9 +101,12 @@ class MultiStar:
         """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L.
 
         With `samples`, also that many draws of the joint posterior (L_samples) and its covariance; with
-        `consistency`, whether the measurements fit together.
+        `consistency`, whether the measurements fit together. Adapters add their columns; joint draws are of the
+        base's labels alone.
         """
-        return predict(self.model, self._stars(table, columns, light_curves), quiet, samples, seed, consistency)
+        stars = self._stars(table, columns, light_curves, self._read_by_adapters())
+        result = predict(self.model, stars, quiet, samples, seed, consistency)
+        return with_adapters(result, self.adapters, stars, quiet) if self.adapters else result
 
     def embed(
         self,
@@ -107,8 +152,16 @@ class MultiStar:
         """XP coefficients that are not observed, and all of `bands`, from the others; see tasks/inpaint.py."""
         return inpaint(self.model, self._stars(table, columns, light_curves), bands, quiet)
 
+    def _read_by_adapters(self) -> set[str]:
+        """Labels that are an input of some adapter."""
+        return {name for adapter in self.adapters for name in adapter.request.given}
+
     def _stars(
-        self, table: Any, columns: Mapping[str, str] | None, light_curves: Any = None, labels: bool = False
+        self,
+        table: Any,
+        columns: Mapping[str, str] | None,
+        light_curves: Any = None,
+        labels: bool | Collection[str] = False,
     ) -> Stars:
         if light_curves is not None and not self.model.vocabulary.light_curve:
             raise ValueError("this model reads no light curves; train one that does, or leave them out")
@@ -120,5 +173,6 @@ class MultiStar:
         if isinstance(table, Stars):
             stars = dataclasses.replace(table, flags=table.flags.copy())  # tasks add flags
         else:
-            stars = read_stars(table, columns, labels=labels)
+            declared = [q for adapter in self.adapters for q in adapter.request.quantities]
+            stars = read_stars(table, columns, labels=labels, declared=declared)
         return stars if curves is None else stars.with_light_curves(curves)

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from multistar import __version__
+from multistar.cli_finetune import add_finetune_command
 from multistar.cli_index import add_index_commands
 from multistar.cli_population import add_disentangle_options, add_population_commands, check_disentangle
 
@@ -73,7 +74,8 @@ def _infer(args) -> None:
     refuse_existing(args.out, args.overwrite)
     if args.command != "generate":
         options["light_curves"] = args.lightcurves and _light_curves(args.lightcurves, args.unit)
-    task = getattr(MultiStar.from_pretrained(args.model), args.command)
+    adapters = args.adapter if args.command == "predict" else ()
+    task = getattr(MultiStar.from_pretrained(args.model, adapters), args.command)
     table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     counts = Counter(table["status"].to_pylist())
@@ -218,6 +220,9 @@ def _add_inference(command) -> None:
     infer["embed"].add_argument(
         "--space", default="fused", choices=("fused", "aligned", "eigen"), help="that light curves and spectra share"
     )
+    infer["predict"].add_argument(
+        "--adapter", action="append", default=[], metavar="DIR", help="also its labels; may be repeated"
+    )
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
 
@@ -251,6 +256,7 @@ def parser() -> argparse.ArgumentParser:
     pretrain.add_argument("run", help="RUN.toml")
     pretrain.add_argument("--sky", nargs="*", default=[], metavar="TABLE", help="real stars without labels (data.sky)")
 
+    add_finetune_command(command)
     _add_inference(command)
 
     view = command(
@@ -287,7 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"multistar {args.command}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        advice = "; run it again to go on from the last checkpoint" if args.command == "pretrain" else ""
+        advice = "; run it again to go on from the last checkpoint" if args.command in ("pretrain", "finetune") else ""
         print(f"multistar {args.command}: interrupted{advice}", file=sys.stderr)
         return 130
     return 0

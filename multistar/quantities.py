@@ -7,7 +7,7 @@ gets a token for it, predictions and errors carry its unit.
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["magnitude", "astrometry", "label"]
+Kind = Literal["magnitude", "astrometry", "label", "other"]
 Transform = Literal["linear", "log", "asinh"]
 
 
@@ -81,6 +81,24 @@ _ROWS = (
     _label("ebv", "mag", (-0.5, 20.0), "reddening E(B-V)", "asinh", 0.02),
     _label("distance", "kpc", (0.0005, 500.0), "distance from the Sun", "log"),
 )  # fmt: skip
+
+
+def declared(name: str, kind: Kind, unit: str = "", transform: Transform = "linear") -> Quantity:
+    """A quantity that a user's table has beyond these; its column has its name, in whatever unit.
+
+    Raises ValueError for a name that no column of a result can have.
+    """
+    if not name.replace("_", "").isalnum():
+        raise ValueError(f"{name!r} must be letters, digits and underscores; give the column's own name with --columns")
+    errors = (f"{name}_error", f"{name}_err", f"e_{name}")
+    valid = (1e-300 if transform == "log" else -1e300, 1e300)
+    return Quantity(name, unit, kind, (name,), errors, valid, transform, description="declared by the user")
+
+
+def quantity_from(row: dict) -> Quantity:
+    """The way back from dataclasses.asdict and JSON."""
+    return Quantity(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+
 
 QUANTITIES: dict[str, Quantity] = {row.name: row for row in _ROWS}
 MEASUREMENTS = tuple(q.name for q in _ROWS if q.kind != "label")

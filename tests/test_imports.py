@@ -37,12 +37,16 @@ multistar.index.recall multistar.index.folder multistar.index.star_index
 multistar.tasks multistar.tasks.stream multistar.tasks.views multistar.tasks.consistency multistar.tasks.predict
 multistar.tasks.embed multistar.tasks.erase multistar.tasks.umap_map multistar.tasks.generate multistar.tasks.inpaint
 multistar.tasks.search multistar.tasks.explain
+multistar.checks multistar.checks.metrics
+multistar.finetune multistar.finetune.request multistar.finetune.extend multistar.finetune.lora
+multistar.finetune.readout multistar.finetune.adapter multistar.finetune.examples multistar.finetune.begin
+multistar.finetune.train multistar.finetune.predict multistar.finetune.retention multistar.finetune.finetune
 multistar.api
 multistar.batch multistar.batch.job multistar.batch.folder multistar.batch.ray_engine
-multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.neighbours
+multistar.checks.colour_teff multistar.checks.neighbours
 multistar.checks.report multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
 multistar.checks.reddening multistar.checks.disentangle multistar.checks.populations
-multistar.cli_index multistar.cli_population multistar.cli_batch multistar.cli
+multistar.cli_index multistar.cli_population multistar.cli_finetune multistar.cli_batch multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 

@@ -30,4 +30,5 @@ def test_notebooks_run(path, monkeypatch, tmp_path):
 
 
 def test_there_are_notebooks():
-    assert [p.stem for p in NOTEBOOKS] == ["01_mock_survey", "02_population_study", "03_similarity_search"]
+    names = ["01_mock_survey", "02_population_study", "03_similarity_search", "04_fine_tuning"]
+    assert [p.stem for p in NOTEBOOKS] == names

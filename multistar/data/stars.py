@@ -1,7 +1,7 @@
 """Stars: everything measured about a list of stars, in physical units, one row per input row."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,15 +102,20 @@ def concatenate(parts: list[Stars]) -> Stars:
 
 
 def read_stars(
-    source: Any, columns: Mapping[str, str] | None = None, labels: bool = True, all_orders: bool = False
+    source: Any,
+    columns: Mapping[str, str] | None = None,
+    labels: bool | Collection[str] = True,
+    all_orders: bool = False,
+    declared: Collection[Quantity] = (),
 ) -> Stars:
     """Read a catalogue. Every input row becomes one row, in order; faults set a flag, never drop a row.
 
     source   anything that `read_columns` takes
-    labels   False leaves label columns unread: they then cannot flag or refuse a table that only has them along
+    labels   False leaves label columns unread: they then cannot flag or refuse a table that only has them along;
+             or the names of those that are read
     columns  {quantity: column name} where the file's names are not in the table of quantities,
              e.g. {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}
-
+    declared quantities to be read beside those of quantities.py
     all_orders  also the XP coefficients that the archive calls irrelevant, each of which is below its noise
 
     Raises ValueError for a table that cannot be meant: no id column, ids that lost digits, no
@@ -119,11 +124,12 @@ def read_stars(
     table = read_columns(source)
     table.add_lower_case_names()
     renamed = dict(columns or {})
-    _check_mapping(table, renamed)
+    quantities = QUANTITIES | {q.name: q for q in declared}
+    _check_mapping(table, renamed, quantities)
     source_id, flags = _read_ids(table, renamed)
     scalars = {}
-    for name, quantity in QUANTITIES.items():
-        if quantity.kind == "label" and not labels:
+    for name, quantity in quantities.items():
+        if quantity.kind == "label" and labels is not True and name not in (labels or ()):
             continue
         scalar = _read_scalar(table, quantity, renamed, flags)
         if scalar is not None:
@@ -137,7 +143,7 @@ def read_stars(
     _check_xp(xp, flags)
     stars = Stars(source_id, flags, scalars, xp, _extra(table), seen)
     _complete_g(stars)
-    _flag_missing(stars)
+    _flag_missing(stars, quantities)
     return stars
 
 
@@ -150,8 +156,8 @@ def read_ids(source: Any) -> np.ndarray:
     return source_id
 
 
-def _check_mapping(table: Columns, renamed: dict[str, str]) -> None:
-    known = {"source_id"} | set(QUANTITIES) | {f"{name}_error" for name in QUANTITIES}
+def _check_mapping(table: Columns, renamed: dict[str, str], quantities: Collection[str]) -> None:
+    known = {"source_id"} | set(quantities) | {f"{name}_error" for name in quantities}
     if unknown := sorted(set(renamed) - known):
         raise ValueError(f"--columns: unknown quantities {unknown}; known are {sorted(known)}")
     if absent := sorted(column for column in renamed.values() if column not in table):
@@ -264,7 +270,7 @@ def _complete_g(stars: Stars) -> None:
         band.value[lost] = np.nan
 
 
-def _flag_missing(stars: Stars) -> None:
+def _flag_missing(stars: Stars, quantities: Mapping[str, Quantity]) -> None:
     n = len(stars)
     has_xp, has_error, has_scalar = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool)
     for band in stars.xp.values():
@@ -272,7 +278,7 @@ def _flag_missing(stars: Stars) -> None:
         has_xp |= observed.any(1)
         has_error |= (observed & np.isfinite(band.sigma)).any(1)
     for name, scalar in stars.scalars.items():
-        if QUANTITIES[name].kind != "label":
+        if quantities[name].kind != "label":
             has_scalar |= np.isfinite(scalar.value)
     stars.flags[~has_xp] |= status.BIT["no_xp"]
     stars.flags[has_xp & ~has_error] |= status.BIT["no_xp_error"]

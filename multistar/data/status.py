@@ -13,6 +13,7 @@ FLAGS = {
     "bad_id": "source_id is missing; the row carries -1",
     "outside_training": "unlike the stars that the model was trained on; do not trust the labels",
     "no_light_curve": "light curves were given, but none of this star",
+    "outside_finetuning": "unlike the stars that an adapter was fine-tuned on; do not trust its columns",
     "inconsistent": "half of the measurements contradict the other half (predict --consistency)",
 }
 BIT = {name: np.uint16(1 << i) for i, name in enumerate(FLAGS)}

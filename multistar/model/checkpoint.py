@@ -18,7 +18,7 @@ from multistar.model.network import ModelConfig, Network
 from multistar.model.recalibrate import Recalibrator
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
-from multistar.quantities import LABELS
+from multistar.quantities import LABELS, quantity_from
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 ERASERS = {name: eraser_file(name) for name in LABELS}
@@ -133,6 +133,7 @@ def load_model(name: str | Path) -> Model:
     try:
         model_config = from_table(ModelConfig, config["model"], "model")
         words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["vocabulary"].items()}
+        words["declared"] = tuple(map(quantity_from, words.get("declared", ())))
         model = Model.fresh(model_config, Vocabulary(**words))
         model.load_state(load_file(folder / WEIGHTS))
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:

@@ -170,7 +170,7 @@ def load_eraser(path: str | Path, model_sha256: str) -> Eraser:
         raise ValueError(f"{path}: not readable as an eraser ({str(error)[:100]}); make it again") from error
     if eraser.model_sha256 != model_sha256:
         raise ValueError(
-            f"{path}: made for the model {eraser.model_sha256[:12]}, this one is {model_sha256[:12]}; delete it and make it "
-            "again: multistar erase STARS --model MODEL --out FILE"
+            f"{path}: made for the model {eraser.model_sha256[:12]}, this one is {model_sha256[:12]}; delete it and "
+            "make it again: multistar erase STARS --model MODEL --out FILE"
         )
     return eraser

@@ -115,10 +115,14 @@ class MixtureHead(nn.Module):
 
     def parallel(self, memory: Memory, query: Tensor) -> Mixture:
         """(B, Q, K) marginal densities of the slots `query` (Q,), each seeing only the star."""
-        x, mask = rearrange(self.identity(query), "q d -> 1 1 q d"), attention_mask(memory.observed)
+        return self.mixture(self.read(memory, self.identity(query)))
+
+    def read(self, memory: Memory, target: Tensor) -> Tensor:
+        """(B, Q, D) states of the target tokens (Q, D), each of which sees only the star."""
+        x, mask = rearrange(target, "q d -> 1 1 q d"), attention_mask(memory.observed)
         for block in self._blocks():
             x = block.read(x, block.star(memory.features), mask)
-        return self._mixture(x[:, 0])
+        return x[:, 0]
 
     def autoregressive(self, memory: Memory, order: Tensor, given: Measurement) -> Mixture:
         """(B, Q, K) densities of the slots `order` (Q,), the i-th given the star and given[:, :i].
@@ -134,7 +138,7 @@ class MixtureHead(nn.Module):
         for block in self._blocks():
             x = block.look_back(x, Past(), informed)
             x = block.read(x, block.star(memory.features), mask)
-        return self._mixture(x[:, 0])
+        return self.mixture(x[:, 0])
 
     def sample(self, memory: Memory, order: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """(B, n, Q) joint samples of the slots `order` (Q,): each is drawn given the star and those drawn before it."""
@@ -147,7 +151,7 @@ class MixtureHead(nn.Module):
         for i in range(len(order)):
             for block, star, past in zip(self._blocks(), stars, pasts, strict=True):
                 x = block.read(block.look_back(x, past, informed), star, mask)
-            drawn.append(self._mixture(x[:, :, 0]).draw(generator))
+            drawn.append(self.mixture(x[:, :, 0]).draw(generator))
             if i + 1 < len(order):
                 exact = Measurement(drawn[-1], torch.zeros_like(drawn[-1]), torch.ones_like(informed[..., 0]))
                 token, told = self._follow(order[i + 1].expand(1), order[i].expand(1), exact)
@@ -164,7 +168,7 @@ class MixtureHead(nn.Module):
     def _blocks(self) -> list[DecoderBlock]:
         return cast(list[DecoderBlock], list(self.blocks))
 
-    def _mixture(self, x: Tensor) -> Mixture:
+    def mixture(self, x: Tensor) -> Mixture:
         raw = self.to_mixture(self.norm(x)).float()
         logit, mean, log_sigma = rearrange(raw, "b q (three k) -> three b q k", three=3)
         return Mixture(F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX))

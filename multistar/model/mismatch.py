@@ -15,7 +15,6 @@ from torch import Tensor
 from encoders import Measurement
 from multistar.data.xp_synthesis import DR3_ORDERS
 from multistar.model.standardise import Standardiser
-from multistar.quantities import QUANTITIES
 
 # Error of the mean spectrum, rms [%] at wavelengths [nm]. Calibration to flux amplifies it about three times at the
 # ripples' scale; sizes are such that flux and coefficients scatter as the residuals that scripts/compare_real_xp.py
@@ -63,7 +62,7 @@ class Mismatch:
         self.center, self.scale = standardiser.center, standardiser.scale
         self.bands = {b: s for b, s in vocabulary.band_slots.items() if len(s) == DR3_ORDERS[b]}
         names = enumerate(vocabulary.measurements)
-        self.colours = [slot for slot, n in names if QUANTITIES[n].kind == "magnitude" and n != "g"]
+        self.colours = [slot for slot, n in names if vocabulary.quantity(n).kind == "magnitude" and n != "g"]
 
     def told(self, m: Measurement, size: Tensor) -> Measurement:
         """The stars as they are, with errors that hold the mismatch."""

@@ -4,6 +4,8 @@ Magnitudes become colours against G, XP coefficients are divided by the G flux, 
 transformed; then every slot is shifted and scaled by the median and MAD of the training stars.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.stats import median_abs_deviation
@@ -13,7 +15,7 @@ from encoders import Measurement
 from multistar.data.light_curve_view import pools
 from multistar.data.stars import Stars
 from multistar.model.vocabulary import Vocabulary
-from multistar.quantities import QUANTITIES, Quantity
+from multistar.quantities import Quantity
 
 NORMAL_MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 G_ZERO_POINT = 25.6873668671  # mag, Gaia DR3 G of 1 e-/s (Riello et al. 2021)
@@ -79,6 +81,13 @@ class Standardiser(nn.Module):
         self.center.copy_(torch.from_numpy(center))
         self.scale.copy_(torch.from_numpy(scale))
 
+    def fit_scalars(self, stars: Stars, names: Sequence[str]) -> None:
+        """Median and MAD of these scalars alone; all others keep theirs."""
+        slots = [self.vocabulary.slot(name) for name in names]
+        value, _ = self._transform(stars)
+        center, scale = _location_and_scale(value[:, slots], np.arange(len(slots)))
+        self.center[slots], self.scale[slots] = torch.from_numpy(center).float(), torch.from_numpy(scale).float()
+
     def __call__(self, stars: Stars) -> Measurement:
         """(n, n_slots) measurement of the stars; unobserved slots hold zero."""
         value, sigma = self._transform(stars)
@@ -97,7 +106,7 @@ class Standardiser(nn.Module):
     def physical(self, name: str, z: np.ndarray) -> np.ndarray:
         """Standardised values of a scalar slot -> its unit. Monotonic, so quantiles carry over."""
         slot = self.vocabulary.slot(name)
-        return inverse(QUANTITIES[name], z * float(self.scale[slot]) + float(self.center[slot]))
+        return inverse(self.vocabulary.quantity(name), z * float(self.scale[slot]) + float(self.center[slot]))
 
     def coefficients(self, band: str, z: np.ndarray, g: np.ndarray) -> np.ndarray:
         """Standardised XP slots (..., orders) of a band -> coefficients [e-/s] of stars of magnitude g (...).
@@ -115,7 +124,7 @@ class Standardiser(nn.Module):
         sigma = np.full_like(value, np.nan)
         for slot, name in enumerate(vocabulary.scalars):
             if name in stars.scalars:
-                quantity, scalar = QUANTITIES[name], stars.scalars[name]
+                quantity, scalar = vocabulary.quantity(name), stars.scalars[name]
                 with np.errstate(divide="ignore", invalid="ignore"):
                     value[:, slot] = forward(quantity, scalar.value)
                     sigma[:, slot] = scalar.sigma * np.abs(slope(quantity, scalar.value))
@@ -131,7 +140,7 @@ class Standardiser(nn.Module):
     def _to_colours(self, value: np.ndarray) -> None:
         """Magnitudes other than G are taken relative to G, or to the mean of the bands where G is missing."""
         names = self.vocabulary.measurements
-        bands = [i for i, n in enumerate(names) if QUANTITIES[n].kind == "magnitude" and n != "g"]
+        bands = [i for i, n in enumerate(names) if self.vocabulary.quantity(n).kind == "magnitude" and n != "g"]
         if not bands:
             return
         typical = self.center.double().cpu().numpy()[bands]  # the typical band - G of the training stars

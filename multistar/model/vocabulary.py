@@ -9,7 +9,7 @@ from encoders import LightCurveLayout
 from multistar.data.gaia_xp import XP_BANDS
 from multistar.data.light_curve_view import LAYOUT, physical
 from multistar.data.stars import Stars
-from multistar.quantities import LABELS, QUANTITIES
+from multistar.quantities import LABELS, QUANTITIES, Quantity
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Vocabulary:
     """Slots in order: scalar measurements, labels, BP orders, RP orders, light curve.
 
     light_curve: the sizes of a LightCurveLayout, or () for a model without light curves.
+    declared: quantities of this model alone, beside those of quantities.py.
     """
 
     measurements: tuple[str, ...]
@@ -24,9 +25,10 @@ class Vocabulary:
     n_bp: int
     n_rp: int
     light_curve: tuple[int, ...] = ()
+    declared: tuple[Quantity, ...] = ()
 
     def __post_init__(self):
-        unknown = sorted(set(self.scalars) - set(QUANTITIES))
+        unknown = sorted(set(self.scalars) - set(QUANTITIES) - {q.name for q in self.declared})
         if unknown:
             raise ValueError(f"the model knows the quantities {unknown}, which this version of multistar does not")
 
@@ -45,6 +47,9 @@ class Vocabulary:
     @property
     def layout(self) -> LightCurveLayout | None:
         return LightCurveLayout(*self.light_curve) if self.light_curve else None
+
+    def quantity(self, name: str) -> Quantity:
+        return next((q for q in self.declared if q.name == name), None) or QUANTITIES[name]
 
     def slot(self, name: str) -> int:
         return self.scalars.index(name)

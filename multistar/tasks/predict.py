@@ -9,7 +9,7 @@ from multistar.data.stars import Stars
 from multistar.data.write import to_arrow
 from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
-from multistar.quantities import QUANTITIES
+from multistar.model.vocabulary import Vocabulary
 from multistar.tasks.consistency import EDGE, mean_squared_score
 from multistar.tasks.stream import encoded
 
@@ -66,7 +66,7 @@ def predict(
             columns[name + suffix] = model.standardiser.physical(name, quantiles[:, i, j])
     if samples:
         columns |= {f"{name}_samples": drawn[i] for i, name in enumerate(names)} | {"covariance": covariance}
-    return _with_units(to_arrow(columns, _metadata(model, samples, seed)), names)
+    return _with_units(to_arrow(columns, _metadata(model, samples, seed)), model.vocabulary)
 
 
 @torch.inference_mode()
@@ -123,15 +123,16 @@ def _covariance(samples: np.ndarray) -> np.ndarray:
     return (np.einsum("ibn,jbn->bij", residual, residual) / (samples.shape[-1] - 1)).reshape(samples.shape[1], -1)
 
 
-def _with_units(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
-    unit = {name + suffix: QUANTITIES[name].unit for name in names for suffix in (*SUFFIXES, "_samples")}
+def _with_units(table: pa.Table, vocabulary: Vocabulary) -> pa.Table:
+    names = vocabulary.labels
+    unit = {name + suffix: vocabulary.quantity(name).unit for name in names for suffix in (*SUFFIXES, "_samples")}
     fields = [f.with_metadata({"unit": unit[f.name]}) if f.name in unit else f for f in table.schema]
     return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
 def _metadata(model: Model, samples: int, seed: int) -> dict[str, str]:
     names = model.vocabulary.labels
-    units = ", ".join(f"{n} [{QUANTITIES[n].unit or '1'}]" for n in names)
+    units = ", ".join(f"{n} [{model.vocabulary.quantity(n).unit or '1'}]" for n in names)
     out = {"model_sha256": model.hash, "units": units, "quantiles": "L = 50 %, L_lower = 16 %, L_upper = 84 %"}
     if samples:
         out |= {"samples": f"{samples} joint draws, seed {seed}", "covariance": "row-major, " + ", ".join(names)}

@@ -58,14 +58,14 @@ def search_stars(
 
     They are embedded with `ignore` (see tasks/embed.py), by default as the vectors of the index are.
     """
-    vectors = embed(model, stars, quiet, **({"ignore": ignore} if ignore else made_like(index)))
+    vectors = embed(model, stars, quiet, False, *((ignore, "fused") if ignore else made_like(index)))
     return pa.concat_tables(search_table(index, vectors, k, columns))
 
 
-def made_like(index: StarIndex) -> dict[str, str]:
-    """What `embed` must be told to make vectors like those of the index: what to ignore, or the space."""
+def made_like(index: StarIndex) -> tuple[str | None, str]:
+    """What `embed` must be told to make vectors like those of the index: what to ignore, and the space."""
     first, _, rest = index.ignore.partition(":")
-    return {} if not first else {"space": rest} if first == "space" else {"ignore": first}
+    return (None, rest) if first == "space" else (first or None, "fused")
 
 
 def search_like(

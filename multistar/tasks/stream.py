@@ -1,6 +1,6 @@
 """Stars in batches through the encoder, with progress, in bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 from rich.progress import track
@@ -30,22 +30,27 @@ def encoded(
 
 
 def measurements(
-    model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool = False
+    model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool | Collection[str] = False
 ) -> Iterator[tuple[slice, Measurement]]:
-    """Rows and standardised measurements of each batch, on the device of the model.
-
-    Labels in the table are hidden from the encoder, unless `labels` says that they are the input. Errors of
-    stars of the sky (see Stars.mock) are told with the mismatch that the model was trained for.
-    """
-    label_slots = list(model.vocabulary.label_slots)
+    """Rows and standardised measurements of each batch, on the device of the model; `labels` as for `shown`."""
     device = next(model.network.parameters()).device
-    mismatch = Mismatch(model.standardiser) if model.config.mismatch and not (labels or stars.mock) else None
     starts = range(0, len(stars), BATCH)
     for start in track(starts, f"{what} {len(stars)} stars", disable=quiet or len(stars) < 4 * BATCH):
         rows = slice(start, min(start + BATCH, len(stars)))
-        m = model.standardiser(stars.select(rows))
-        if not labels:
-            m.observed[:, label_slots] = False
-        if mismatch:
-            m = mismatch.told(m, torch.ones(len(m.value), 1))
-        yield rows, m.to(device)
+        yield rows, shown(model, stars.select(rows), stars.mock, labels).to(device)
+
+
+def shown(model: Model, stars: Stars, mock: bool, labels: bool | Collection[str] = False) -> Measurement:
+    """(n, n_slots) what the encoder is shown of some stars.
+
+    Labels in the table are hidden from it, but those that are named; True if labels are all of the input. Errors of
+    stars of the sky (not `mock`) are told with the mismatch that the model was trained for.
+    """
+    m = model.standardiser(stars)
+    if labels is True:
+        return m
+    names = enumerate(model.vocabulary.labels, model.vocabulary.label_slots.start)
+    m.observed[:, [slot for slot, name in names if not labels or name not in labels]] = False
+    if model.config.mismatch and not mock:
+        m = Mismatch(model.standardiser).told(m, torch.ones(len(m.value), 1))
+    return m

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from encoders import Measurement
 from multistar.model.vocabulary import Vocabulary
-from multistar.quantities import QUANTITIES
 
 P_COMPLETE = 0.4  # show everything that was measured
 P_NO_XP, P_NO_PHOTOMETRY, P_NO_PARALLAX = 0.12, 0.2, 0.4
@@ -72,9 +71,9 @@ class Splitter:
         self.others = slots[vocabulary.label_slots.stop : self.light_curve.start]
         self.others = torch.cat([slots[: vocabulary.label_slots.start], self.others])  # all but labels and light curve
         self.curve_targets = torch.tensor([s for s in vocabulary.askable if s in self.light_curve], dtype=torch.long)
-        kinds = {"magnitude": [], "astrometry": []}
+        kinds = {"magnitude": [], "astrometry": [], "other": []}
         for name in vocabulary.measurements:
-            kinds[QUANTITIES[name].kind].append(vocabulary.slot(name))
+            kinds[vocabulary.quantity(name).kind].append(vocabulary.slot(name))
         self.photometry, self.astrometry = kinds["magnitude"], kinds["astrometry"]
         self.g = [vocabulary.slot("g")] if "g" in vocabulary.measurements else []
         self.brightness = torch.tensor(self.g, dtype=torch.long)

@@ -1,0 +1,162 @@
+"""An adapter: what fine-tuning adds to a base model, in memory and on disk (safetensors + JSON), locked to its base."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from multistar import __version__
+from multistar.files import atomic_write, sha256
+from multistar.finetune.extend import extend
+from multistar.finetune.lora import LowRank
+from multistar.finetune.readout import Readout
+from multistar.finetune.request import Request
+from multistar.model.checkpoint import Model
+
+WEIGHTS, CONFIG = "adapter.safetensors", "adapter.json"
+OWNED = (WEIGHTS, CONFIG)
+MAX_CONFIG_BYTES = 1 << 22
+LOW_RANK = "low_rank."
+
+
+@dataclass
+class Adapter:
+    """A base model extended and changed for one request, and its readout.
+
+    model    has the slots of the request beside those of the base; scales, domain and recalibrator of the new
+             targets are those of the stars it was fine-tuned on
+    changes  what tells it from the freshly extended base: "model.NAME" tensors that replace the model's,
+             "low_rank.LAYER.a" and ".b" whose product is added to a layer's weight, "readout.NAME"
+    provenance  settings, numbers of stars, losses, retention
+    """
+
+    request: Request
+    model: Model
+    readout: Readout
+    changes: dict[str, Tensor] = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+    @classmethod
+    def fresh(cls, base: Model, request: Request) -> "Adapter":
+        known = base.vocabulary.labels
+        model = extend(base, request.inputs, [q for q in request.targets if q.name not in known])
+        sizes = {name: len(words) for name, words in request.classes.items()}
+        return cls(request, model, Readout(base.config, len(request.targets), sizes, request.mode == "probe").eval())
+
+    @property
+    def base(self) -> str:
+        """SHA-256 of the weights it belongs to."""
+        return self.model.hash
+
+    @property
+    def slots(self) -> Tensor:
+        """(Q,) slots of the numeric targets."""
+        return torch.tensor([self.model.vocabulary.slot(q.name) for q in self.request.targets], dtype=torch.long)
+
+    @property
+    def bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in self.changes.values())
+
+    def apply(self, changes: dict[str, Tensor]) -> None:
+        """Make a fresh adapter the one of these changes. KeyError or RuntimeError if they do not fit."""
+        state, readout, low_rank = self.model.state(), self.readout.state_dict(), {}
+        for name, tensor in changes.items():
+            if name.startswith(LOW_RANK):
+                layer, _, which = name.removeprefix(LOW_RANK).rpartition(".")
+                low_rank.setdefault(layer, {})[which] = tensor
+                continue
+            part, _, inner = name.partition(".")
+            target = {"model": state, "readout": readout}[part]
+            if target[inner].shape != tensor.shape:
+                raise RuntimeError(f"{name} has the shape {tuple(tensor.shape)}, not {tuple(target[inner].shape)}")
+            target[inner] = tensor
+        for layer, pair in low_rank.items():
+            change = LowRank(pair["a"], pair["b"])
+            state[f"network.{layer}.weight"] = change(state[f"network.{layer}.weight"]).detach()
+        self.model.load_state(state)
+        self.readout.load_state_dict(readout, strict=True)
+        self.model.network.eval().requires_grad_(False)
+        self.readout.eval().requires_grad_(False)
+        self.changes = changes
+
+
+def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) -> None:
+    """Write the adapter's folder atomically. ValueError if its base was never saved, so that it has no hash."""
+    if not adapter.base:
+        raise ValueError("the base model has no hash, as it was never saved: save it, load it, and fine-tune that one")
+    with atomic_write(folder, overwrite, OWNED) as temporary:
+        temporary.mkdir()
+        save_file({name: t.contiguous() for name, t in adapter.changes.items()}, temporary / WEIGHTS)
+        (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
+        config = {
+            "format": 1,
+            "multistar": __version__,
+            "base": adapter.base,
+            "request": adapter.request.as_json(),
+            "sha256": sha256(temporary / WEIGHTS),
+            "provenance": adapter.provenance,
+        }
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1))
+
+
+def load_adapter(base: Model, folder: str | Path) -> Adapter:
+    """An adapter of this base from the folder that save_adapter wrote.
+
+    Raises FileNotFoundError if it is no adapter folder, ValueError if it belongs to another base, a file is
+    corrupt, or its parts do not fit together.
+    """
+    folder = Path(folder)
+    for file in OWNED:
+        if not (folder / file).is_file():
+            raise FileNotFoundError(
+                f"{folder}: not an adapter folder, {file} is missing (make one: multistar finetune)"
+            )
+    config = _read_config(folder / CONFIG)
+    if config["base"] != base.hash:
+        raise ValueError(
+            f"{folder}: made for the base model {config['base'][:12]}, this one is {base.hash[:12] or 'not saved'}; "
+            "load that model, or fine-tune this one"
+        )
+    found = sha256(folder / WEIGHTS)
+    if found != config["sha256"]:
+        raise ValueError(f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says {config['sha256'][:12]}...")
+    try:
+        adapter = Adapter.fresh(base, Request.from_json(config["request"]))
+        adapter.apply(load_file(folder / WEIGHTS))
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{folder}: {CONFIG} and weights do not fit together ({str(error)[:200]})") from error
+    adapter.provenance = config.get("provenance", {})
+    return adapter
+
+
+def _read_config(path: Path) -> dict:
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes is no config of ours")
+    try:
+        config = json.loads(path.read_text())
+        if config["format"] != 1 or not all(isinstance(config[key], str) for key in ("base", "sha256")):
+            raise ValueError(f"format {config['format']} is newer than this multistar {__version__}; upgrade it")
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not an adapter's config ({error!r})") from error
+    return config
+
+
+def difference(adapter: Adapter, base: Model, low_rank: dict[str, LowRank]) -> dict[str, Tensor]:
+    """The changes of a trained adapter whose low-rank changes are merged into its layers already.
+
+    A tensor is kept if it differs from that of the freshly extended base; of a layer that has a low-rank change,
+    this alone is kept.
+    """
+    fresh = Adapter.fresh(base, dataclasses.replace(adapter.request))
+    before, layers = fresh.model.state(), {f"network.{layer}.weight" for layer in low_rank}
+    after = {k: v for k, v in adapter.model.state().items() if k not in layers and not torch.equal(v, before[k])}
+    changes = {f"model.{name}": tensor for name, tensor in after.items()}
+    for layer, change in low_rank.items():
+        changes |= {f"{LOW_RANK}{layer}.{which}": t for which, t in change.state_dict().items()}
+    changes |= {f"readout.{name}": tensor for name, tensor in adapter.readout.state_dict().items()}
+    return {name: tensor.detach().clone() for name, tensor in changes.items()}

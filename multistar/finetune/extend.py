@@ -1,0 +1,58 @@
+"""A model with more slots: new measured quantities for its encoder, new labels for its head."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from multistar.model.checkpoint import Model
+from multistar.model.recalibrate import Recalibrator
+from multistar.quantities import QUANTITIES, Quantity
+
+
+def extend(base: Model, inputs: Sequence[Quantity], labels: Sequence[Quantity]) -> Model:
+    """A copy of `base` that also has the slots of `inputs` (read) and `labels` (asked for).
+
+    Nothing is drawn at random: a new slot begins with the mean of the rows of all measurements (all labels). What
+    the model says about old labels of stars that have none of the new quantities is as before, to the bit. Rows go
+    by name, as a new scalar moves all that follow it.
+
+    Raises ValueError if the model has one of the quantities already, or one is named twice.
+    """
+    old = base.vocabulary
+    names = [q.name for q in (*inputs, *labels)]
+    if wrong := sorted({n for n in names if n in old.scalars or names.count(n) > 1}):
+        raise ValueError(f"{wrong}: the model has these already, or they are named twice")
+    vocabulary = dataclasses.replace(
+        old,
+        measurements=(*old.measurements, *(q.name for q in inputs)),
+        labels=(*old.labels, *(q.name for q in labels)),
+        declared=(*old.declared, *(q for q in (*inputs, *labels) if q.name not in QUANTITIES)),
+    )
+    source = {name: [name] for name in old.scalars}
+    source |= {q.name: list(old.measurements or old.labels) for q in inputs}
+    source |= {q.name: list(old.labels) for q in labels}
+    scalars = [[old.slot(n) for n in source[name]] for name in vocabulary.scalars]
+    slots = [*scalars, *([slot] for slot in range(old.n_scalars, old.n_slots))]
+    model = Model.fresh(base.config, vocabulary)
+    fresh, state = model.state(), {}
+    for name, tensor in base.state().items():
+        if tensor.shape == fresh[name].shape:
+            state[name] = tensor.clone()
+        elif name == "recalibrator.score":
+            state[name] = torch.cat([tensor, Recalibrator(len(labels)).score])
+        else:
+            state[name] = _rows(tensor, scalars if name.startswith("network.scalars.") else slots)
+    model.load_state(state)
+    for slot in map(vocabulary.slot, names):  # of the new ones, no scale and no range is known
+        model.standardiser.center[slot], model.standardiser.scale[slot] = 0.0, 1.0
+        model.domain.low[slot], model.domain.high[slot] = -torch.inf, torch.inf
+    model.hash, model.provenance = base.hash, base.provenance
+    model.network.eval()
+    return model
+
+
+def _rows(tensor: Tensor, sources: Sequence[Sequence[int]]) -> Tensor:
+    """For each of sources the mean of these rows."""
+    return torch.stack([tensor[s[0]] if len(s) == 1 else tensor[list(s)].mean(0) for s in sources])

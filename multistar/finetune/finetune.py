@@ -1,0 +1,86 @@
+"""A table of labels -> an adapter."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from multistar.data.light_curves import LightCurves
+from multistar.data.stars import Stars
+from multistar.files import refuse_existing
+from multistar.finetune.adapter import OWNED, Adapter, save_adapter
+from multistar.finetune.begin import begin
+from multistar.finetune.examples import check_split, examples, held_out_stars
+from multistar.finetune.request import read_labelled
+from multistar.finetune.retention import retention
+from multistar.finetune.train import CHECKPOINT_SECONDS, PARTIAL, PROGRESS, FinetuneConfig, Trainer, run
+from multistar.model.checkpoint import Model
+from multistar.quantities import Quantity
+
+
+def finetune(
+    base: Model,
+    table: Any,
+    labels: Collection[str | Quantity],
+    mode: str = "lora",
+    inputs: Collection[str | Quantity] = (),
+    columns: Mapping[str, str] | None = None,
+    config: FinetuneConfig | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    quiet: bool = True,
+    light_curves: LightCurves | None = None,
+    retain: Stars | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Adapter:
+    """An adapter of `base` that predicts `labels`; `base` itself stays as it is.
+
+    labels, inputs, mode, columns   see read_labelled and its modes:
+        probe  the network is frozen; linear densities from embedding and memory
+        head   new tokens, and a copy of the decoder, on the frozen encoder
+        lora   new tokens and inputs, and low-rank changes of all linear layers of fusion and decoder
+        full   everything moves
+    out     folder of the adapter; an interrupted run of the same settings goes on from `out`.partial
+    retain  stars with labels on which base skills are measured before and after, see retention.py
+
+    Raises ValueError for what read_labelled refuses, for too few labelled stars, and for a split without places.
+    """
+    config = config or FinetuneConfig()
+    if out is not None:
+        refuse_existing(out, overwrite, OWNED)
+    request, stars, codes = read_labelled(base.vocabulary, table, labels, inputs, mode, columns)
+    if light_curves is not None:
+        stars = stars.with_light_curves(light_curves)
+    adapter = Adapter.fresh(base, request)
+    out_of_training = held_out_stars(stars, config.split, config.held_out)
+    new = [name for name in adapter.model.vocabulary.scalars if name not in base.vocabulary.scalars]
+    if new:
+        adapter.model.standardiser.fit_scalars(stars.select(~out_of_training), new)
+    whole = examples(adapter.model, request, stars, codes)
+    useful = whole.stars.observed.any(1) & (whole.target.observed.any(1) | (whole.codes >= 0).any(1))
+    outside = torch.from_numpy(out_of_training)
+    train, validation = whole.rows(useful & ~outside), whole.rows(useful & outside)
+    check_split(request, train, validation)
+    like = begin(adapter, base, train) if mode != "probe" else {}
+    trainer = Trainer(base, adapter, config, train, validation)
+    partial = None if out is None else Path(out).with_name(Path(out).name + ".partial")
+    if partial and (partial / PROGRESS).exists():
+        trainer.resume(partial)
+    adapter = run(trainer, partial, quiet, checkpoint_seconds)
+    adapter.provenance |= {"begins_like": like}
+    if retain is not None:
+        adapter.provenance["retention"] = retention(base, adapter, retain)
+    if out is not None:
+        save_adapter(adapter, out, overwrite)
+    if partial:
+        discard(partial)
+    return adapter
+
+
+def discard(partial: Path) -> None:
+    """Remove the checkpoint of a finished run, and nothing else."""
+    for name in PARTIAL:
+        (partial / name).unlink(missing_ok=True)
+    if partial.exists():
+        partial.rmdir()

@@ -1,0 +1,80 @@
+"""Stars -> the labels of adapters, beside those of their base."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from multistar.data import status
+from multistar.data.stars import Stars
+from multistar.finetune.adapter import Adapter
+from multistar.tasks.predict import LEVELS, SUFFIXES
+from multistar.tasks.stream import measurements
+
+
+def check_stack(adapters: Sequence[Adapter]) -> None:
+    """ValueError if two adapters have a label in common, or read an input of one name as different things."""
+    labels = [name for adapter in adapters for name in adapter.request.names]
+    if twice := sorted({n for n in labels if labels.count(n) > 1}):
+        raise ValueError(f"two adapters predict {twice}: their columns would have one name; use one of them at a time")
+    read = {}
+    for quantity in (q for adapter in adapters for q in adapter.request.inputs):
+        if read.setdefault(quantity.name, quantity) != quantity:
+            raise ValueError(f"adapters disagree on what {quantity.name} is; use one of them at a time")
+
+
+def with_adapters(table: pa.Table, adapters: Sequence[Adapter], stars: Stars, quiet: bool = True) -> pa.Table:
+    """The table of `predict` with the adapters' columns at its end; of a label that is there, in its place.
+
+    Numbers: L, L_lower, L_upper as `predict` has them. A class label L: the most probable class, and for each
+    class C its probability L_C. Stars unlike those of a fine-tuning are flagged "outside_finetuning".
+    """
+    check_stack(adapters)
+    for adapter in adapters:
+        for name, (values, unit) in predictions(adapter, stars, quiet).items():
+            field = pa.field(name, pa.string() if values.dtype == object else pa.float64())
+            field = field.with_metadata({"unit": unit}) if unit is not None else field
+            place = table.schema.get_field_index(name)
+            column = pa.array(values, field.type)
+            table = table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+    words = pa.array(status.words(stars.flags), pa.string())
+    table = table.set_column(table.schema.get_field_index("status"), "status", words)
+    known = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    labels = "; ".join(", ".join(adapter.request.names) for adapter in adapters)
+    return table.replace_schema_metadata(known | {"adapters": labels})
+
+
+def predictions(adapter: Adapter, stars: Stars, quiet: bool = True) -> dict[str, tuple[np.ndarray, str | None]]:
+    """Column -> values (n,) and unit (None for classes); sets flags of `stars`."""
+    request, vocabulary = adapter.request, adapter.model.vocabulary
+    levels = adapter.model.recalibrator(torch.tensor(LEVELS))[adapter.slots - vocabulary.label_slots.start]
+    quantiles = np.empty((len(stars), len(request.targets), len(LEVELS)))
+    shares = [np.empty((len(stars), len(words))) for words in request.classes.values()]
+    for rows, mixture, logs in decoded(adapter, stars, quiet):
+        if len(request.targets):
+            quantiles[rows] = mixture.quantile(levels).cpu()
+        for share, log in zip(shares, logs, strict=True):
+            share[rows] = log.exp().cpu()
+    out: dict[str, tuple[np.ndarray, str | None]] = {}
+    for i, quantity in enumerate(request.targets):
+        for j, suffix in enumerate(SUFFIXES):
+            values = adapter.model.standardiser.physical(quantity.name, quantiles[:, i, j])
+            out[quantity.name + suffix] = values, quantity.unit
+    for (name, words), share in zip(request.classes.items(), shares, strict=True):
+        out[name] = np.array(words, object)[share.argmax(1)], None
+        out |= {f"{name}_{word}": (share[:, k], "") for k, word in enumerate(words)}
+    return out
+
+
+@torch.inference_mode()
+def decoded(adapter: Adapter, stars: Stars, quiet: bool = True) -> Iterator:
+    """Rows, densities of the numeric targets and log probabilities of the classes, batch by batch."""
+    model = adapter.model
+    for rows, m in measurements(
+        model, stars, f"predict {', '.join(adapter.request.names)} of", quiet, adapter.request.given
+    ):
+        memory = model.network.encode(m)
+        outside = model.domain.outside(memory.embedding, m).cpu().numpy()
+        stars.flags[rows][outside] |= status.BIT["outside_finetuning"]
+        yield rows, *adapter.readout(model.network, memory, adapter.slots)

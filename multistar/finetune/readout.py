@@ -1,0 +1,76 @@
+"""From a star's memory to what was asked: densities of numbers, probabilities of classes.
+
+Shape letters: B star, Q numeric target, K component, C class, D width, E embedding size.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from multistar.model.fusion import Memory
+from multistar.model.head import LOG_SIGMA_MAX, LOG_SIGMA_MIN
+from multistar.model.mixture import Mixture
+from multistar.model.network import ModelConfig, Network
+
+TEMPERATURES = torch.logspace(-0.5, 0.7, 49)
+
+
+class Readout(nn.Module):
+    """What an adapter puts behind the network.
+
+    Numbers are slots of the network's own head; a class label is one more target token, decoded by the same
+    blocks, and a linear layer. With `probe` nothing of the head is used: one linear layer reads the embedding and the
+    mean of the memory.
+    """
+
+    def __init__(self, config: ModelConfig, n_targets: int, classes: Mapping[str, int], probe: bool):
+        super().__init__()
+        self.components = config.components
+        self.temperature: Tensor
+        size = config.embedding + config.width if probe else config.width
+        self.token = None if probe else nn.Parameter(torch.zeros(len(classes), config.width))
+        self.classes = nn.ModuleList([nn.Linear(size, n) for n in classes.values()])
+        self.register_buffer("temperature", torch.ones(len(classes)))
+        self.numbers = nn.Linear(size, 3 * n_targets * config.components) if probe else None
+        with torch.no_grad():
+            for parameter in (*self.classes.parameters(), *(self.numbers.parameters() if self.numbers else ())):
+                parameter.zero_()
+            if self.numbers is not None:  # components start spread out, or they would all learn the same
+                self.numbers.bias.view(3, n_targets, -1)[1] = torch.linspace(-1, 1, config.components)
+
+    def forward(self, network: Network, memory: Memory, slots: Tensor) -> tuple[Mixture, list[Tensor]]:
+        """Densities (B, Q, K) of the slots (Q,), and for each class label log probabilities (B, C)."""
+        if self.numbers is not None:
+            x = self.seen(memory)
+            raw = rearrange(self.numbers(x), "b (three q k) -> three b q k", three=3, k=self.components)
+            logit, mean, log_sigma = raw
+            mixture = Mixture(F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX))
+            return mixture, self._log_probabilities([layer(x) for layer in self.classes])
+        assert self.token is not None
+        head = network.head
+        states = head.read(memory, torch.cat([head.identity(slots), self.token]))
+        logits = [layer(head.norm(states[:, len(slots) + i])) for i, layer in enumerate(self.classes)]
+        return head.mixture(states[:, : len(slots)]), self._log_probabilities(logits)
+
+    def _log_probabilities(self, logits: list[Tensor]) -> list[Tensor]:
+        return [F.log_softmax(x / t, -1) for x, t in zip(logits, self.temperature, strict=True)]
+
+    def calibrate(self, logs: list[Tensor], codes: Tensor, fewest: int) -> None:
+        """Divide the logits by the temperature that suits held-out stars best (Guo et al. 2017, ICML).
+
+        logs: for each class label (n, C) at temperature 1; codes (n, n_classes), -1 = missing.
+        """
+        for i, (log, code) in enumerate(zip(logs, codes.T, strict=True)):
+            if (code >= 0).sum() >= fewest:
+                loss = [F.nll_loss(F.log_softmax(log / t, -1), code, ignore_index=-1) for t in TEMPERATURES]
+                self.temperature[i] = TEMPERATURES[int(torch.stack(loss).argmin())]
+
+    def seen(self, memory: Memory) -> Tensor:
+        """(B, E + D) what a probe reads, of unit variance."""
+        weight = memory.observed[..., None].to(memory.features.dtype)
+        mean = (memory.features * weight).sum(1) / weight.sum(1)
+        scale = memory.embedding.shape[-1] ** 0.5
+        return torch.cat([scale * memory.embedding, mean], -1)
