@@ -4,10 +4,12 @@ import argparse
 import dataclasses
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
 from multistar import __version__
+from multistar.cli_batch import add_batch_options, print_counts, run_file, run_folder
 from multistar.cli_finetune import add_finetune_command
 from multistar.cli_index import add_index_commands
 from multistar.cli_population import add_disentangle_options, add_population_commands, check_disentangle
@@ -64,7 +66,23 @@ def _pretrain(args) -> None:
     print(f"model written to {run.out} (SHA-256 {model.hash[:12]})")
 
 
-def _infer(args) -> None:
+def _infer(args) -> int:
+    if args.command in ("embed", "predict") and args.table and not args.lightcurves:
+        if not Path(args.out).suffix:
+            return run_folder(args, _job(args))
+        if args.out.endswith(".parquet") and Path(args.table).is_file():
+            return run_file(args, _job(args))
+    return _infer_whole(args)
+
+
+def _job(args):
+    from multistar.batch.job import Job
+
+    options = {name: getattr(args, name) for name in INFERENCE[args.command]}
+    return Job(args.command, args.model, options, _mapping(args.columns), tuple(getattr(args, "adapter", ())))
+
+
+def _infer_whole(args) -> int:
     from multistar.api import MultiStar
     from multistar.data.write import check_ending, write_table
     from multistar.files import refuse_existing
@@ -78,10 +96,9 @@ def _infer(args) -> None:
     task = getattr(MultiStar.from_pretrained(args.model, adapters), args.command)
     table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
-    counts = Counter(table["status"].to_pylist())
     print(f"{len(table)} rows written to {args.out}; status:")
-    for text, number in counts.most_common():
-        print(f"  {number:8d}  {text}")
+    print_counts(Counter(table["status"].to_pylist()))
+    return 0
 
 
 def _light_curves(source: str, unit: str | None):
@@ -223,6 +240,8 @@ def _add_inference(command) -> None:
     infer["predict"].add_argument(
         "--adapter", action="append", default=[], metavar="DIR", help="also its labels; may be repeated"
     )
+    for name in ("predict", "embed"):
+        add_batch_options(infer[name])
     infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
     infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
 
@@ -284,10 +303,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr that says what was wrong."""
+    """Exit code 0, or 2 with one line on stderr that says what was wrong; 3 if some of many tables were left out."""
     args = parser().parse_args(arguments)
     try:
-        args.run_command(args)
+        return args.run_command(args) or 0
     except (OSError, ValueError, KeyError, TypeError, FloatingPointError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"multistar {args.command}: error: {message}", file=sys.stderr)
@@ -296,7 +315,6 @@ def main(arguments: list[str] | None = None) -> int:
         advice = "; run it again to go on from the last checkpoint" if args.command in ("pretrain", "finetune") else ""
         print(f"multistar {args.command}: interrupted{advice}", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ gets a token for it, predictions and errors carry its unit.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["magnitude", "astrometry", "label", "other"]
 Transform = Literal["linear", "log", "asinh"]
@@ -97,7 +97,8 @@ def declared(name: str, kind: Kind, unit: str = "", transform: Transform = "line
 
 def quantity_from(row: dict) -> Quantity:
     """The way back from dataclasses.asdict and JSON."""
-    return Quantity(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return Quantity(**values)
 
 
 QUANTITIES: dict[str, Quantity] = {row.name: row for row in _ROWS}

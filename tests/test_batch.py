@@ -175,7 +175,7 @@ def test_names_that_collide_empty_folders_and_foreign_folders_are_refused(folder
     with pytest.raises(FileExistsError, match="not empty"):
         prepare(tmp_path / "theirs", job)
     prepare(tmp_path / "out", job)
-    with pytest.raises(ValueError, match=r"another job \(different \['command'\]\)"):
+    with pytest.raises(ValueError, match=r"another job \(different \['command', 'options'\]\)"):
         prepare(tmp_path / "out", Job("predict", str(model_folder)))
     with pytest.raises(ValueError, match="knows no options"):
         Job("embed", options={"samples": 3})

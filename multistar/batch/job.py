@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from multistar.api import MultiStar
 from multistar.data import status
 from multistar.data.chunks import ROWS, chunks
-from multistar.data.stars import read_stars
-from multistar.files import atomic_write
+from multistar.files import atomic_write, sha256
+from multistar.finetune.adapter import WEIGHTS
 
 COMMANDS = ("embed", "predict")
 
@@ -30,27 +30,37 @@ class Job:
     model: str = "mini"
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
+    adapters: tuple[str, ...] = ()  # folders
 
     def __post_init__(self):
         if self.command not in COMMANDS:
             raise ValueError(f"a job is one of {COMMANDS}, got {self.command!r}")
-        known = set(inspect.signature(getattr(MultiStar, self.command)).parameters) - {"self", "table", "quiet"}
+        known = self._defaults().keys()
         if unknown := sorted(set(self.options) - known):
             raise ValueError(f"{self.command} knows no options {unknown}; known are {sorted(known)}")
 
     def __reduce__(self):  # other processes get the settings and load the model themselves
-        return Job, (self.command, self.model, dict(self.options), dict(self.columns))
+        return Job, (self.command, self.model, dict(self.options), dict(self.columns), self.adapters)
+
+    def _defaults(self) -> dict[str, Any]:
+        """Option -> its value where the job does not say."""
+        parameters = inspect.signature(getattr(MultiStar, self.command)).parameters.values()
+        given = ("self", "table", "columns", "quiet", "light_curves")
+        return {p.name: p.default for p in parameters if p.name not in given}
 
     @cached_property
     def star_model(self) -> MultiStar:
-        return MultiStar.from_pretrained(self.model)
+        return MultiStar.from_pretrained(self.model, self.adapters)
 
     def described(self) -> dict:
         """As JSON gives it back; equal for jobs that write the same."""
         return {
-            "command": self.command, "model_sha256": self.star_model.model.hash, "options": dict(self.options),
+            "command": self.command,
+            "model_sha256": self.star_model.model.hash,
+            "options": self._defaults() | dict(self.options),
             "columns": dict(self.columns),
-        }  # fmt: skip
+            "adapters": [sha256(Path(folder) / WEIGHTS) for folder in self.adapters],
+        }
 
     def write(
         self, source: Path, out: Path, overwrite: bool = False, done: Callable[[int], None] = lambda n: None
@@ -78,12 +88,11 @@ class Job:
 
     def _parts(self, source: Path, done: Callable[[int], None]) -> Iterator[pa.Table]:
         for number, part in enumerate(chunks(source, ROWS)):
-            stars = read_stars(part, self.columns or None, labels=False)
             options = dict(self.options)
             if "seed" in options:
                 options["seed"] += number
-            yield getattr(self.star_model, self.command)(stars, **options)
-            done(len(stars))
+            yield getattr(self.star_model, self.command)(part, self.columns or None, **options)
+            done(len(part))
 
 
 def _repeated(ids: list[np.ndarray]) -> np.ndarray:

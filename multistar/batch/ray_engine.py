@@ -16,6 +16,7 @@ def on_ray(todo: list[Shard], job: Job, done: Callable[[int], None], gpus: float
     """
     try:
         import ray
+        from ray.exceptions import WorkerCrashedError
     except ImportError as error:
         raise ImportError("--engine ray needs `pip install multistar[ray]`") from error
     if not ray.is_initialized():
@@ -31,7 +32,7 @@ def on_ray(todo: list[Shard], job: Job, done: Callable[[int], None], gpus: float
         shard = waiting.pop(ready)
         try:
             record = ray.get(ready)
-        except ray.exceptions.WorkerCrashedError as error:
+        except WorkerCrashedError as error:
             raise RuntimeError(f"{shard.source}: the worker died {RETRIES + 1} times; too little memory?") from error
         done(record.get("rows", 0))
         yield shard, record
