@@ -15,6 +15,7 @@ from multistar.quantities import MEASUREMENTS, QUANTITIES, Quantity, declared, q
 
 MODES = ("probe", "head", "lora", "full")
 READS_NEW = ("lora", "full")  # modes that train the encoder, so that it can learn new inputs
+MOST_CLASSES = 100  # more are hardly classes, but numbers or names
 WORDS = ("linear", "log", "class", "magnitude")  # after a colon
 
 
@@ -191,6 +192,3 @@ def _codes(table: Columns | None, name: str, column: str) -> tuple[tuple[str, ..
         )
     number = {word: i for i, word in enumerate(classes)}
     return classes, np.array([-1 if gone else number[w] for w, gone in zip(words, missing, strict=True)], np.int64)
-
-
-MOST_CLASSES = 100  # more are hardly classes, but numbers or names

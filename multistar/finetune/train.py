@@ -21,7 +21,7 @@ from multistar.files import atomic_write
 from multistar.finetune.adapter import Adapter, difference
 from multistar.finetune.examples import SPLITS, Examples
 from multistar.finetune.lora import LowRank, add_low_rank, merge
-from multistar.finetune.request import READS_NEW, Request
+from multistar.finetune.request import READS_NEW
 from multistar.model.checkpoint import Model
 from multistar.model.domain import extremes
 from multistar.model.fusion import Memory
@@ -381,9 +381,3 @@ def run(trainer: Trainer, partial: Path | None, quiet: bool, checkpoint_seconds:
                 trainer.save(partial)
                 saved = time.monotonic()
     return trainer.finish()
-
-
-def described(request: Request) -> str:
-    """One line: what is learnt from what."""
-    extra = [*(q.name for q in request.inputs), *request.given]
-    return f"{', '.join(request.names)} by mode {request.mode}" + (f", also from {', '.join(extra)}" if extra else "")
