@@ -4,7 +4,8 @@
 
 Rows of the tables: a logistic regression on the model's embeddings (the model has seen mock stars only); LightGBM on
 the features of the package light-curve (Malanchev et al. 2021), on the slots of the view, and on metadata alone
-(number of points, span, median error), which must not be what tells the classes apart. Needs the extra `variability`.
+(number of points, span, median error), which must not be what tells the classes apart; the model fine-tuned to the
+classes. Needs the extra `variability`.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from multistar.api import MultiStar
-from multistar.data.light_curve_view import LAYOUT, SUMMARY, view
+from multistar.data.light_curve_view import LAYOUT, SUMMARY, LightCurveView, view
 from multistar.data.light_curves import LightCurves, join
 from multistar.data.read_light_curves import read_light_curves
 from multistar.data.stars import Stars
@@ -65,25 +66,58 @@ def probe():
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000, class_weight="balanced"))
 
 
+def folds(x: np.ndarray, y: np.ndarray):
+    return StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(x, y)
+
+
+def is_eclipsing(names: np.ndarray) -> np.ndarray:
+    text = names.astype(str)
+    return np.char.startswith(text, "ECL") | np.char.startswith(text, "Close Binary")
+
+
 def score(x: np.ndarray, y: np.ndarray, make) -> tuple[list[float], list[float]]:
     """Balanced accuracy of all classes, and AUC of the eclipsing ones against the rest, by fold."""
     accuracy, auc = [], []
-    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(x, y):
+    for train, test in folds(x, y):
         model = make().fit(x[train], y[train])
         accuracy.append(balanced_accuracy_score(y[test], model.predict(x[test])))
-        eclipsing = np.char.startswith(model.classes_.astype(str), ("ECL", "Close Binary"))
-        if eclipsing.any():
+        if (eclipsing := is_eclipsing(model.classes_)).any():
             auc.append(roc_auc_score(eclipsing[np.searchsorted(model.classes_, y[test])],
                                      model.predict_proba(x[test])[:, eclipsing].sum(1)))  # fmt: skip
     return accuracy, auc
 
 
-def evaluate(title: str, model: MultiStar, curves: LightCurves, y: np.ndarray) -> None:
+def tuned(model: MultiStar, seen: LightCurveView, ids: np.ndarray, y: np.ndarray, mode: str):
+    """`score` of the model fine-tuned to the classes in every fold: same folds as for the others."""
+    names = np.unique(y)
+    codes = np.searchsorted(names, y)
+    accuracy, auc = [], []
+    for train, test in track(list(folds(np.zeros((len(y), 1)), y)), f"fine-tuning, {mode}"):
+        tables = [
+            {"source_id": ids[rows], "light_curve_value": seen.value[rows], "light_curve_sigma": seen.sigma[rows]}
+            for rows in (train, test)
+        ]
+        tables[0]["kind"] = np.array([f"c{code}" for code in codes[train]])
+        result = model.finetune(tables[0], ["kind:class"], mode=mode, seed=SEED).predict(tables[1])
+        odds = np.stack([result[f"kind_c{code}"].to_numpy() for code in range(len(names))], 1)
+        share = np.bincount(codes[train], minlength=len(names)) / len(train)  # balanced, as the others are told to be
+        accuracy.append(balanced_accuracy_score(codes[test], (odds / share).argmax(1)))
+        if (eclipsing := is_eclipsing(names)).any():
+            auc.append(roc_auc_score(eclipsing[codes[test]], odds[:, eclipsing].sum(1)))
+    return accuracy, auc
+
+
+def cells(scores: tuple[list[float], list[float]]) -> list[str]:
+    return [f"{np.mean(s):.4f} +- {np.std(s) / FOLDS**0.5:.4f}" for s in scores if s]
+
+
+def evaluate(title: str, model: MultiStar, curves: LightCurves, y: np.ndarray, modes: list[str]) -> None:
     seen = view(curves, quiet=False)
     known = np.isfinite(seen.value).any(1)
     names, counts = np.unique(y[known], return_counts=True)
     known &= np.isin(y, names[counts >= FEWEST])
-    curves, y, slots = curves.select(known), y[known].astype(str), seen.value[known]
+    seen = LightCurveView(seen.value[known], seen.sigma[known])
+    curves, y, slots = curves.select(known), y[known].astype(str), seen.value
     vectors = np.stack(model.embed(Stars.of_light_curves(curves))["embedding"].to_pylist())
     metadata = slots[:, [list(SUMMARY).index(name) for name in METADATA]]
     table = Table(title=f"{title}: {len(y)} stars, {len(np.unique(y))} classes, {FOLDS} folds")
@@ -97,8 +131,9 @@ def evaluate(title: str, model: MultiStar, curves: LightCurves, y: np.ndarray) -
         ("view (summary, spectrum, profile), LightGBM", slots[:, :half], boosted),
         ("metadata, LightGBM", metadata, boosted),
     ):
-        cells = (f"{np.mean(s):.4f} +- {np.std(s) / FOLDS**0.5:.4f}" for s in score(x, y, make) if s)
-        table.add_row(name, *cells)
+        table.add_row(name, *cells(score(x, y, make)))
+    for mode in modes:
+        table.add_row(f"the model fine-tuned, {mode}", *cells(tuned(model, seen, curves.source_id, y, mode)))
     Console(width=110).print(table)
 
 
@@ -108,6 +143,7 @@ def main() -> None:
     parser.add_argument("--gaia", help="Gaia epoch photometry, one transit per row")
     parser.add_argument("--labels", help="table with source_id and best_class_name")
     parser.add_argument("--asas", help="table of light curves with a column cls")
+    parser.add_argument("--modes", nargs="*", default=["head", "lora"], help="of fine-tuning")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     model = MultiStar.from_pretrained(args.model)
@@ -116,10 +152,10 @@ def main() -> None:
         classes = pd.read_csv(args.labels).set_index("source_id")["best_class_name"]
         here = np.isin(curves.source_id, classes.index)
         curves = curves.select(here)
-        evaluate("Gaia epoch photometry", model, curves, classes.loc[curves.source_id].to_numpy())
+        evaluate("Gaia epoch photometry", model, curves, classes.loc[curves.source_id].to_numpy(), args.modes)
     if args.asas:
         curves = read_light_curves(args.asas)
-        evaluate("ASAS", model, curves, pd.read_parquet(args.asas, columns=["cls"])["cls"].to_numpy())
+        evaluate("ASAS", model, curves, pd.read_parquet(args.asas, columns=["cls"])["cls"].to_numpy(), args.modes)
 
 
 if __name__ == "__main__":

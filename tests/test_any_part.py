@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from encoders import Measurement
+from multistar.api import MultiStar
 from multistar.data.stars import read_stars
 from multistar.model.head import joint_log_prob
 
@@ -70,3 +71,18 @@ def test_every_subset_predicts_and_says_what_it_lacks(star_model, mock_table):
             "g" in parts and {"bp", "rp"} & set(parts)
         )  # one band alone has no scale
         assert ("no_xp" in words) == (not usable), parts
+
+
+def test_bfloat16_moves_labels_by_little_of_their_errors(mock_table):
+    """With the shipped weights; the heads stay in float32."""
+    exact, fast = (MultiStar.from_pretrained("mini", precision=p) for p in ("float32", "bfloat16"))
+    one, other = exact.predict(mock_table[:200]), fast.predict(mock_table[:200])
+    for name in exact.model.vocabulary.labels:
+        width = (one[f"{name}_upper"].to_numpy() - one[f"{name}_lower"].to_numpy()) / 2
+        moved = np.abs(other[name].to_numpy() - one[name].to_numpy()) / width
+        assert 0 < np.median(moved) < 0.06
+    vectors = [np.stack(m.embed(mock_table[:200])["embedding"].to_numpy(zero_copy_only=False)) for m in (exact, fast)]
+    assert np.all(np.sum(vectors[0] * vectors[1], axis=1) > 0.999)
+    np.testing.assert_allclose(np.linalg.norm(vectors[1], axis=1), 1, atol=1e-5)
+    with pytest.raises(ValueError, match="precision must be one of"):
+        MultiStar.from_pretrained("mini", precision="float16")

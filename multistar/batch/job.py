@@ -31,6 +31,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     adapters: tuple[str, ...] = ()  # folders
+    precision: str = "float32"
 
     def __post_init__(self):
         if self.command not in COMMANDS:
@@ -40,7 +41,7 @@ class Job:
             raise ValueError(f"{self.command} knows no options {unknown}; known are {sorted(known)}")
 
     def __reduce__(self):  # other processes get the settings and load the model themselves
-        return Job, (self.command, self.model, dict(self.options), dict(self.columns), self.adapters)
+        return Job, (self.command, self.model, dict(self.options), dict(self.columns), self.adapters, self.precision)
 
     def _defaults(self) -> dict[str, Any]:
         """Option -> its value where the job does not say."""
@@ -50,7 +51,7 @@ class Job:
 
     @cached_property
     def star_model(self) -> MultiStar:
-        return MultiStar.from_pretrained(self.model, self.adapters)
+        return MultiStar.from_pretrained(self.model, self.adapters, self.precision)
 
     def described(self) -> dict:
         """As JSON gives it back; equal for jobs that write the same."""
@@ -59,6 +60,7 @@ class Job:
             "model_sha256": self.star_model.model.hash,
             "options": self._defaults() | dict(self.options),
             "columns": dict(self.columns),
+            "precision": self.precision,
             "adapters": [sha256(Path(folder) / WEIGHTS) for folder in self.adapters],
         }
 

@@ -60,6 +60,7 @@ class Fusion(nn.Module):
     def __init__(self, width: int, depth: int, heads: int, embedding: int, attention: str = "both"):
         super().__init__()
         self.attention = attention
+        self.fast = False  # blocks in bfloat16, at inference
         self.summary = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.blocks = nn.ModuleList(
             [Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU) for _ in range(depth)]
@@ -78,8 +79,17 @@ class Fusion(nn.Module):
         used = observed.any(0)  # a token that no star of the batch has costs nothing
         x, observed, modality = x[:, used], observed[:, used], modality[used]
         mask = fusion_mask(observed, modality, self.attention)
-        for block in self.blocks:
-            x = block(x, attn_mask=mask)
+        if self.fast:
+            with torch.autocast(x.device.type, torch.bfloat16):
+                x = self._through_blocks(x, mask)
+            x = x.float()
+        else:
+            x = self._through_blocks(x, mask)
         x = self.norm(x)
         embedding = F.normalize(self.to_embedding(self.pool(x, attn_mask=attention_mask(observed))), dim=-1)
         return Memory(x, observed, embedding)
+
+    def _through_blocks(self, x: Tensor, mask: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, attn_mask=mask)
+        return x
