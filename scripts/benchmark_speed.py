@@ -1,0 +1,125 @@
+"""Stars per second of CPU time of embed, predict, joint sampling and a training step, how they grow, and peak memory.
+
+    OMP_NUM_THREADS=2 python scripts/benchmark_speed.py [--stars 8192] [--rows 100000] [--model mini]
+
+All in one run, as ratios to `predict` of the same stars in float32. CPU time of all threads is divided by their number.
+Memory is that of a process of its own that runs `multistar embed` on a Parquet file of ROWS stars.
+"""
+
+import argparse
+import dataclasses
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from multistar.api import MultiStar
+from multistar.data.stars import Stars, read_stars
+from multistar.mock.survey import SurveyConfig, survey
+from multistar.training.objective import negative_log_likelihood
+from multistar.training.optimiser import build
+from multistar.training.run import TrainingConfig
+from multistar.training.splits import Splitter
+
+REPEATS = 3
+STEPS, BATCH = 6, 128
+
+
+def speed(task, n: int) -> float:
+    """Stars per second, the best of a few repetitions."""
+    best = np.inf
+    for _ in range(REPEATS):
+        start = time.process_time()
+        task()
+        best = min(best, (time.process_time() - start) / torch.get_num_threads())
+    return n / best
+
+
+def training(model: MultiStar, stars: Stars) -> float:
+    """Stars per second of optimiser steps without light curves."""
+    network, standardised = model.model.network.train(), model.model.standardiser(stars)
+    optimiser = build(network, TrainingConfig())
+    splitter = Splitter(model.model.vocabulary, model.model.standardiser.scale, 16, 0.25, torch.Generator())
+
+    def steps() -> None:
+        for i in range(STEPS):
+            batch = standardised.rows(slice(i * BATCH, (i + 1) * BATCH))
+            optimiser.zero_grad()
+            negative_log_likelihood(network, batch, splitter(batch), False).backward()
+            optimiser.step()
+
+    return speed(steps, STEPS * BATCH)
+
+
+def peak_memory(model: str, table: pa.Table, rows: int) -> tuple[float, float]:
+    """MB of a process that embeds `rows` stars in parts, and stars per second of wall time."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "stars.parquet", Path(folder) / "vectors.parquet"
+        with pq.ParquetWriter(source, table.schema) as writer:
+            for start in range(0, rows, len(table)):
+                writer.write_table(table.slice(0, min(len(table), rows - start)))
+        start = time.monotonic()
+        command = ["-m", "multistar.cli", "embed", str(source), "--model", model, "--out", str(out)]
+        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+        seconds = time.monotonic() - start
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, rows / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--stars", type=int, default=8192)
+    parser.add_argument("--rows", type=int, default=100_000, help="of the file that is embedded; 0 for none")
+    parser.add_argument("--model", default="mini")
+    args = parser.parse_args()
+    table = pa.concat_tables(survey(args.stars, SurveyConfig(seed=77)))
+    stars = read_stars(table)
+    exact, fast = (MultiStar.from_pretrained(args.model, precision=p) for p in ("float32", "bfloat16"))
+    few = stars.select(slice(0, args.stars // 4))
+    sampled = stars.select(slice(0, args.stars // 32))
+    short = {name: dataclasses.replace(band, value=_first(band.value, 20)) for name, band in stars.xp.items()}
+    rows = {
+        "predict": (exact.predict, stars, {}),
+        "predict, a quarter of the stars": (exact.predict, few, {}),
+        "predict, bfloat16": (fast.predict, stars, {}),
+        "predict, 20 orders a band": (exact.predict, dataclasses.replace(stars, xp=short), {}),
+        "predict, photometry and parallax": (exact.predict, dataclasses.replace(stars, xp={}), {}),
+        "embed": (exact.embed, stars, {}),
+        "embed, bfloat16": (fast.embed, stars, {}),
+        "predict, 64 joint samples": (exact.predict, sampled, {"samples": 64}),
+        "predict, 256 joint samples": (exact.predict, sampled, {"samples": 256}),
+    }
+    found = {}
+    for name, (task, some, options) in rows.items():
+        found[name] = speed(lambda t=task, s=some, o=options: t(s, **o), len(some))
+    found["training step"] = training(exact, few)
+    shown = Table(title=f"{args.model}, {torch.get_num_threads()} threads, {args.stars} mock stars")
+    for name in ("", "stars/s", "ratio to predict"):
+        shown.add_column(name, justify="right" if name else "left")
+    for name, number in found.items():
+        shown.add_row(name, f"{number:,.0f}", f"{number / found['predict']:.3f}")
+    console = Console(width=100)
+    console.print(shown)
+    for n in filter(None, (args.rows // 10, args.rows)):
+        memory, rate = peak_memory(args.model, table, n)
+        console.print(
+            f"embed of {n:,} stars, Parquet to Parquet: at most {memory:.0f} MB, {rate:,.0f} stars/s of wall time"
+        )
+
+
+def _first(values: np.ndarray, orders: int) -> np.ndarray:
+    out = values.copy()
+    out[:, orders:] = np.nan
+    return out
+
+
+if __name__ == "__main__":
+    main()
