@@ -1,4 +1,4 @@
-"""multistar mock|download|pretrain|predict|embed|generate|inpaint|check|index|update|search: parse, call, print."""
+"""multistar mock|download|pretrain|predict|embed|generate|inpaint|check|index|update|search|explore: parse, call, print."""
 
 import argparse
 import dataclasses
@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from multistar import __version__
+from multistar.cli_explore import add_explore_command
 from multistar.cli_index import add_index_commands
 
 UNITS = ("flux", "mag", "relative")  # of light curves
@@ -265,6 +266,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, default=0, help="of the draws")
 
     add_index_commands(command)
+    add_explore_command(commands)
     return main_parser
 
 

@@ -1,0 +1,235 @@
+"""The page's figures: the map, spectra, a light curve, the joint posterior."""
+
+import base64
+import html
+import io
+
+import numpy as np
+from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, LogColorMapper, Range1d
+from bokeh.palettes import Cividis256, Viridis256
+from bokeh.plotting import figure
+from bokeh.themes import Theme
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter
+
+from multistar.data.light_curves import LightCurves
+from multistar.data.xp_synthesis import WAVELENGTH
+from multistar.explore.data import DIGITS, titled
+from multistar.explore.star import Posterior
+from multistar.quantities import QUANTITIES
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+INK, MUTED, LINE, STAR, DRAWN = "#1d2733", "#5b6773", "#d9dee4", "#d55e00", "#0072b2"
+BANDS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1d2733")  # Okabe and Ito
+CORNER = ("teff", "logg", "m_h", "mass", "age")
+MOST_POINTS = 20_000  # of a light curve
+BINS, SMOOTH, INSIDE = 40, 1.5, (0.39, 0.86)  # of a pair of labels: contours that hold as much as 1 and 2 sigma
+
+_axis_text = {"text_font": FONT, "text_font_size": "12px", "text_color": MUTED}
+THEME = Theme(
+    json={
+        "attrs": {
+            "Plot": {"background_fill_color": "white", "border_fill_color": "white", "outline_line_color": LINE},
+            "Axis": {
+                "axis_line_color": LINE, "major_tick_line_color": LINE, "minor_tick_line_color": None,
+                "major_tick_in": 0, "axis_label_text_font_style": "normal", "axis_label_text_font": FONT,
+                "axis_label_text_font_size": "13px", "axis_label_text_color": INK,
+                **{f"major_label_{key}": value for key, value in _axis_text.items()},
+            },
+            "Grid": {"grid_line_color": "#eef1f4"},
+            "Legend": {
+                "border_line_color": None, "background_fill_alpha": 0.85, "padding": 4, "spacing": 1, "glyph_width": 16,
+                **{f"label_{key}": value for key, value in _axis_text.items()},
+            },
+            "ColorBar": {
+                "bar_line_color": None, "major_tick_line_color": None, "width": 12, "padding": 6, "title_standoff": 8,
+                "title_text_font": FONT, "title_text_font_size": "13px", "title_text_font_style": "normal",
+                "title_text_color": INK, **{f"major_label_{key}": value for key, value in _axis_text.items()},
+            },
+        }
+    }
+)  # fmt: skip
+
+
+class MapFigure:
+    """The map as a figure: an image with its colour bar, the star and its neighbours marked."""
+
+    def __init__(self, height: int):
+        self.figure = figure(
+            height=height, sizing_mode="stretch_width", tools="pan,wheel_zoom,box_zoom,reset,tap",
+            active_scroll="wheel_zoom", toolbar_location="above", x_range=Range1d(0, 1), y_range=Range1d(0, 1),
+            x_axis_label="UMAP 1", y_axis_label="UMAP 2", min_border_left=56,
+        )  # fmt: skip
+        self.figure.toolbar.logo = None
+        self.figure.grid.visible = False
+        self._image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
+        self._marks = ColumnDataSource({"x": [], "y": []})
+        self._star = ColumnDataSource({"x": [], "y": []})
+        self._mapper = LinearColorMapper(Viridis256, nan_color="rgba(0,0,0,0)")
+        self._log = LogColorMapper(Cividis256, nan_color="rgba(0,0,0,0)")
+        self._picture = self.figure.image("image", "x", "y", "dw", "dh", source=self._image, color_mapper=self._mapper)
+        self._bar = ColorBar(color_mapper=self._mapper)
+        self.figure.add_layout(self._bar, "right")
+        for width, colour in ((4.5, "white"), (2, "#111111")):
+            self.figure.scatter(
+                "x", "y", source=self._marks, size=13, fill_color=None, line_color=colour, line_width=width
+            )
+        self.figure.scatter(
+            "x", "y", source=self._star, marker="star", size=24, fill_color=STAR, line_color="white", line_width=1.5
+        )
+
+    def paint(self, picture: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> None:
+        self._image.data = {
+            "image": [picture], "x": [x[0]], "y": [y[0]], "dw": [x[1] - x[0]], "dh": [y[1] - y[0]]
+        }  # fmt: skip
+        if self._bar.color_mapper is self._log:
+            top = float(np.nanmax(picture, initial=1)) if np.isfinite(picture).any() else 1.0
+            self._log.update(low=1, high=max(top, 2))
+
+    def colour(self, title: str, limits: tuple[float, float] | None) -> None:
+        """Mean of a number between limits, or density on a logarithmic scale."""
+        mapper = self._log if limits is None else self._mapper
+        if limits is not None:
+            self._mapper.update(low=limits[0], high=limits[1])
+        self._picture.glyph.color_mapper = mapper
+        self._bar.update(color_mapper=mapper, title=title)
+
+    def look(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        for axis, (low, high) in ((self.figure.x_range, x), (self.figure.y_range, y)):
+            axis.update(start=low, end=high)
+
+    def home(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Where the reset button leads."""
+        for axis, (low, high) in ((self.figure.x_range, x), (self.figure.y_range, y)):
+            axis.update(reset_start=low, reset_end=high)
+
+    def mark(self, x: np.ndarray, y: np.ndarray) -> None:
+        """The star, which comes first, and its neighbours; those that are not on the map are NaN."""
+        self._star.data = {"x": x[:1], "y": y[:1]}
+        self._marks.data = {"x": x[1:], "y": y[1:]}
+
+
+def spectra_figure(flux: np.ndarray, drawn: np.ndarray | None, height: int):
+    """flux (n, 343): the star, then neighbours; drawn (m, 343) or None. Neighbours are scaled to their median."""
+    plot = _figure(height, "wavelength [nm]", "flux / median")
+    scale = np.nanmedian(flux, axis=1) if len(flux) else np.empty(0)
+    lines = [y / s for y, s in zip(flux[1:], scale[1:], strict=True) if np.isfinite(s) and s > 0]
+    if lines:
+        x = [WAVELENGTH] * len(lines)
+        plot.multi_line(x, lines, color=MUTED, alpha=0.45, line_width=1, legend_label="neighbours")
+    own = scale[0] if np.isfinite(scale[0]) else (np.nanmedian(drawn) if drawn is not None else 1.0)
+    if drawn is not None:
+        x = [WAVELENGTH] * len(drawn)
+        plot.multi_line(x, list(drawn / own), color=DRAWN, alpha=0.3, line_width=1, legend_label="model draws")
+    if np.isfinite(scale[0]):
+        plot.line(WAVELENGTH, flux[0] / own, color=STAR, line_width=2, legend_label="this star")
+    plot.x_range = Range1d(WAVELENGTH[0], WAVELENGTH[-1])
+    seen = [flux[0] / own, *([] if drawn is None else drawn / own)]
+    top = np.nanquantile(np.concatenate(seen)[np.tile(WAVELENGTH > 400, len(seen))], 0.995)
+    plot.y_range = Range1d(min(0, -0.03 * top), 1.12 * top)
+    return plot
+
+
+def light_curve_figure(curve: LightCurves, height: int):
+    """All points, or MOST_POINTS evenly taken; one colour for each band."""
+    plot = _figure(height, "time [d]", "flux / median − 1")
+    every = max(1, int(np.ceil(len(curve.time) / MOST_POINTS)))
+    for code, name in enumerate(curve.bands):
+        of_band = np.flatnonzero(curve.band == code)[::every]
+        if len(of_band):
+            size = 2 if len(of_band) > 1000 else 5
+            plot.scatter(
+                curve.time[of_band], curve.flux[of_band], size=size, color=BANDS[code % len(BANDS)],
+                alpha=0.7, legend_label=name,
+            )  # fmt: skip
+    return plot
+
+
+def _figure(height: int, x: str, y: str):
+    plot = figure(
+        height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset", toolbar_location="above",
+        x_axis_label=x, y_axis_label=y, min_border_left=56,
+    )  # fmt: skip
+    plot.toolbar.logo = None
+    return plot
+
+
+def corner(posterior: Posterior) -> str:
+    """An image (HTML) of the joint posterior of CORNER: histograms, and contours that hold 39 % and 86 %."""
+    names = [name for name in CORNER if name in posterior.samples]
+    look = {
+        "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8,
+        "axes.edgecolor": LINE, "xtick.color": LINE, "ytick.color": LINE, "xtick.labelcolor": MUTED,
+        "ytick.labelcolor": MUTED, "axes.labelcolor": INK, "text.color": INK,
+    }  # fmt: skip
+    with rc_context(look):
+        picture = Figure(figsize=(6.4, 6.4))
+        axes = picture.subplots(len(names), len(names), squeeze=False)
+        picture.subplots_adjust(0.1, 0.1, 0.98, 0.95, 0.08, 0.08)
+        limits = {name: np.quantile(posterior.samples[name], [0.003, 0.997]) for name in names}
+        for i, row in enumerate(names):
+            for j, column in enumerate(names):
+                _panel(axes[i, j], posterior, row, column, limits, j > i)
+                _label_axes(axes[i, j], i, j, len(names), row, column)
+        picture.align_labels()
+        stream = io.BytesIO()
+        picture.savefig(stream, format="svg")
+    words = html.escape(f"Joint posterior of {', '.join(names)}: {spoken(posterior, names)}")
+    data = base64.b64encode(stream.getvalue()).decode()
+    return f'<img class="corner" alt="{words}" src="data:image/svg+xml;base64,{data}">'
+
+
+def _panel(axis, posterior: Posterior, row: str, column: str, limits: dict, empty: bool) -> None:
+    if empty:
+        axis.set_visible(False)
+        return
+    x = posterior.samples[column]
+    axis.set_xlim(*limits[column])
+    axis.tick_params(length=2, labelsize=7)
+    axis.locator_params(nbins=3)
+    if row == column:
+        axis.hist(x, bins=30, range=limits[column], color="#cfe3f1", edgecolor="none")
+        for value, style in zip(posterior.interval[column], (":", "-", ":"), strict=True):
+            axis.axvline(value, color=STAR, lw=1.2 if style == "-" else 0.9, ls=style)
+        axis.set_title(with_errors(column, posterior.interval[column]), fontsize=8)
+        return
+    y = posterior.samples[row]
+    axis.plot(x, y, ",", color=DRAWN, alpha=0.35, rasterized=True)
+    axis.set_ylim(*limits[row])
+    density, left, low = np.histogram2d(x, y, BINS, [limits[column], limits[row]])
+    density = gaussian_filter(density, SMOOTH)
+    ordered = np.sort(density.ravel())
+    share = np.cumsum(ordered) / ordered.sum()
+    levels = np.unique([ordered[np.searchsorted(share, 1 - inside)] for inside in INSIDE])
+    middle = [(edges[1:] + edges[:-1]) / 2 for edges in (left, low)]
+    if len(levels) == len(INSIDE):
+        axis.contour(*middle, density.T, levels=levels, colors=[DRAWN], linewidths=(0.8, 1.2))
+
+
+def _label_axes(axis, i: int, j: int, n: int, row: str, column: str) -> None:
+    if i == n - 1:
+        axis.set_xlabel(titled(column, QUANTITIES[column].unit))
+        axis.tick_params("x", rotation=40)
+    else:
+        axis.set_xticklabels([])
+    if j == 0 and i:
+        axis.set_ylabel(titled(row, QUANTITIES[row].unit))
+    else:
+        axis.set_yticklabels([])
+    if i == j:
+        axis.set_yticks([])
+
+
+def with_errors(name: str, interval: tuple[float, float, float]) -> str:
+    """Median and errors, as text that matplotlib and HTML show alike."""
+    lower, median, upper = interval
+    digits = DIGITS.get(name, 3)
+    return f"{median:.{digits}f} +{upper - median:.{digits}f} −{median - lower:.{digits}f}"
+
+
+def spoken(posterior: Posterior, names: list[str]) -> str:
+    """Labels with errors and units in one line."""
+    return ", ".join(
+        f"{name} {with_errors(name, posterior.interval[name])} {QUANTITIES[name].unit}".strip() for name in names
+    )

@@ -1,0 +1,342 @@
+"""The page: widgets, and what happens when they are used. One Page per open browser tab; data and caches are shared."""
+
+import asyncio
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import panel as pn
+import param
+from bokeh.events import RangesUpdate, Reset, Tap
+
+from multistar.data.xp_synthesis import flux_matrix
+from multistar.explore import map as stars_map
+from multistar.explore.data import Explorer, file_of, number, titled
+from multistar.explore.figures import (
+    THEME,
+    MapFigure,
+    corner,
+    light_curve_figure,
+    spectra_figure,
+    spoken,
+)
+from multistar.explore.star import CONTEXTS, Measured, Posterior
+
+HERE = Path(__file__).parent
+STYLE = (HERE / "style.css").read_text()
+DENSITY, NO_DRAWS = "density of stars", "no model draws"
+MAP_HEIGHT, SPECTRA_HEIGHT, CURVE_HEIGHT = 470, 330, 260
+NUMBERS_OF_NEIGHBOURS = [5, 10, 20, 50]
+CLOSEST = 1e-3  # of the map: how far one can zoom in
+EMPTY = "Click on a star of the map, or type a source_id."
+
+
+class NeighbourTable(pn.custom.JSComponent):
+    """head: (name, unit) of each column; rows: texts, first the source_id (a number would lose digits in a browser)."""
+
+    head = param.List()
+    rows = param.List()
+    _esm = HERE / "neighbours.js"
+    _stylesheets = [STYLE]
+
+    def __init__(self, chosen: Callable[[str], Any], **arguments):
+        super().__init__(**arguments)
+        self.on_msg(lambda message: chosen(str(message)))
+
+
+class Page:
+    def __init__(self, explorer: Explorer, measured: Measured, facts: str):
+        self.explorer, self.measured, self.facts = explorer, measured, facts
+        self.star: int | None = None
+        self._newest: dict[int, object] = {}  # what each card was last asked for; older answers are dropped
+        self._painting = False
+        self._make_map()
+        self._make_search()
+        self._make_cards()
+
+    def template(self) -> pn.Template:
+        """The page as it is served; a star named in the address (?id=...) is shown at once."""
+        out = pn.Template((HERE / "page.html").read_text())
+        for name in ("map_controls", "map", "map_note", "search", "neighbours", "spectra_controls", "spectra", "posterior"):
+            out.add_panel(name, getattr(self, f"{name}_"))
+        if self.measured.has_light_curves:
+            out.add_panel("light_curve", self.light_curve_)
+        for name, value in (("facts", self.facts), ("style", STYLE), ("light_curves", self.measured.has_light_curves)):
+            out.add_variable(name, value)
+        if wanted := pn.state.location and pn.state.location.query_params.get("id"):
+            pn.state.onload(lambda: self._typed(str(wanted)))
+        return out
+
+    # the map
+
+    def _make_map(self) -> None:
+        self._map = MapFigure(MAP_HEIGHT)
+        self._view = self._home = stars_map.whole(self.explorer.places, 640, MAP_HEIGHT - 90)
+        self._colour = pn.widgets.Select(
+            name="Colour", options=[DENSITY, *self.explorer.columns], width=190, stylesheets=[STYLE]
+        )
+        if self.explorer.columns:
+            self._colour.value = self.explorer.columns[0]
+        self._colour.param.watch(lambda _: self._recolour(), "value")
+        actions = {
+            "Zoom in": lambda: self._go(stars_map.zoomed(self._view, 0.5)),
+            "Zoom out": lambda: self._go(stars_map.zoomed(self._view, 2.0)),
+            "Whole map": lambda: self._go(self._home),
+            "To neighbours": self._to_neighbours,
+        }
+        self.map_controls_ = pn.Row(
+            self._colour, pn.Spacer(sizing_mode="stretch_width"), *(_button(*a) for a in actions.items()),
+            align="end", sizing_mode="stretch_width", styles={"align-items": "end"},
+        )  # fmt: skip
+        self.map_ = pn.pane.Bokeh(self._map.figure, theme=THEME, sizing_mode="stretch_width")
+        self.map_note_ = _note("", margin=(0, 0))
+        plot = self._map.figure
+        plot.on_event(RangesUpdate, self._moved)
+        plot.on_event(Reset, lambda _: self._go(self._home))
+        plot.on_event(Tap, self._tapped)
+        for size in ("inner_width", "inner_height"):
+            plot.on_change(size, lambda attr, old, new: self._resized())
+        self._map.look(self._view.x, self._view.y)
+        self._map.home(self._view.x, self._view.y)
+        self._recolour()
+
+    def _recolour(self) -> None:
+        name = str(self._colour.value)
+        density = name == DENSITY
+        title = "stars per dot" if density else titled(name, self.explorer.unit(name))
+        self._map.colour(title, None if density else self.explorer.limits(name))
+        self._paint()
+        if self.star is not None:
+            self._show_neighbours()
+
+    def _paint(self) -> None:
+        name = str(self._colour.value)
+        values = None if name == DENSITY else self.explorer.colour(name)
+        self._map.paint(stars_map.image(self.explorer.places, values, self._view), self._view.x, self._view.y)
+
+    def _resized(self) -> None:
+        width, height = self._map.figure.inner_width, self._map.figure.inner_height
+        if width and height and (width, height) != (self._view.width, self._view.height):
+            at_home = self._view == self._home
+            self._home = stars_map.whole(self.explorer.places, width, height)
+            self._map.home(self._home.x, self._home.y)
+            self._go(self._home if at_home else stars_map.View(self._view.x, self._view.y, width, height))
+
+    def _moved(self, event: RangesUpdate) -> None:
+        """Paint what is in view; of many moves that wait, the last."""
+        self._view = stars_map.View((event.x0, event.x1), (event.y0, event.y1), self._view.width, self._view.height)
+        if not self._painting and pn.state.curdoc:
+            self._painting = True
+            pn.state.curdoc.add_next_tick_callback(self._repaint)
+
+    def _repaint(self) -> None:
+        self._painting = False
+        self._paint()
+
+    def _go(self, view: stars_map.View) -> None:
+        least = CLOSEST * (self._home.x[1] - self._home.x[0])
+        if view.x[1] - view.x[0] < least:
+            return
+        self._view = view
+        self._map.look(view.x, view.y)
+        self._paint()
+
+    def _to_neighbours(self) -> None:
+        if self.star is not None:
+            x, y = self.explorer.places.of_stars(self._found()["neighbour_id"].to_numpy())
+            if np.isfinite(x).any():
+                self._go(stars_map.around(x, y, self._view, 0.02 * (self._home.x[1] - self._home.x[0])))
+
+    def _tapped(self, event: Tap) -> None:
+        (left, right), (low, high) = self._view.x, self._view.y
+        found = self.explorer.places.nearest(event.x, event.y, right - left, high - low)
+        if found is None:
+            self._say("There is no star where you clicked.", wrong=True)
+        else:
+            self._select(found)
+
+    # the star and its neighbours
+
+    def _make_search(self) -> None:
+        self._text = pn.widgets.TextInput(name="Star (source_id)", placeholder="source_id", width=190, stylesheets=[STYLE])
+        self._k = pn.widgets.Select(name="Neighbours", options=NUMBERS_OF_NEIGHBOURS, value=10, width=80, stylesheets=[STYLE])
+        self._dust = pn.widgets.Checkbox(name="Ignore dust", stylesheets=[STYLE], align="end", margin=(5, 10, 12, 10))
+        self._text.param.watch(lambda event: self._typed(event.new), "value")
+        for widget in (self._k, self._dust):
+            widget.param.watch(lambda _: self._refresh(), "value")
+        row = [self._text, _button("Show", lambda: self._typed(self._text.value), "primary"),
+               _button("Any star", lambda: self._select(self.explorer.any_star())), self._k]  # fmt: skip
+        if self.explorer.dust_free is not None:
+            row.append(self._dust)
+        self._said = _note("", margin=(4, 5, 0, 5))
+        self.search_ = pn.Column(
+            pn.Row(*row, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}), self._said, sizing_mode="stretch_width"
+        )
+        self._table = NeighbourTable(self._typed, sizing_mode="stretch_width")
+        self._downloads = pn.Row(
+            *(pn.widgets.FileDownload(
+                callback=lambda ending=ending: file_of(self._found(), ending), label=f"Download {ending.upper() if ending == 'csv' else 'Parquet'}",
+                filename=f"neighbours.{ending}", button_type="default", stylesheets=[STYLE], width=150,
+            ) for ending in ("csv", "parquet"))
+        )  # fmt: skip
+        self.neighbours_ = pn.Column(_note(EMPTY, "empty"), sizing_mode="stretch_width")
+
+    def _typed(self, text: str) -> None:
+        try:
+            star = self.explorer.star(text)
+        except ValueError as error:
+            self._say(str(error), wrong=True)
+            return
+        self._select(star)
+
+    def _select(self, star: int) -> None:
+        if star != self.star:
+            self.star = star
+            self._text.value = str(star)
+            self._refresh()
+            if pn.state.location:
+                pn.state.location.update_query(id=str(star))
+        else:
+            self._text.value = str(star)
+            self._say("")
+
+    def _refresh(self) -> None:
+        """Everything that depends on the star and on who its neighbours are."""
+        if self.star is None:
+            return
+        self._say("")
+        if self._show_neighbours():
+            pn.state.execute(self._show_star)
+
+    def _found(self):
+        return self.explorer.neighbours(self.star, self._k.value, bool(self._dust.value))
+
+    def _show_neighbours(self) -> bool:
+        try:
+            found = self._found()
+        except KeyError:
+            self._say(f"Star {self.star} is not in the dust-free index; untick “Ignore dust”.", wrong=True)
+            return False
+        columns = self.explorer.shown_columns(str(self._colour.value))
+        values = {name: found[name].to_numpy() for name in ("distance", *columns)}
+        ids = found["neighbour_id"].to_numpy()
+        rows = [
+            [str(ids[i]), f"{values['distance'][i]:.4f}", *(number(name, values[name][i]) for name in columns)]
+            for i in range(len(ids))
+        ]
+        self._table.param.update(
+            head=[["source_id", ""], ["distance", ""], *([name, self.explorer.unit(name)] for name in columns)], rows=rows
+        )
+        self.neighbours_[:] = [self._table, self._downloads]
+        x, y = self.explorer.places.of_stars(ids)
+        self._map.mark(x, y)
+        absent = int(np.isnan(x).sum())
+        self.map_note_.object = _words(f"{absent} of these {len(x)} stars are not on the map." if absent else "")
+        return True
+
+    def _say(self, text: str, wrong: bool = False) -> None:
+        self._said.object = _words(text, "wrong" if wrong else "")
+
+    # what is known of the star
+
+    def _make_cards(self) -> None:
+        self._context = pn.widgets.Select(
+            options={f"model: {words}": name for name, words in CONTEXTS.items()} | {NO_DRAWS: ""},
+            width=300, stylesheets=[STYLE], align="end", margin=(0, 5),
+        )  # fmt: skip
+        self._context.param.watch(lambda _: self.star is not None and pn.state.execute(self._show_spectra), "value")
+        title = pn.pane.HTML("<h2>Spectra</h2>", stylesheets=[STYLE], margin=(4, 0))
+        self.spectra_controls_ = pn.Row(
+            title, pn.Spacer(sizing_mode="stretch_width"), self._context, sizing_mode="stretch_width"
+        )
+        self.spectra_, self.posterior_, self.light_curve_ = (
+            pn.Column(_note(EMPTY, "empty"), sizing_mode="stretch_width") for _ in range(3)
+        )
+
+    async def _show_star(self) -> None:
+        if self.measured.data is not None:
+            self.posterior_[:] = [_note("Waiting for the spectra …", "busy")]
+        await self._show_spectra()
+        if self.measured.has_light_curves:
+            star = self.star
+            await self._fill(
+                self.light_curve_, "Reading the light curve …", lambda: self.measured.light_curve(star),
+                lambda curve: _figure(light_curve_figure(curve, CURVE_HEIGHT)),
+            )  # fmt: skip
+        await self._show_posterior()
+
+    async def _show_spectra(self) -> None:
+        star, context, ids = self.star, str(self._context.value), tuple(self._found()["neighbour_id"].to_pylist())
+
+        def read() -> tuple[np.ndarray, np.ndarray | None]:
+            return self.measured.spectra(ids), self.measured.drawn(star, context) if context else None
+
+        await self._fill(
+            self.spectra_, "Reading spectra, drawing the model’s …", read,
+            lambda both: _figure(spectra_figure(*both, SPECTRA_HEIGHT)),
+        )  # fmt: skip
+
+    async def _show_posterior(self) -> None:
+        star = self.star
+        await self._fill(
+            self.posterior_, "Drawing from the joint posterior …", lambda: self._drawn_posterior(star),
+            lambda words: pn.pane.HTML(words, stylesheets=[STYLE], sizing_mode="stretch_width", margin=0),
+        )  # fmt: skip
+
+    def _drawn_posterior(self, star: int | None) -> str:
+        posterior: Posterior = self.measured.posterior(star)
+        others = [name for name in ("alpha_m", "ebv", "distance") if name in posterior.samples]
+        status = "" if posterior.status == "ok" else f'<p class="note wrong">Status: {escape(posterior.status)}</p>'
+        return f'{status}{corner(posterior)}<p class="note">Also {escape(spoken(posterior, others))}</p>'
+
+    async def _fill(self, card: pn.Column, busy: str, work: Callable[[], Any], draw: Callable[[Any], Any]) -> None:
+        """Work in a thread while the card says that it is `busy`; then what `draw` makes of it, or what went wrong."""
+        self._newest[id(card)] = ticket = object()
+        card[:] = [_note(busy, "busy")]
+        try:
+            shown = draw(await asyncio.to_thread(work))
+        except (KeyError, ValueError, OSError) as error:
+            shown = _note(str(error.args[0] if error.args else error), "empty")
+        if self._newest[id(card)] is ticket:
+            card[:] = [shown]
+
+
+def _button(label: str, action: Callable[[], Any], kind: str = "default") -> pn.widgets.Button:
+    button = pn.widgets.Button(name=label, button_type=kind, align="end", margin=(5, 3), stylesheets=[STYLE])
+    button.on_click(lambda _: action())
+    return button
+
+
+def _words(text: str, kind: str = "") -> str:
+    return f'<p class="note {kind}" role="status">{escape(text)}</p>' if text else ""
+
+
+def _note(text: str, kind: str = "", margin: Any = 0) -> pn.pane.HTML:
+    return pn.pane.HTML(_words(text, kind), stylesheets=[STYLE], sizing_mode="stretch_width", margin=margin)
+
+
+def _figure(plot: Any) -> pn.pane.Bokeh:
+    return pn.pane.Bokeh(plot, theme=THEME, sizing_mode="stretch_width", margin=0)
+
+
+def facts_of(explorer: Explorer, measured: Measured) -> str:
+    """One line below the title: what is shown."""
+    index, places = explorer.index, explorer.places
+    parts = [f"{len(index):,} stars", f"map: {places.origin}" + (f" ({len(places):,})" * (len(places) < len(index)))]
+    parts += [f"data: {measured.data.origin}"] if measured.data else []
+    return " · ".join([*parts, f"model {index.model_sha256[:12]}"])
+
+
+def serve(explorer: Explorer, measured: Measured, port: int, browser: bool) -> None:
+    """Serve the page to this machine alone until interrupted; OSError if the port is taken."""
+    pn.extension()
+    facts = facts_of(explorer, measured)
+    Page(explorer, measured, facts)  # once without a browser: what is compiled and read is then there
+    if measured.data is not None:
+        flux_matrix()
+    pn.serve(
+        lambda: Page(explorer, measured, facts).template(), port=port, address="127.0.0.1", show=browser,
+        title="multistar explore",
+    )  # fmt: skip
