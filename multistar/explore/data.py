@@ -19,6 +19,7 @@ COORDINATES = ("umap_x", "umap_y")
 SAMPLE = 10_000  # stars of which a map is made where none is given
 CLICK = 0.02  # of the width and height of the view: how far from a star a click may be
 SHOWN = 0.02, 0.98  # quantiles between which colours change
+FOUND = ("query_id", "rank", "neighbour_id", "distance")
 DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "alpha_m": 2, "mass": 2, "age": 1, "ebv": 3, "distance": 2}
 
 
@@ -137,17 +138,14 @@ class Explorer:
         index = self.dust_free if ignore_dust and self.dust_free is not None else self.index
         found = index.neighbours([source_id], k).to_pydict()
         ids = np.array([source_id, *found["neighbour_id"]], np.int64)
-        columns: dict[str, Any] = {
-            "query_id": np.full(len(ids), source_id),
-            "rank": np.arange(len(ids), dtype=np.int32),
-            "neighbour_id": ids,
-            "distance": np.array([0.0, *found["distance"]]),
-        }
+        distance = np.array([0.0, *found["distance"]])
+        own = np.full(len(ids), source_id), np.arange(len(ids), dtype=np.int32), ids, distance
+        columns: dict[str, Any] = dict(zip(FOUND, own, strict=True))
         known = self.index.contains(ids)
         numbers = np.full((len(ids), len(self.columns)), np.nan)
         metadata = self.index.numbers(ids[known])
         numbers[known] = np.stack([metadata[c] for c in self.columns], 1) if self.columns else 0
-        names = [f"neighbour_{name}" if name in columns else name for name in self.columns]
+        names = [in_table(name) for name in self.columns]
         units = [""] * 4 + [self.unit(name) for name in self.columns]
         columns |= dict(zip(names, numbers.T, strict=True))
         fields = [
@@ -166,6 +164,11 @@ class Explorer:
         others = [name for name in self.columns if name not in labels]
         chosen = [colour] if colour in self.columns and colour not in labels[:most] else []
         return [*(labels or others)[: most - len(chosen)], *chosen]
+
+
+def in_table(name: str) -> str:
+    """What a number of the index is called in a table of neighbours, whose own columns come first."""
+    return f"neighbour_{name}" if name in FOUND else name
 
 
 def file_of(table: pa.Table, ending: str) -> io.BytesIO:

@@ -5,7 +5,7 @@ import html
 import io
 
 import numpy as np
-from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, LogColorMapper, Range1d
+from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, Range1d, Title
 from bokeh.palettes import Cividis256, Viridis256
 from bokeh.plotting import figure
 from bokeh.themes import Theme
@@ -19,11 +19,12 @@ from multistar.explore.data import DIGITS, titled
 from multistar.explore.star import Posterior
 from multistar.quantities import QUANTITIES
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+FONT = "'Helvetica Neue', Helvetica, Arial, sans-serif"
 INK, MUTED, LINE, STAR, DRAWN = "#1d2733", "#5b6773", "#d9dee4", "#d55e00", "#0072b2"
 BANDS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1d2733")  # Okabe and Ito
 CORNER = ("teff", "logg", "m_h", "mass", "age")
 MOST_POINTS = 20_000  # of a light curve
+ERROR_BARS = 300  # points; more than these have none
 BINS, SMOOTH, INSIDE = 40, 1.5, (0.39, 0.86)  # of a pair of labels: contours that hold as much as 1 and 2 sigma
 
 _axis_text = {"text_font": FONT, "text_font_size": "12px", "text_color": MUTED}
@@ -39,13 +40,16 @@ THEME = Theme(
             },
             "Grid": {"grid_line_color": "#eef1f4"},
             "Legend": {
-                "border_line_color": None, "background_fill_alpha": 0.85, "padding": 4, "spacing": 1, "glyph_width": 16,
+                "border_line_color": None, "background_fill_alpha": 0, "padding": 0, "spacing": 16, "margin": 4,
+                "glyph_width": 16, "orientation": "horizontal",
                 **{f"label_{key}": value for key, value in _axis_text.items()},
             },
+            "Title": {
+                "text_font": FONT, "text_font_size": "13px", "text_font_style": "normal", "text_color": INK
+            },
             "ColorBar": {
-                "bar_line_color": None, "major_tick_line_color": None, "width": 12, "padding": 6, "title_standoff": 8,
-                "title_text_font": FONT, "title_text_font_size": "13px", "title_text_font_style": "normal",
-                "title_text_color": INK, **{f"major_label_{key}": value for key, value in _axis_text.items()},
+                "bar_line_color": None, "major_tick_line_color": None, "width": 12, "padding": 6,
+                **{f"major_label_{key}": value for key, value in _axis_text.items()},
             },
         }
     }
@@ -67,10 +71,12 @@ class MapFigure:
         self._marks = ColumnDataSource({"x": [], "y": []})
         self._star = ColumnDataSource({"x": [], "y": []})
         self._mapper = LinearColorMapper(Viridis256, nan_color="rgba(0,0,0,0)")
-        self._log = LogColorMapper(Cividis256, nan_color="rgba(0,0,0,0)")
-        self._picture = self.figure.image("image", "x", "y", "dw", "dh", source=self._image, color_mapper=self._mapper)
+        self._fitted = False
+        self.figure.image("image", "x", "y", "dw", "dh", source=self._image, color_mapper=self._mapper)
         self._bar = ColorBar(color_mapper=self._mapper)
-        self.figure.add_layout(self._bar, "right")
+        self._bar_title = Title(align="center")
+        for part in (self._bar, self._bar_title):
+            self.figure.add_layout(part, "right")
         for width, colour in ((4.5, "white"), (2, "#111111")):
             self.figure.scatter(
                 "x", "y", source=self._marks, size=13, fill_color=None, line_color=colour, line_width=width
@@ -83,17 +89,17 @@ class MapFigure:
         self._image.data = {
             "image": [picture], "x": [x[0]], "y": [y[0]], "dw": [x[1] - x[0]], "dh": [y[1] - y[0]]
         }  # fmt: skip
-        if self._bar.color_mapper is self._log:
-            top = float(np.nanmax(picture, initial=1)) if np.isfinite(picture).any() else 1.0
-            self._log.update(low=1, high=max(top, 2))
+        if self._fitted:
+            top = float(np.nanmax(picture)) if np.isfinite(picture).any() else 0.0
+            self._mapper.update(low=0, high=max(top, np.log10(2)))
 
     def colour(self, title: str, limits: tuple[float, float] | None) -> None:
-        """Mean of a number between limits, or density on a logarithmic scale."""
-        mapper = self._log if limits is None else self._mapper
+        """Between limits, or from 0 to the highest of each picture."""
+        self._fitted = limits is None
+        self._mapper.palette = Cividis256 if limits is None else Viridis256
         if limits is not None:
             self._mapper.update(low=limits[0], high=limits[1])
-        self._picture.glyph.color_mapper = mapper
-        self._bar.update(color_mapper=mapper, title=title)
+        self._bar_title.text = title
 
     def look(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         for axis, (low, high) in ((self.figure.x_range, x), (self.figure.y_range, y)):
@@ -128,7 +134,7 @@ def spectra_figure(flux: np.ndarray, drawn: np.ndarray | None, height: int):
     seen = [flux[0] / own, *([] if drawn is None else drawn / own)]
     top = np.nanquantile(np.concatenate(seen)[np.tile(WAVELENGTH > 400, len(seen))], 0.995)
     plot.y_range = Range1d(min(0, -0.03 * top), 1.12 * top)
-    return plot
+    return _with_legend(plot)
 
 
 def light_curve_figure(curve: LightCurves, height: int):
@@ -143,12 +149,21 @@ def light_curve_figure(curve: LightCurves, height: int):
                 curve.time[of_band], curve.flux[of_band], size=size, color=BANDS[code % len(BANDS)],
                 alpha=0.7, legend_label=name,
             )  # fmt: skip
+            if len(of_band) <= ERROR_BARS:
+                t, y, e = (x[of_band] for x in (curve.time, curve.flux, np.nan_to_num(curve.sigma)))
+                plot.segment(t, y - e, t, y + e, color=BANDS[code % len(BANDS)], alpha=0.5)
+    return _with_legend(plot)
+
+
+def _with_legend(plot):
+    """Above the axes, where it hides nothing."""
+    plot.add_layout(plot.legend[0], "above")
     return plot
 
 
 def _figure(height: int, x: str, y: str):
     plot = figure(
-        height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset", toolbar_location="above",
+        height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset", toolbar_location="right",
         x_axis_label=x, y_axis_label=y, min_border_left=56,
     )  # fmt: skip
     plot.toolbar.logo = None
@@ -164,7 +179,7 @@ def corner(posterior: Posterior) -> str:
         "ytick.labelcolor": MUTED, "axes.labelcolor": INK, "text.color": INK,
     }  # fmt: skip
     with rc_context(look):
-        picture = Figure(figsize=(6.4, 6.4))
+        picture = Figure(figsize=(5.8, 5.8))
         axes = picture.subplots(len(names), len(names), squeeze=False)
         picture.subplots_adjust(0.1, 0.1, 0.98, 0.95, 0.08, 0.08)
         limits = {name: np.quantile(posterior.samples[name], [0.003, 0.997]) for name in names}
@@ -176,7 +191,8 @@ def corner(posterior: Posterior) -> str:
         stream = io.BytesIO()
         picture.savefig(stream, format="svg")
     words = html.escape(f"Joint posterior of {', '.join(names)}: {spoken(posterior, names)}")
-    data = base64.b64encode(stream.getvalue()).decode()
+    drawing = stream.getvalue().replace(b"'DejaVu Sans'", FONT.encode())  # laid out with the one, shown in the page's
+    data = base64.b64encode(drawing).decode()
     return f'<img class="corner" alt="{words}" src="data:image/svg+xml;base64,{data}">'
 
 
@@ -225,7 +241,7 @@ def with_errors(name: str, interval: tuple[float, float, float]) -> str:
     """Median and errors, as text that matplotlib and HTML show alike."""
     lower, median, upper = interval
     digits = DIGITS.get(name, 3)
-    return f"{median:.{digits}f} +{upper - median:.{digits}f} −{median - lower:.{digits}f}"
+    return f"{median:.{digits}f} +{upper - median:.{digits}f} −{median - lower:.{digits}f}".replace("-", "−")
 
 
 def spoken(posterior: Posterior, names: list[str]) -> str:

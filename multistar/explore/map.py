@@ -10,7 +10,7 @@ from scipy.ndimage import convolve
 from multistar.explore.data import Places
 
 FEW, MANY = 2_000, 100_000  # stars in view; between them dots shrink from LARGEST to a pixel
-LARGEST = 4  # pixels, radius
+LARGEST = 3  # pixels, radius
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def image(places: Places, values: np.ndarray | None, view: View) -> np.ndarray:
 def dot_radius(stars: int) -> int:
     """Pixels around a star that are painted: fewer stars, larger dots."""
     share = np.log(MANY / max(stars, 1)) / np.log(MANY / FEW)
-    return int(np.clip(np.ceil(LARGEST * share), 0, LARGEST))
+    return int(np.clip(np.round(LARGEST * share), 0, LARGEST))
 
 
 def _disc(radius: int) -> np.ndarray:
     axis = np.arange(-radius, radius + 1)
-    return (axis[:, None] ** 2 + axis**2 <= (radius + 0.3) ** 2).astype(np.float32)
+    return (axis[:, None] ** 2 + axis**2 <= (radius + 0.5) ** 2).astype(np.float32)

@@ -28,7 +28,9 @@ export function render({ model }) {
       cell(row, "td", "").append(button);
       for (const value of values) cell(row, "td", value);
     }
+    const focused = box.contains(box.getRootNode().activeElement ?? null);
     box.replaceChildren(table);
+    if (focused) body.querySelector("button")?.focus();
   };
   model.on("rows", fill);
   fill();

@@ -13,7 +13,7 @@ from bokeh.events import RangesUpdate, Reset, Tap
 
 from multistar.data.xp_synthesis import flux_matrix
 from multistar.explore import map as stars_map
-from multistar.explore.data import Explorer, file_of, number, titled
+from multistar.explore.data import Explorer, file_of, in_table, number, titled
 from multistar.explore.figures import (
     THEME,
     MapFigure,
@@ -43,7 +43,7 @@ class NeighbourTable(pn.custom.JSComponent):
 
     def __init__(self, chosen: Callable[[str], Any], **arguments):
         super().__init__(**arguments)
-        self.on_msg(lambda message: chosen(str(message)))
+        self.on_msg(lambda event: chosen(str(event.data)))
 
 
 class Page:
@@ -58,13 +58,15 @@ class Page:
 
     def template(self) -> pn.Template:
         """The page as it is served; a star named in the address (?id=...) is shown at once."""
-        out = pn.Template((HERE / "page.html").read_text())
+        out = pn.Template((HERE / "page.html").read_text(), location=True)
         for name in ("map_controls", "map", "map_note", "search", "neighbours", "spectra_controls", "spectra", "posterior"):
             out.add_panel(name, getattr(self, f"{name}_"))
         if self.measured.has_light_curves:
             out.add_panel("light_curve", self.light_curve_)
         for name, value in (("facts", self.facts), ("style", STYLE), ("light_curves", self.measured.has_light_curves)):
             out.add_variable(name, value)
+        if pn.state.curdoc:
+            pn.state.curdoc.theme = THEME
         if wanted := pn.state.location and pn.state.location.query_params.get("id"):
             pn.state.onload(lambda: self._typed(str(wanted)))
         return out
@@ -75,7 +77,7 @@ class Page:
         self._map = MapFigure(MAP_HEIGHT)
         self._view = self._home = stars_map.whole(self.explorer.places, 640, MAP_HEIGHT - 90)
         self._colour = pn.widgets.Select(
-            name="Colour", options=[DENSITY, *self.explorer.columns], width=190, stylesheets=[STYLE]
+            name="Colour", options=[DENSITY, *self.explorer.columns], width=190, margin=0, stylesheets=[STYLE]
         )
         if self.explorer.columns:
             self._colour.value = self.explorer.columns[0]
@@ -90,23 +92,25 @@ class Page:
             self._colour, pn.Spacer(sizing_mode="stretch_width"), *(_button(*a) for a in actions.items()),
             align="end", sizing_mode="stretch_width", styles={"align-items": "end"},
         )  # fmt: skip
-        self.map_ = pn.pane.Bokeh(self._map.figure, theme=THEME, sizing_mode="stretch_width")
+        self.map_ = pn.pane.Bokeh(self._map.figure, sizing_mode="stretch_width")
         self.map_note_ = _note("", margin=(0, 0))
         plot = self._map.figure
         plot.on_event(RangesUpdate, self._moved)
         plot.on_event(Reset, lambda _: self._go(self._home))
         plot.on_event(Tap, self._tapped)
-        for size in ("inner_width", "inner_height"):
-            plot.on_change(size, lambda attr, old, new: self._resized())
+        self._sizes: dict[str, int] = {}
+        for side in ("inner_width", "inner_height"):
+            plot.on_change(side, self._resized)
         self._map.look(self._view.x, self._view.y)
         self._map.home(self._view.x, self._view.y)
         self._recolour()
 
     def _recolour(self) -> None:
         name = str(self._colour.value)
-        density = name == DENSITY
-        title = "stars per dot" if density else titled(name, self.explorer.unit(name))
-        self._map.colour(title, None if density else self.explorer.limits(name))
+        if name == DENSITY:
+            self._map.colour("log10 of stars per dot", None)
+        else:
+            self._map.colour(titled(name, self.explorer.unit(name)), self.explorer.limits(name))
         self._paint()
         if self.star is not None:
             self._show_neighbours()
@@ -114,10 +118,13 @@ class Page:
     def _paint(self) -> None:
         name = str(self._colour.value)
         values = None if name == DENSITY else self.explorer.colour(name)
-        self._map.paint(stars_map.image(self.explorer.places, values, self._view), self._view.x, self._view.y)
+        picture = stars_map.image(self.explorer.places, values, self._view)
+        self._map.paint(np.log10(picture) if values is None else picture, self._view.x, self._view.y)
 
-    def _resized(self) -> None:
-        width, height = self._map.figure.inner_width, self._map.figure.inner_height
+    def _resized(self, side: str, _, pixels: int) -> None:
+        """The browser tells width and height of the map one after the other."""
+        self._sizes[side] = pixels
+        width, height = (self._sizes.get(name, 0) for name in ("inner_width", "inner_height"))
         if width and height and (width, height) != (self._view.width, self._view.height):
             at_home = self._view == self._home
             self._home = stars_map.whole(self.explorer.places, width, height)
@@ -160,9 +167,9 @@ class Page:
     # the star and its neighbours
 
     def _make_search(self) -> None:
-        self._text = pn.widgets.TextInput(name="Star (source_id)", placeholder="source_id", width=190, stylesheets=[STYLE])
-        self._k = pn.widgets.Select(name="Neighbours", options=NUMBERS_OF_NEIGHBOURS, value=10, width=80, stylesheets=[STYLE])
-        self._dust = pn.widgets.Checkbox(name="Ignore dust", stylesheets=[STYLE], align="end", margin=(5, 10, 12, 10))
+        self._text = pn.widgets.TextInput(name="Star (source_id)", placeholder="source_id", width=180, margin=0, stylesheets=[STYLE])
+        self._k = pn.widgets.Select(name="Neighbours", options=NUMBERS_OF_NEIGHBOURS, value=10, width=84, margin=(0, 0, 0, 10), stylesheets=[STYLE])
+        self._dust = pn.widgets.Checkbox(name="Ignore dust", stylesheets=[STYLE], align="end", margin=(0, 0, 8, 12))
         self._text.param.watch(lambda event: self._typed(event.new), "value")
         for widget in (self._k, self._dust):
             widget.param.watch(lambda _: self._refresh(), "value")
@@ -170,7 +177,7 @@ class Page:
                _button("Any star", lambda: self._select(self.explorer.any_star())), self._k]  # fmt: skip
         if self.explorer.dust_free is not None:
             row.append(self._dust)
-        self._said = _note("", margin=(4, 5, 0, 5))
+        self._said = _note("")
         self.search_ = pn.Column(
             pn.Row(*row, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}), self._said, sizing_mode="stretch_width"
         )
@@ -178,7 +185,7 @@ class Page:
         self._downloads = pn.Row(
             *(pn.widgets.FileDownload(
                 callback=lambda ending=ending: file_of(self._found(), ending), label=f"Download {ending.upper() if ending == 'csv' else 'Parquet'}",
-                filename=f"neighbours.{ending}", button_type="default", stylesheets=[STYLE], width=150,
+                filename=f"neighbours.{ending}", button_type="default", stylesheets=[STYLE], width=150, margin=(10, 8, 0, 0),
             ) for ending in ("csv", "parquet"))
         )  # fmt: skip
         self.neighbours_ = pn.Column(_note(EMPTY, "empty"), sizing_mode="stretch_width")
@@ -220,10 +227,10 @@ class Page:
             self._say(f"Star {self.star} is not in the dust-free index; untick “Ignore dust”.", wrong=True)
             return False
         columns = self.explorer.shown_columns(str(self._colour.value))
-        values = {name: found[name].to_numpy() for name in ("distance", *columns)}
-        ids = found["neighbour_id"].to_numpy()
+        ids, distance = found["neighbour_id"].to_numpy(), found["distance"].to_numpy()
+        values = {name: found[in_table(name)].to_numpy() for name in columns}
         rows = [
-            [str(ids[i]), f"{values['distance'][i]:.4f}", *(number(name, values[name][i]) for name in columns)]
+            [str(ids[i]), f"{distance[i]:.4f}", *(number(name, x[i]) for name, x in values.items())]
             for i in range(len(ids))
         ]
         self._table.param.update(
@@ -244,10 +251,10 @@ class Page:
     def _make_cards(self) -> None:
         self._context = pn.widgets.Select(
             options={f"model: {words}": name for name, words in CONTEXTS.items()} | {NO_DRAWS: ""},
-            width=300, stylesheets=[STYLE], align="end", margin=(0, 5),
+            width=310, stylesheets=[STYLE], align="end", margin=0,
         )  # fmt: skip
         self._context.param.watch(lambda _: self.star is not None and pn.state.execute(self._show_spectra), "value")
-        title = pn.pane.HTML("<h2>Spectra</h2>", stylesheets=[STYLE], margin=(4, 0))
+        title = pn.pane.HTML("<h2>Spectra</h2>", stylesheets=[STYLE], margin=0, align="center")
         self.spectra_controls_ = pn.Row(
             title, pn.Spacer(sizing_mode="stretch_width"), self._context, sizing_mode="stretch_width"
         )
@@ -304,7 +311,7 @@ class Page:
 
 
 def _button(label: str, action: Callable[[], Any], kind: str = "default") -> pn.widgets.Button:
-    button = pn.widgets.Button(name=label, button_type=kind, align="end", margin=(5, 3), stylesheets=[STYLE])
+    button = pn.widgets.Button(name=label, button_type=kind, align="end", margin=(0, 0, 0, 6), stylesheets=[STYLE])
     button.on_click(lambda _: action())
     return button
 
@@ -318,7 +325,7 @@ def _note(text: str, kind: str = "", margin: Any = 0) -> pn.pane.HTML:
 
 
 def _figure(plot: Any) -> pn.pane.Bokeh:
-    return pn.pane.Bokeh(plot, theme=THEME, sizing_mode="stretch_width", margin=0)
+    return pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0)
 
 
 def facts_of(explorer: Explorer, measured: Measured) -> str:
