@@ -1,4 +1,4 @@
-"""multistar mock|download|pretrain|predict|embed|generate|inpaint|check|index|update|search|explore: parse, call, print."""
+"""multistar mock|download|pretrain|predict|embed|generate|inpaint|check|index|...|explore: parse, call, print."""
 
 import argparse
 import dataclasses

@@ -11,7 +11,7 @@ encoders.contract encoders.layers encoders.scalars encoders.xp encoders.lightcur
 multistar multistar.config multistar.files multistar.quantities multistar._compat
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
 multistar.data.write multistar.data.light_curves multistar.data.periodogram multistar.data.light_curve_samples
-multistar.data.light_curve_view multistar.data.stars multistar.data.light_curve_columns
+multistar.data.light_curve_view multistar.data.stars multistar.data.lookup multistar.data.light_curve_columns
 multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
 multistar.data.download_light_curves
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
@@ -33,13 +33,15 @@ multistar.training multistar.training.run multistar.training.splits multistar.tr
 multistar.training.optimiser multistar.training.workers multistar.training.dataset multistar.training.loop
 multistar.index multistar.index.metadata multistar.index.source multistar.index.embeddings multistar.index.kinds
 multistar.index.recall multistar.index.folder multistar.index.star_index
-multistar.tasks multistar.tasks.stream multistar.tasks.views multistar.tasks.consistency multistar.tasks.predict multistar.tasks.embed
-multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
+multistar.tasks multistar.tasks.stream multistar.tasks.views multistar.tasks.consistency multistar.tasks.predict
+multistar.tasks.embed multistar.tasks.generate multistar.tasks.inpaint multistar.tasks.search multistar.tasks.explain
 multistar.api
 multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar.checks.report
 multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
 multistar.checks.populations
-multistar.cli_index multistar.cli
+multistar.explore multistar.explore.data multistar.explore.map multistar.explore.star multistar.explore.figures
+multistar.explore.page
+multistar.cli_index multistar.cli_explore multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 

@@ -39,7 +39,7 @@ class Places:
     @classmethod
     def of(cls, index: StarIndex, row: np.ndarray, xy: np.ndarray, origin: str) -> "Places":
         """xy (n, 2) of rows (n,); those without a place (NaN) are left out."""
-        row, xy = row[keep := np.isfinite(xy).all(1)], np.float32(xy)[keep]
+        row, xy = row[keep := np.isfinite(xy).all(1)], xy[keep].astype(np.float32)
         row, xy = row[order := np.argsort(index.source_id[row])], xy[order]
         return cls(np.array(index.source_id[row]), row, xy[:, 0].copy(), xy[:, 1].copy(), origin)
 
@@ -120,7 +120,7 @@ class Explorer:
 
     def _colour(self, name: str) -> np.ndarray:
         """(m,) float32 numbers of the stars of the map, NaN = unknown."""
-        return np.float32(self.index.metadata[name][self.places.row])
+        return self.index.metadata[name][self.places.row].astype(np.float32)
 
     def limits(self, name: str) -> tuple[float, float]:
         """Between which colours change; (0, 1) if no star of the map has a number."""

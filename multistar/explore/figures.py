@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from typing import Any
 
 import numpy as np
 from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, Range1d, Title
@@ -60,17 +61,17 @@ class MapFigure:
     """The map as a figure: an image with its colour bar, the star and its neighbours marked."""
 
     def __init__(self, height: int):
-        self.figure = figure(
+        self.figure: Any = figure(
             height=height, sizing_mode="stretch_width", tools="pan,wheel_zoom,box_zoom,reset,tap",
-            active_scroll="wheel_zoom", toolbar_location="above", x_range=Range1d(0, 1), y_range=Range1d(0, 1),
-            x_axis_label="UMAP 1", y_axis_label="UMAP 2", min_border_left=56,
+            active_scroll="wheel_zoom", toolbar_location="above", x_axis_label="UMAP 1", y_axis_label="UMAP 2",
+            x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1), min_border_left=56,
         )  # fmt: skip
         self.figure.toolbar.logo = None
         self.figure.grid.visible = False
         self._image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
         self._marks = ColumnDataSource({"x": [], "y": []})
         self._star = ColumnDataSource({"x": [], "y": []})
-        self._mapper = LinearColorMapper(Viridis256, nan_color="rgba(0,0,0,0)")
+        self._mapper = LinearColorMapper(palette=Viridis256, nan_color="rgba(0,0,0,0)")
         self._fitted = False
         self.figure.image("image", "x", "y", "dw", "dh", source=self._image, color_mapper=self._mapper)
         self._bar = ColorBar(color_mapper=self._mapper)
@@ -90,11 +91,12 @@ class MapFigure:
             "image": [picture], "x": [x[0]], "y": [y[0]], "dw": [x[1] - x[0]], "dh": [y[1] - y[0]]
         }  # fmt: skip
         if self._fitted:
-            top = float(np.nanmax(picture)) if np.isfinite(picture).any() else 0.0
-            self._mapper.update(low=0, high=max(top, np.log10(2)))
+            seen = picture[np.isfinite(picture)]
+            low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
+            self._mapper.update(low=low, high=max(high, low + 0.1))
 
     def colour(self, title: str, limits: tuple[float, float] | None) -> None:
-        """Between limits, or from 0 to the highest of each picture."""
+        """Between limits, or from the lowest to the highest of each picture."""
         self._fitted = limits is None
         self._mapper.palette = Cividis256 if limits is None else Viridis256
         if limits is not None:
@@ -116,7 +118,7 @@ class MapFigure:
         self._marks.data = {"x": x[1:], "y": y[1:]}
 
 
-def spectra_figure(flux: np.ndarray, drawn: np.ndarray | None, height: int):
+def spectra_figure(flux: np.ndarray, drawn: np.ndarray | None, height: int) -> Any:
     """flux (n, 343): the star, then neighbours; drawn (m, 343) or None. Neighbours are scaled to their median."""
     plot = _figure(height, "wavelength [nm]", "flux / median")
     scale = np.nanmedian(flux, axis=1) if len(flux) else np.empty(0)
@@ -130,14 +132,14 @@ def spectra_figure(flux: np.ndarray, drawn: np.ndarray | None, height: int):
         plot.multi_line(x, list(drawn / own), color=DRAWN, alpha=0.3, line_width=1, legend_label="model draws")
     if np.isfinite(scale[0]):
         plot.line(WAVELENGTH, flux[0] / own, color=STAR, line_width=2, legend_label="this star")
-    plot.x_range = Range1d(WAVELENGTH[0], WAVELENGTH[-1])
+    plot.x_range = Range1d(start=WAVELENGTH[0], end=WAVELENGTH[-1])
     seen = [flux[0] / own, *([] if drawn is None else drawn / own)]
     top = np.nanquantile(np.concatenate(seen)[np.tile(WAVELENGTH > 400, len(seen))], 0.995)
-    plot.y_range = Range1d(min(0, -0.03 * top), 1.12 * top)
+    plot.y_range = Range1d(start=min(0, -0.03 * top), end=1.12 * top)
     return _with_legend(plot)
 
 
-def light_curve_figure(curve: LightCurves, height: int):
+def light_curve_figure(curve: LightCurves, height: int) -> Any:
     """All points, or MOST_POINTS evenly taken; one colour for each band."""
     plot = _figure(height, "time [d]", "flux / median − 1")
     every = max(1, int(np.ceil(len(curve.time) / MOST_POINTS)))
@@ -155,14 +157,14 @@ def light_curve_figure(curve: LightCurves, height: int):
     return _with_legend(plot)
 
 
-def _with_legend(plot):
+def _with_legend(plot: Any) -> Any:
     """Above the axes, where it hides nothing."""
     plot.add_layout(plot.legend[0], "above")
     return plot
 
 
-def _figure(height: int, x: str, y: str):
-    plot = figure(
+def _figure(height: int, x: str, y: str) -> Any:
+    plot: Any = figure(
         height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset", toolbar_location="right",
         x_axis_label=x, y_axis_label=y, min_border_left=56,
     )  # fmt: skip
@@ -173,7 +175,7 @@ def _figure(height: int, x: str, y: str):
 def corner(posterior: Posterior) -> str:
     """An image (HTML) of the joint posterior of CORNER: histograms, and contours that hold 39 % and 86 %."""
     names = [name for name in CORNER if name in posterior.samples]
-    look = {
+    look: Any = {
         "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8,
         "axes.edgecolor": LINE, "xtick.color": LINE, "ytick.color": LINE, "xtick.labelcolor": MUTED,
         "ytick.labelcolor": MUTED, "axes.labelcolor": INK, "text.color": INK,

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import datashader
 import numpy as np
 import pandas as pd
-from scipy.ndimage import convolve
+from scipy.ndimage import convolve, gaussian_filter
 
 from multistar.explore.data import Places
 
 FEW, MANY = 2_000, 100_000  # stars in view; between them dots shrink from LARGEST to a pixel
 LARGEST = 3  # pixels, radius
+SMOOTH = 4  # radii of dots over which densities are averaged, where there are dots
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,7 @@ def around(x: np.ndarray, y: np.ndarray, view: View, least: float) -> View:
     middle = (x.min() + x.max()) / 2, (y.min() + y.max()) / 2
     half = max(np.ptp(x) * 0.6, np.ptp(y) * 0.6 * view.width / view.height, least / 2)
     other = half * view.height / view.width
-    return View(
-        (middle[0] - half, middle[0] + half), (middle[1] - other, middle[1] + other), view.width, view.height
-    )
+    return View((middle[0] - half, middle[0] + half), (middle[1] - other, middle[1] + other), view.width, view.height)
 
 
 def zoomed(view: View, factor: float) -> View:
@@ -56,8 +55,8 @@ def zoomed(view: View, factor: float) -> View:
 def image(places: Places, values: np.ndarray | None, view: View) -> np.ndarray:
     """(height, width) float32, lowest y first: the mean of `values` (m,) by pixel, NaN where there is no star.
 
-    Without values, the number of stars. Stars whose value is NaN are as if absent. Dots are larger where few stars
-    are in view; where dots overlap, their mean is taken.
+    Without values, the number of stars, smoothed where dots are larger than a pixel. Stars whose value is NaN are as
+    if absent. Dots are larger where few stars are in view; where dots overlap, their mean is taken.
     """
     frame = pd.DataFrame({"x": places.x, "y": places.y}, copy=False)
     canvas = datashader.Canvas(view.width, view.height, view.x, view.y)
@@ -69,11 +68,16 @@ def image(places: Places, values: np.ndarray | None, view: View) -> np.ndarray:
         wanted = datashader.summary(n=datashader.count("value"), total=datashader.sum("value"))
         both = canvas.points(frame, "x", "y", wanted)
         count, total = both["n"].to_numpy().astype(np.float32), np.nan_to_num(both["total"].to_numpy())
+    covered = count
     if radius := dot_radius(int(count.sum())):
-        count = convolve(count, _disc(radius), mode="constant")
-        total = None if total is None else convolve(total, _disc(radius), mode="constant")
-    out = count if total is None else total / np.maximum(count, 1)
-    return np.where(count > 0.5, out, np.nan).astype(np.float32)
+        disc = _disc(radius)
+        covered = convolve(count, disc, mode="constant")
+        if total is None:
+            count = gaussian_filter(count, SMOOTH * radius) * disc.sum()
+        else:
+            total = convolve(total, disc, mode="constant")
+    out = count if total is None else total / np.maximum(covered, 1)
+    return np.where(covered > 0.5, out, np.nan).astype(np.float32)
 
 
 def dot_radius(stars: int) -> int:

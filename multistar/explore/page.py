@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import panel as pn
 import param
+import pyarrow as pa
 from bokeh.events import RangesUpdate, Reset, Tap
 
 from multistar.data.xp_synthesis import flux_matrix
@@ -22,7 +23,7 @@ from multistar.explore.figures import (
     spectra_figure,
     spoken,
 )
-from multistar.explore.star import CONTEXTS, Measured, Posterior
+from multistar.explore.star import CONTEXTS, NO_TABLE, Measured, Posterior
 
 HERE = Path(__file__).parent
 STYLE = (HERE / "style.css").read_text()
@@ -30,7 +31,12 @@ DENSITY, NO_DRAWS = "density of stars", "no model draws"
 MAP_HEIGHT, SPECTRA_HEIGHT, CURVE_HEIGHT = 470, 330, 260
 NUMBERS_OF_NEIGHBOURS = [5, 10, 20, 50]
 CLOSEST = 1e-3  # of the map: how far one can zoom in
-EMPTY = "Click on a star of the map, or type a source_id."
+EMPTY = {
+    "neighbours": "Click on a star of the map, or type a source_id.",
+    "spectra": "Here the spectra of a star and its neighbours appear.",
+    "posterior": "Here the joint posterior of a star’s labels appears.",
+    "light_curve": "Here the light curve of a star appears.",
+}
 
 
 class NeighbourTable(pn.custom.JSComponent):
@@ -50,6 +56,7 @@ class Page:
     def __init__(self, explorer: Explorer, measured: Measured, facts: str):
         self.explorer, self.measured, self.facts = explorer, measured, facts
         self.star: int | None = None
+        self._ids: tuple[int, ...] = ()  # the star and its neighbours
         self._newest: dict[int, object] = {}  # what each card was last asked for; older answers are dropped
         self._painting = False
         self._make_map()
@@ -59,7 +66,16 @@ class Page:
     def template(self) -> pn.Template:
         """The page as it is served; a star named in the address (?id=...) is shown at once."""
         out = pn.Template((HERE / "page.html").read_text(), location=True)
-        for name in ("map_controls", "map", "map_note", "search", "neighbours", "spectra_controls", "spectra", "posterior"):
+        for name in (
+            "map_controls",
+            "map",
+            "map_note",
+            "search",
+            "neighbours",
+            "spectra_controls",
+            "spectra",
+            "posterior",
+        ):
             out.add_panel(name, getattr(self, f"{name}_"))
         if self.measured.has_light_curves:
             out.add_panel("light_curve", self.light_curve_)
@@ -131,7 +147,7 @@ class Page:
             self._map.home(self._home.x, self._home.y)
             self._go(self._home if at_home else stars_map.View(self._view.x, self._view.y, width, height))
 
-    def _moved(self, event: RangesUpdate) -> None:
+    def _moved(self, event: Any) -> None:
         """Paint what is in view; of many moves that wait, the last."""
         self._view = stars_map.View((event.x0, event.x1), (event.y0, event.y1), self._view.width, self._view.height)
         if not self._painting and pn.state.curdoc:
@@ -152,11 +168,11 @@ class Page:
 
     def _to_neighbours(self) -> None:
         if self.star is not None:
-            x, y = self.explorer.places.of_stars(self._found()["neighbour_id"].to_numpy())
+            x, y = self.explorer.places.of_stars(np.array(self._ids))
             if np.isfinite(x).any():
                 self._go(stars_map.around(x, y, self._view, 0.02 * (self._home.x[1] - self._home.x[0])))
 
-    def _tapped(self, event: Tap) -> None:
+    def _tapped(self, event: Any) -> None:
         (left, right), (low, high) = self._view.x, self._view.y
         found = self.explorer.places.nearest(event.x, event.y, right - left, high - low)
         if found is None:
@@ -167,8 +183,17 @@ class Page:
     # the star and its neighbours
 
     def _make_search(self) -> None:
-        self._text = pn.widgets.TextInput(name="Star (source_id)", placeholder="source_id", width=180, margin=0, stylesheets=[STYLE])
-        self._k = pn.widgets.Select(name="Neighbours", options=NUMBERS_OF_NEIGHBOURS, value=10, width=84, margin=(0, 0, 0, 10), stylesheets=[STYLE])
+        self._text = pn.widgets.TextInput(
+            name="Star (source_id)", placeholder="source_id", width=180, margin=0, stylesheets=[STYLE]
+        )
+        self._k = pn.widgets.Select(
+            name="Neighbours",
+            options=NUMBERS_OF_NEIGHBOURS,
+            value=10,
+            width=84,
+            margin=(0, 0, 0, 10),
+            stylesheets=[STYLE],
+        )
         self._dust = pn.widgets.Checkbox(name="Ignore dust", stylesheets=[STYLE], align="end", margin=(0, 0, 8, 12))
         self._text.param.watch(lambda event: self._typed(event.new), "value")
         for widget in (self._k, self._dust):
@@ -179,16 +204,19 @@ class Page:
             row.append(self._dust)
         self._said = _note("")
         self.search_ = pn.Column(
-            pn.Row(*row, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}), self._said, sizing_mode="stretch_width"
+            pn.Row(*row, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}),
+            self._said,
+            sizing_mode="stretch_width",
         )
         self._table = NeighbourTable(self._typed, sizing_mode="stretch_width")
-        self._downloads = pn.Row(
-            *(pn.widgets.FileDownload(
-                callback=lambda ending=ending: file_of(self._found(), ending), label=f"Download {ending.upper() if ending == 'csv' else 'Parquet'}",
-                filename=f"neighbours.{ending}", button_type="default", stylesheets=[STYLE], width=150, margin=(10, 8, 0, 0),
-            ) for ending in ("csv", "parquet"))
+        self._downloads = pn.Row(*(self._download(*a) for a in (("CSV", "csv"), ("Parquet", "parquet"))))
+        self.neighbours_ = pn.Column(_note(EMPTY["neighbours"], "empty"), sizing_mode="stretch_width")
+
+    def _download(self, name: str, ending: str) -> pn.widgets.FileDownload:
+        return pn.widgets.FileDownload(
+            callback=lambda: file_of(self._found(), ending), filename=f"neighbours.{ending}", label=f"Download {name}",
+            button_type="default", width=150, margin=(10, 8, 0, 0), stylesheets=[STYLE],
         )  # fmt: skip
-        self.neighbours_ = pn.Column(_note(EMPTY, "empty"), sizing_mode="stretch_width")
 
     def _typed(self, text: str) -> None:
         try:
@@ -204,44 +232,48 @@ class Page:
             self._text.value = str(star)
             self._refresh()
             if pn.state.location:
-                pn.state.location.update_query(id=str(star))
+                pn.state.location.search = f"?id={star}"
         else:
             self._text.value = str(star)
             self._say("")
 
     def _refresh(self) -> None:
         """Everything that depends on the star and on who its neighbours are."""
-        if self.star is None:
-            return
-        self._say("")
-        if self._show_neighbours():
+        if self.star is not None:
+            self._say("")
+            self._show_neighbours()
             pn.state.execute(self._show_star)
 
-    def _found(self):
+    def _found(self) -> pa.Table:
+        assert self.star is not None
         return self.explorer.neighbours(self.star, self._k.value, bool(self._dust.value))
 
-    def _show_neighbours(self) -> bool:
+    def _show_neighbours(self) -> None:
+        """In the table and on the map; a star that has none, for the dust-free index lacks it, stands alone."""
         try:
             found = self._found()
         except KeyError:
-            self._say(f"Star {self.star} is not in the dust-free index; untick “Ignore dust”.", wrong=True)
-            return False
-        columns = self.explorer.shown_columns(str(self._colour.value))
-        ids, distance = found["neighbour_id"].to_numpy(), found["distance"].to_numpy()
-        values = {name: found[in_table(name)].to_numpy() for name in columns}
-        rows = [
-            [str(ids[i]), f"{distance[i]:.4f}", *(number(name, x[i]) for name, x in values.items())]
-            for i in range(len(ids))
-        ]
-        self._table.param.update(
-            head=[["source_id", ""], ["distance", ""], *([name, self.explorer.unit(name)] for name in columns)], rows=rows
-        )
-        self.neighbours_[:] = [self._table, self._downloads]
+            ids = np.array([self.star])
+            words = f"Star {self.star} is not in the dust-free index; untick “Ignore dust” to see its neighbours."
+            self.neighbours_[:] = [_note(words, "empty")]
+        else:
+            ids = found["neighbour_id"].to_numpy()
+            self._fill_table(found, ids)
+            self.neighbours_[:] = [self._table, self._downloads]
+        self._ids = tuple(ids.tolist())
         x, y = self.explorer.places.of_stars(ids)
         self._map.mark(x, y)
         absent = int(np.isnan(x).sum())
         self.map_note_.object = _words(f"{absent} of these {len(x)} stars are not on the map." if absent else "")
-        return True
+
+    def _fill_table(self, found: pa.Table, ids: np.ndarray) -> None:
+        columns = self.explorer.shown_columns(str(self._colour.value))
+        units = [self.explorer.unit(name) for name in columns]
+        texts = [[number(name, x) for x in found[in_table(name)].to_pylist()] for name in columns]
+        distance = [f"{x:.4f}" for x in found["distance"].to_pylist()]
+        head = [["source_id", ""], ["distance", ""], *map(list, zip(columns, units, strict=True))]
+        rows = [list(row) for row in zip(map(str, ids), distance, *texts, strict=True)]
+        self._table.param.update(head=head, rows=rows)
 
     def _say(self, text: str, wrong: bool = False) -> None:
         self._said.object = _words(text, "wrong" if wrong else "")
@@ -259,8 +291,12 @@ class Page:
             title, pn.Spacer(sizing_mode="stretch_width"), self._context, sizing_mode="stretch_width"
         )
         self.spectra_, self.posterior_, self.light_curve_ = (
-            pn.Column(_note(EMPTY, "empty"), sizing_mode="stretch_width") for _ in range(3)
+            pn.Column(_note(EMPTY[name], "empty"), sizing_mode="stretch_width")
+            for name in ("spectra", "posterior", "light_curve")
         )
+        if self.measured.data is None:
+            for card in (self.spectra_, self.posterior_):
+                card[:] = [_note(NO_TABLE, "empty")]
 
     async def _show_star(self) -> None:
         if self.measured.data is not None:
@@ -275,14 +311,14 @@ class Page:
         await self._show_posterior()
 
     async def _show_spectra(self) -> None:
-        star, context, ids = self.star, str(self._context.value), tuple(self._found()["neighbour_id"].to_pylist())
+        star, context, ids = self.star, str(self._context.value), self._ids
 
         def read() -> tuple[np.ndarray, np.ndarray | None]:
             return self.measured.spectra(ids), self.measured.drawn(star, context) if context else None
 
         await self._fill(
             self.spectra_, "Reading spectra, drawing the model’s …", read,
-            lambda both: _figure(spectra_figure(*both, SPECTRA_HEIGHT)),
+            lambda both: _figure(spectra_figure(both[0], both[1], SPECTRA_HEIGHT)),
         )  # fmt: skip
 
     async def _show_posterior(self) -> None:

@@ -1,4 +1,4 @@
-"""What is known of single stars beyond the index: measured spectra and light curves, posteriors, the model's spectra."""
+"""What is known of single stars beyond the index: spectra, light curves, posteriors, what the model draws."""
 
 import dataclasses
 import threading
@@ -25,6 +25,7 @@ SAMPLES = 1000  # of the joint posterior
 DRAWS = 24  # spectra
 KEPT = 64  # results of each kind that are kept: 15 MB in all, light curves apart
 T = TypeVar("T")
+NO_TABLE = "Measurements are needed for this: start with --data STARS.parquet."
 # what a spectrum is drawn from -> how that is called
 CONTEXTS = {
     "photometry": "drawn from photometry and parallax",
@@ -130,7 +131,7 @@ class Measured:
 
     def _table(self) -> Lookup:
         if self.data is None:
-            raise ValueError("Start with --data STARS.parquet, the measurements of the stars, to see this.")
+            raise ValueError(NO_TABLE)
         return self.data
 
     def _model(self) -> Model:
@@ -144,7 +145,7 @@ def model_of(index: StarIndex, name: str) -> Model:
     model = load_model(name)
     if model.hash != index.model_sha256:
         raise ValueError(
-            f"the index is of the model {index.model_sha256[:12]}, {name} is {model.hash[:12]}; name its own with --model"
+            f"the index is of the model {index.model_sha256[:12]}, {name} is {model.hash[:12]}; give --model its own"
         )
     return model
 
