@@ -40,7 +40,7 @@ multistar.checks multistar.checks.colour_teff multistar.checks.metrics multistar
 multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
 multistar.checks.populations
 multistar.explore multistar.explore.data multistar.explore.map multistar.explore.star multistar.explore.figures
-multistar.explore.page
+multistar.explore.widgets multistar.explore.map_panel multistar.explore.page
 multistar.cli_index multistar.cli_explore multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]

@@ -3,34 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import panel as pn
-import param
 import pyarrow as pa
-from bokeh.events import RangesUpdate, Reset, Tap
 
 from multistar.data.xp_synthesis import flux_matrix
-from multistar.explore import map as stars_map
-from multistar.explore.data import Explorer, file_of, in_table, number, titled
-from multistar.explore.figures import (
-    THEME,
-    MapFigure,
-    corner,
-    light_curve_figure,
-    spectra_figure,
-    spoken,
-)
+from multistar.explore.data import Explorer, file_of, in_table, number
+from multistar.explore.figures import THEME, corner, light_curve_figure, spectra_figure, spoken
+from multistar.explore.map_panel import MapPanel
 from multistar.explore.star import CONTEXTS, NO_TABLE, Measured, Posterior
+from multistar.explore.widgets import HERE, STYLE, NeighbourTable, button, note, words
 
-HERE = Path(__file__).parent
-STYLE = (HERE / "style.css").read_text()
-DENSITY, NO_DRAWS = "density of stars", "no model draws"
-MAP_HEIGHT, SPECTRA_HEIGHT, CURVE_HEIGHT = 470, 330, 260
+NO_DRAWS = "no model draws"
+SPECTRA_HEIGHT, CURVE_HEIGHT = 330, 260
 NUMBERS_OF_NEIGHBOURS = [5, 10, 20, 50]
-CLOSEST = 1e-3  # of the map: how far one can zoom in
 EMPTY = {
     "neighbours": "Click on a star of the map, or type a source_id.",
     "spectra": "Here the spectra of a star and its neighbours appear.",
@@ -39,44 +27,24 @@ EMPTY = {
 }
 
 
-class NeighbourTable(pn.custom.JSComponent):
-    """head: (name, unit) of each column; rows: texts, first the source_id (a number would lose digits in a browser)."""
-
-    head = param.List()
-    rows = param.List()
-    _esm = HERE / "neighbours.js"
-    _stylesheets = [STYLE]
-
-    def __init__(self, chosen: Callable[[str], Any], **arguments):
-        super().__init__(**arguments)
-        self.on_msg(lambda event: chosen(str(event.data)))
-
-
 class Page:
     def __init__(self, explorer: Explorer, measured: Measured, facts: str):
         self.explorer, self.measured, self.facts = explorer, measured, facts
         self.star: int | None = None
         self._ids: tuple[int, ...] = ()  # the star and its neighbours
         self._newest: dict[int, object] = {}  # what each card was last asked for; older answers are dropped
-        self._painting = False
-        self._make_map()
+        self._map = MapPanel(explorer, self._clicked, self._recoloured)
         self._make_search()
         self._make_cards()
 
     def template(self) -> pn.Template:
         """The page as it is served; a star named in the address (?id=...) is shown at once."""
         out = pn.Template((HERE / "page.html").read_text(), location=True)
-        for name in (
-            "map_controls",
-            "map",
-            "map_note",
-            "search",
-            "neighbours",
-            "spectra_controls",
-            "spectra",
-            "posterior",
-        ):
-            out.add_panel(name, getattr(self, f"{name}_"))
+        parts = {"map_controls": self._map.controls, "map": self._map.pane, "map_note": self._map.note}
+        for name in ("search", "neighbours", "spectra_controls", "spectra", "posterior"):
+            parts[name] = getattr(self, f"{name}_")
+        for name, part in parts.items():
+            out.add_panel(name, part)
         if self.measured.has_light_curves:
             out.add_panel("light_curve", self.light_curve_)
         for name, value in (("facts", self.facts), ("style", STYLE), ("light_curves", self.measured.has_light_curves)):
@@ -86,99 +54,6 @@ class Page:
         if wanted := pn.state.location and pn.state.location.query_params.get("id"):
             pn.state.onload(lambda: self._typed(str(wanted)))
         return out
-
-    # the map
-
-    def _make_map(self) -> None:
-        self._map = MapFigure(MAP_HEIGHT)
-        self._view = self._home = stars_map.whole(self.explorer.places, 640, MAP_HEIGHT - 90)
-        self._colour = pn.widgets.Select(
-            name="Colour", options=[DENSITY, *self.explorer.columns], width=190, margin=0, stylesheets=[STYLE]
-        )
-        if self.explorer.columns:
-            self._colour.value = self.explorer.columns[0]
-        self._colour.param.watch(lambda _: self._recolour(), "value")
-        actions = {
-            "Zoom in": lambda: self._go(stars_map.zoomed(self._view, 0.5)),
-            "Zoom out": lambda: self._go(stars_map.zoomed(self._view, 2.0)),
-            "Whole map": lambda: self._go(self._home),
-            "To neighbours": self._to_neighbours,
-        }
-        self.map_controls_ = pn.Row(
-            self._colour, pn.Spacer(sizing_mode="stretch_width"), *(_button(*a) for a in actions.items()),
-            align="end", sizing_mode="stretch_width", styles={"align-items": "end"},
-        )  # fmt: skip
-        self.map_ = pn.pane.Bokeh(self._map.figure, sizing_mode="stretch_width")
-        self.map_note_ = _note("", margin=(0, 0))
-        plot = self._map.figure
-        plot.on_event(RangesUpdate, self._moved)
-        plot.on_event(Reset, lambda _: self._go(self._home))
-        plot.on_event(Tap, self._tapped)
-        self._sizes: dict[str, int] = {}
-        for side in ("inner_width", "inner_height"):
-            plot.on_change(side, self._resized)
-        self._map.look(self._view.x, self._view.y)
-        self._map.home(self._view.x, self._view.y)
-        self._recolour()
-
-    def _recolour(self) -> None:
-        name = str(self._colour.value)
-        if name == DENSITY:
-            self._map.colour("log10 of stars per dot", None)
-        else:
-            self._map.colour(titled(name, self.explorer.unit(name)), self.explorer.limits(name))
-        self._paint()
-        if self.star is not None:
-            self._show_neighbours()
-
-    def _paint(self) -> None:
-        name = str(self._colour.value)
-        values = None if name == DENSITY else self.explorer.colour(name)
-        picture = stars_map.image(self.explorer.places, values, self._view)
-        self._map.paint(np.log10(picture) if values is None else picture, self._view.x, self._view.y)
-
-    def _resized(self, side: str, _, pixels: int) -> None:
-        """The browser tells width and height of the map one after the other."""
-        self._sizes[side] = pixels
-        width, height = (self._sizes.get(name, 0) for name in ("inner_width", "inner_height"))
-        if width and height and (width, height) != (self._view.width, self._view.height):
-            at_home = self._view == self._home
-            self._home = stars_map.whole(self.explorer.places, width, height)
-            self._map.home(self._home.x, self._home.y)
-            self._go(self._home if at_home else stars_map.View(self._view.x, self._view.y, width, height))
-
-    def _moved(self, event: Any) -> None:
-        """Paint what is in view; of many moves that wait, the last."""
-        self._view = stars_map.View((event.x0, event.x1), (event.y0, event.y1), self._view.width, self._view.height)
-        if not self._painting and pn.state.curdoc:
-            self._painting = True
-            pn.state.curdoc.add_next_tick_callback(self._repaint)
-
-    def _repaint(self) -> None:
-        self._painting = False
-        self._paint()
-
-    def _go(self, view: stars_map.View) -> None:
-        least = CLOSEST * (self._home.x[1] - self._home.x[0])
-        if view.x[1] - view.x[0] < least:
-            return
-        self._view = view
-        self._map.look(view.x, view.y)
-        self._paint()
-
-    def _to_neighbours(self) -> None:
-        if self.star is not None:
-            x, y = self.explorer.places.of_stars(np.array(self._ids))
-            if np.isfinite(x).any():
-                self._go(stars_map.around(x, y, self._view, 0.02 * (self._home.x[1] - self._home.x[0])))
-
-    def _tapped(self, event: Any) -> None:
-        (left, right), (low, high) = self._view.x, self._view.y
-        found = self.explorer.places.nearest(event.x, event.y, right - left, high - low)
-        if found is None:
-            self._say("There is no star where you clicked.", wrong=True)
-        else:
-            self._select(found)
 
     # the star and its neighbours
 
@@ -198,11 +73,11 @@ class Page:
         self._text.param.watch(lambda event: self._typed(event.new), "value")
         for widget in (self._k, self._dust):
             widget.param.watch(lambda _: self._refresh(), "value")
-        row = [self._text, _button("Show", lambda: self._typed(self._text.value), "primary"),
-               _button("Any star", lambda: self._select(self.explorer.any_star())), self._k]  # fmt: skip
+        row = [self._text, button("Show", lambda: self._typed(self._text.value), "primary"),
+               button("Any star", lambda: self._select(self.explorer.any_star())), self._k]  # fmt: skip
         if self.explorer.dust_free is not None:
             row.append(self._dust)
-        self._said = _note("")
+        self._said = note("")
         self.search_ = pn.Column(
             pn.Row(*row, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}),
             self._said,
@@ -210,7 +85,7 @@ class Page:
         )
         self._table = NeighbourTable(self._typed, sizing_mode="stretch_width")
         self._downloads = pn.Row(*(self._download(*a) for a in (("CSV", "csv"), ("Parquet", "parquet"))))
-        self.neighbours_ = pn.Column(_note(EMPTY["neighbours"], "empty"), sizing_mode="stretch_width")
+        self.neighbours_ = pn.Column(note(EMPTY["neighbours"], "empty"), sizing_mode="stretch_width")
 
     def _download(self, name: str, ending: str) -> pn.widgets.FileDownload:
         return pn.widgets.FileDownload(
@@ -225,6 +100,17 @@ class Page:
             self._say(str(error), wrong=True)
             return
         self._select(star)
+
+    def _clicked(self, star: int | None) -> None:
+        if star is None:
+            self._say("There is no star where you clicked.", wrong=True)
+        else:
+            self._select(star)
+
+    def _recoloured(self) -> None:
+        """The table shows the column of the map's colours."""
+        if self.star is not None:
+            self._show_neighbours()
 
     def _select(self, star: int) -> None:
         if star != self.star:
@@ -254,20 +140,17 @@ class Page:
             found = self._found()
         except KeyError:
             ids = np.array([self.star])
-            words = f"Star {self.star} is not in the dust-free index; untick “Ignore dust” to see its neighbours."
-            self.neighbours_[:] = [_note(words, "empty")]
+            text = f"Star {self.star} is not in the dust-free index; untick “Ignore dust” to see its neighbours."
+            self.neighbours_[:] = [note(text, "empty")]
         else:
             ids = found["neighbour_id"].to_numpy()
             self._fill_table(found, ids)
             self.neighbours_[:] = [self._table, self._downloads]
         self._ids = tuple(ids.tolist())
-        x, y = self.explorer.places.of_stars(ids)
-        self._map.mark(x, y)
-        absent = int(np.isnan(x).sum())
-        self.map_note_.object = _words(f"{absent} of these {len(x)} stars are not on the map." if absent else "")
+        self._map.mark(ids)
 
     def _fill_table(self, found: pa.Table, ids: np.ndarray) -> None:
-        columns = self.explorer.shown_columns(str(self._colour.value))
+        columns = self.explorer.shown_columns(self._map.column)
         units = [self.explorer.unit(name) for name in columns]
         texts = [[number(name, x) for x in found[in_table(name)].to_pylist()] for name in columns]
         distance = [f"{x:.4f}" for x in found["distance"].to_pylist()]
@@ -276,13 +159,13 @@ class Page:
         self._table.param.update(head=head, rows=rows)
 
     def _say(self, text: str, wrong: bool = False) -> None:
-        self._said.object = _words(text, "wrong" if wrong else "")
+        self._said.object = words(text, "wrong" if wrong else "")
 
     # what is known of the star
 
     def _make_cards(self) -> None:
         self._context = pn.widgets.Select(
-            options={f"model: {words}": name for name, words in CONTEXTS.items()} | {NO_DRAWS: ""},
+            options={f"model: {text}": name for name, text in CONTEXTS.items()} | {NO_DRAWS: ""},
             width=310, stylesheets=[STYLE], align="end", margin=0,
         )  # fmt: skip
         self._context.param.watch(lambda _: self.star is not None and pn.state.execute(self._show_spectra), "value")
@@ -291,22 +174,22 @@ class Page:
             title, pn.Spacer(sizing_mode="stretch_width"), self._context, sizing_mode="stretch_width"
         )
         self.spectra_, self.posterior_, self.light_curve_ = (
-            pn.Column(_note(EMPTY[name], "empty"), sizing_mode="stretch_width")
+            pn.Column(note(EMPTY[name], "empty"), sizing_mode="stretch_width")
             for name in ("spectra", "posterior", "light_curve")
         )
         if self.measured.data is None:
             for card in (self.spectra_, self.posterior_):
-                card[:] = [_note(NO_TABLE, "empty")]
+                card[:] = [note(NO_TABLE, "empty")]
 
     async def _show_star(self) -> None:
         if self.measured.data is not None:
-            self.posterior_[:] = [_note("Waiting for the spectra …", "busy")]
+            self.posterior_[:] = [note("Waiting for the spectra …", "busy")]
         await self._show_spectra()
         if self.measured.has_light_curves:
             star = self.star
             await self._fill(
                 self.light_curve_, "Reading the light curve …", lambda: self.measured.light_curve(star),
-                lambda curve: _figure(light_curve_figure(curve, CURVE_HEIGHT)),
+                lambda curve: _pane(light_curve_figure(curve, CURVE_HEIGHT)),
             )  # fmt: skip
         await self._show_posterior()
 
@@ -318,14 +201,14 @@ class Page:
 
         await self._fill(
             self.spectra_, "Reading spectra, drawing the model’s …", read,
-            lambda both: _figure(spectra_figure(both[0], both[1], SPECTRA_HEIGHT)),
+            lambda both: _pane(spectra_figure(both[0], both[1], SPECTRA_HEIGHT)),
         )  # fmt: skip
 
     async def _show_posterior(self) -> None:
         star = self.star
         await self._fill(
             self.posterior_, "Drawing from the joint posterior …", lambda: self._drawn_posterior(star),
-            lambda words: pn.pane.HTML(words, stylesheets=[STYLE], sizing_mode="stretch_width", margin=0),
+            lambda picture: pn.pane.HTML(picture, stylesheets=[STYLE], sizing_mode="stretch_width", margin=0),
         )  # fmt: skip
 
     def _drawn_posterior(self, star: int | None) -> str:
@@ -337,30 +220,16 @@ class Page:
     async def _fill(self, card: pn.Column, busy: str, work: Callable[[], Any], draw: Callable[[Any], Any]) -> None:
         """Work in a thread while the card says that it is `busy`; then what `draw` makes of it, or what went wrong."""
         self._newest[id(card)] = ticket = object()
-        card[:] = [_note(busy, "busy")]
+        card[:] = [note(busy, "busy")]
         try:
             shown = draw(await asyncio.to_thread(work))
         except (KeyError, ValueError, OSError) as error:
-            shown = _note(str(error.args[0] if error.args else error), "empty")
+            shown = note(str(error.args[0] if error.args else error), "empty")
         if self._newest[id(card)] is ticket:
             card[:] = [shown]
 
 
-def _button(label: str, action: Callable[[], Any], kind: str = "default") -> pn.widgets.Button:
-    button = pn.widgets.Button(name=label, button_type=kind, align="end", margin=(0, 0, 0, 6), stylesheets=[STYLE])
-    button.on_click(lambda _: action())
-    return button
-
-
-def _words(text: str, kind: str = "") -> str:
-    return f'<p class="note {kind}" role="status">{escape(text)}</p>' if text else ""
-
-
-def _note(text: str, kind: str = "", margin: Any = 0) -> pn.pane.HTML:
-    return pn.pane.HTML(_words(text, kind), stylesheets=[STYLE], sizing_mode="stretch_width", margin=margin)
-
-
-def _figure(plot: Any) -> pn.pane.Bokeh:
+def _pane(plot: Any) -> pn.pane.Bokeh:
     return pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0)
 
 
