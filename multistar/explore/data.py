@@ -72,7 +72,9 @@ def read_places(index: StarIndex, source: Any) -> Places:
 def umap_places(index: StarIndex, most: int = SAMPLE) -> Places:
     """A UMAP of the stars, or of `most` of them at random (seed 0); ImportError says what to install."""
     try:
-        from umap import UMAP
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # umap says that a part of its own that needs tensorflow is not there
+            from umap import UMAP
     except ImportError as error:
         raise ImportError("without --map, a UMAP is made: pip install 'multistar[maps]', or give --map") from error
     row = np.flatnonzero(index.source_id >= 0)

@@ -69,8 +69,9 @@ class MapFigure:
         self.figure.toolbar.logo = None
         self.figure.grid.visible = False
         self._image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
-        self._marks = ColumnDataSource({"x": [], "y": []})
-        self._star = ColumnDataSource({"x": [], "y": []})
+        self._marks, self._star = (
+            ColumnDataSource({"x": [], "y": []}, name=name) for name in ("marked neighbours", "marked star")
+        )
         self._mapper = LinearColorMapper(palette=Viridis256, nan_color="rgba(0,0,0,0)")
         self._fitted = False
         self.figure.image("image", "x", "y", "dw", "dh", source=self._image, color_mapper=self._mapper)

@@ -1,6 +1,7 @@
 """The map as a part of the page: choice of colours, zoom, clicks, marks."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,8 @@ class MapPanel:
         self._sizes: dict[str, int] = {}
         for side in ("inner_width", "inner_height"):
             plot.on_change(side, self._resized)
-        self._figure.home(self._view.x, self._view.y)
-        self._figure.look(self._view.x, self._view.y)
+        self._later(self._figure.home, self._view.x, self._view.y)
+        self._later(self._figure.look, self._view.x, self._view.y)
         self._recolour()
 
     @property
@@ -62,7 +63,7 @@ class MapPanel:
 
     def mark(self, star_and_neighbours: np.ndarray) -> None:
         self._marked = np.stack(self.explorer.places.of_stars(star_and_neighbours))
-        self._figure.mark(self._marked[0], self._marked[1])
+        self._later(self._figure.mark, self._marked[0], self._marked[1])
         absent = int(np.isnan(self._marked[0]).sum())
         text = f"{absent} of these {len(star_and_neighbours)} stars are not on the map."
         self.note.object = words(text if absent else "")
@@ -70,17 +71,28 @@ class MapPanel:
     def _recolour(self) -> None:
         name = self.column
         if name == DENSITY:
-            self._figure.colour("log10 of stars per dot", None)
+            self._later(self._figure.colour, "log10 of stars per dot", None)
         else:
-            self._figure.colour(titled(name, self.explorer.unit(name)), self.explorer.limits(name))
+            self._later(self._figure.colour, titled(name, self.explorer.unit(name)), self.explorer.limits(name))
         self._paint()
         self._recoloured()
 
     def _paint(self) -> None:
+        """Paint what is in view; where several ask for it at once, once."""
+        if not self._painting:
+            self._painting = True
+            self._later(self._paint_now)
+
+    def _paint_now(self) -> None:
+        self._painting = False
         name = self.column
         values = None if name == DENSITY else self.explorer.colour(name)
         picture = image(self.explorer.places, values, self._view)
         self._figure.paint(np.log10(picture) if values is None else picture, self._view.x, self._view.y)
+
+    def _later(self, change: Callable[..., None], *arguments: Any) -> None:
+        """Change the figure when the document is locked for it, which events of widgets do not always do."""
+        pn.state.execute(partial(change, *arguments), schedule=True)
 
     def _resized(self, side: str, _, pixels: int) -> None:
         """The browser tells width and height of the map one after the other."""
@@ -89,18 +101,11 @@ class MapPanel:
         if width and height and (width, height) != (self._view.width, self._view.height):
             at_home = self._view == self._home
             self._home = whole(self.explorer.places, width, height)
-            self._figure.home(self._home.x, self._home.y)
+            self._later(self._figure.home, self._home.x, self._home.y)
             self._go(self._home if at_home else View(self._view.x, self._view.y, width, height))
 
     def _moved(self, event: Any) -> None:
-        """Paint what is in view; of many moves that wait, the last."""
         self._view = View((event.x0, event.x1), (event.y0, event.y1), self._view.width, self._view.height)
-        if not self._painting and pn.state.curdoc:
-            self._painting = True
-            pn.state.curdoc.add_next_tick_callback(self._repaint)
-
-    def _repaint(self) -> None:
-        self._painting = False
         self._paint()
 
     def _go(self, view: View) -> None:
@@ -108,7 +113,7 @@ class MapPanel:
         if view.x[1] - view.x[0] < least:
             return
         self._view = view
-        self._figure.look(view.x, view.y)
+        self._later(self._figure.look, view.x, view.y)
         self._paint()
 
     def _to_neighbours(self) -> None:

@@ -69,7 +69,9 @@ class Page:
             margin=(0, 0, 0, 10),
             stylesheets=[STYLE],
         )
-        self._dust = pn.widgets.Checkbox(name="Ignore dust", stylesheets=[STYLE], align="end", margin=(0, 0, 8, 12))
+        self._dust = pn.widgets.Toggle(
+            name="Ignore dust", align="end", margin=(0, 0, 0, 10), width=104, stylesheets=[STYLE]
+        )
         self._text.param.watch(lambda event: self._typed(event.new), "value")
         for widget in (self._k, self._dust):
             widget.param.watch(lambda _: self._refresh(), "value")
@@ -140,7 +142,7 @@ class Page:
             found = self._found()
         except KeyError:
             ids = np.array([self.star])
-            text = f"Star {self.star} is not in the dust-free index; untick “Ignore dust” to see its neighbours."
+            text = f"Star {self.star} is not in the dust-free index; switch “Ignore dust” off to see its neighbours."
             self.neighbours_[:] = [note(text, "empty")]
         else:
             ids = found["neighbour_id"].to_numpy()

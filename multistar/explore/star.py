@@ -89,7 +89,10 @@ class Measured:
         return Posterior(samples, interval, row["status"])
 
     def _drawn(self, source_id: int, context: str) -> np.ndarray:
-        """(DRAWS, 343) joint draws of the noise-free spectrum [W m-2 nm-1] given a part of what is known: CONTEXTS."""
+        """(DRAWS, 343) joint draws of the noise-free spectrum [W m-2 nm-1] given a part of what is known: CONTEXTS.
+
+        A band that is given stays as it was measured.
+        """
         stars, model = self._star(source_id), self._model()
         g = stars.scalars["g"].value if "g" in stars.scalars else np.full(1, np.nan)
         if context == "labels":
@@ -101,10 +104,13 @@ class Measured:
         generator = torch.Generator().manual_seed(0)
         ((_, memory),) = encoded(model, stars, "draw", quiet=True, labels=context == "labels")
         _, xp = drawn_coefficients(model, memory, g, DRAWS, generator)
-        coefficients = np.concatenate([xp[band][0] for band in DR3_ORDERS], -1)
-        if coefficients.shape[1] != len(flux_matrix()):
-            raise ValueError(f"No sampled spectra: these need a model of {DR3_ORDERS} orders.")
-        return coefficients @ flux_matrix()
+        parts = []
+        for band, orders in DR3_ORDERS.items():
+            given = band in stars.xp and np.isfinite(stars.xp[band].value).any()
+            parts.append(np.repeat(np.nan_to_num(stars.xp[band].value), DRAWS, 0) if given else xp[band][0])
+            if parts[-1].shape[1] != orders:
+                raise ValueError(f"No sampled spectra: these need a model and data of {DR3_ORDERS} orders.")
+        return np.hstack(parts) @ flux_matrix()
 
     def _as_labels(self, stars: Stars) -> Stars:
         """The star as G and labels with errors, those that its own posterior has."""
