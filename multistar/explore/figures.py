@@ -170,6 +170,7 @@ def _figure(height: int, x: str, y: str) -> Any:
         x_axis_label=x, y_axis_label=y, min_border_left=56,
     )  # fmt: skip
     plot.toolbar.logo = None
+    plot.yaxis.formatter.use_scientific = False
     return plot
 
 

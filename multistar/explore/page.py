@@ -59,18 +59,18 @@ class Page:
 
     def _make_search(self) -> None:
         self._text = pn.widgets.TextInput(
-            name="Star (source_id)", placeholder="source_id", width=180, margin=0, stylesheets=[STYLE]
+            name="Star (source_id)", placeholder="source_id", width=176, margin=0, stylesheets=[STYLE]
         )
         self._k = pn.widgets.Select(
             name="Neighbours",
             options=NUMBERS_OF_NEIGHBOURS,
             value=10,
-            width=84,
-            margin=(0, 0, 0, 10),
+            width=66,
+            margin=(0, 0, 0, 6),
             stylesheets=[STYLE],
         )
         self._dust = pn.widgets.Toggle(
-            name="Ignore dust", align="end", margin=(0, 0, 0, 10), width=104, stylesheets=[STYLE]
+            name="Ignore dust", align="end", margin=(0, 0, 0, 6), width=100, stylesheets=[STYLE]
         )
         self._text.param.watch(lambda event: self._typed(event.new), "value")
         for widget in (self._k, self._dust):
