@@ -250,7 +250,10 @@ def serve(explorer: Explorer, measured: Measured, port: int, browser: bool) -> N
     Page(explorer, measured, facts)  # once without a browser: what is compiled and read is then there
     if measured.data is not None:
         flux_matrix()
-    pn.serve(
-        lambda: Page(explorer, measured, facts).template(), port=port, address="127.0.0.1", show=browser,
-        title="multistar explore",
-    )  # fmt: skip
+    try:
+        pn.serve(
+            lambda: Page(explorer, measured, facts).template(), port=port, address="127.0.0.1", show=browser,
+            title="multistar explore",
+        )  # fmt: skip
+    except OSError as error:
+        raise OSError(f"port {port}: {error.strerror}; give another --port, or none for any that is free") from error
