@@ -10,6 +10,7 @@ import numpy as np
 
 from multistar import __version__
 from multistar.cli_batch import add_batch_options, print_counts, run_file, run_folder
+from multistar.cli_explore import add_explore_command
 from multistar.cli_finetune import add_finetune_command
 from multistar.cli_index import add_index_commands
 from multistar.cli_population import add_disentangle_options, add_population_commands, check_disentangle
@@ -301,6 +302,7 @@ def parser() -> argparse.ArgumentParser:
 
     add_index_commands(command)
     add_population_commands(command)
+    add_explore_command(commands)
     return main_parser
 
 

@@ -11,7 +11,7 @@ encoders.contract encoders.layers encoders.scalars encoders.xp encoders.lightcur
 multistar multistar.config multistar.files multistar.quantities multistar._compat
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
 multistar.data.write multistar.data.light_curves multistar.data.periodogram multistar.data.light_curve_samples
-multistar.data.light_curve_view multistar.data.stars multistar.data.light_curve_columns
+multistar.data.light_curve_view multistar.data.stars multistar.data.lookup multistar.data.light_curve_columns
 multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
 multistar.data.download_light_curves multistar.data.chunks
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
@@ -46,7 +46,10 @@ multistar.batch multistar.batch.job multistar.batch.folder multistar.batch.ray_e
 multistar.checks.colour_teff multistar.checks.neighbours
 multistar.checks.report multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
 multistar.checks.reddening multistar.checks.disentangle multistar.checks.populations
-multistar.cli_index multistar.cli_population multistar.cli_finetune multistar.cli_batch multistar.cli
+multistar.explore multistar.explore.data multistar.explore.map multistar.explore.star multistar.explore.figures
+multistar.explore.widgets multistar.explore.map_panel multistar.explore.page
+multistar.cli_index multistar.cli_population multistar.cli_finetune multistar.cli_batch multistar.cli_explore
+multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 

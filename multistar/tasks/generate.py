@@ -47,7 +47,7 @@ def generate(
         for which in (np.isfinite(g), ~np.isfinite(g)):
             if which.any():
                 mask = torch.from_numpy(which).to(memory.features.device)
-                drawn_g, spectra = _draw(model, memory.rows(mask), g[which], samples, generator)
+                drawn_g, spectra = drawn_coefficients(model, memory.rows(mask), g[which], samples, generator)
                 parts.append((np.arange(len(stars))[rows][which], _summary(drawn_g, spectra, sampled)))
     columns = {"source_id": stars.source_id, "status": status.words(bare.flags)} | _in_order(parts)
     metadata = {"model_sha256": model.hash, "samples": f"{samples} joint draws, seed {seed}", "coefficients": "e-/s"}
@@ -72,10 +72,13 @@ def chain(model: Model) -> list[int]:
     return [slot for _, slot in sorted((slot - slots.start, slot) for slots in bands for slot in slots)]
 
 
-def _draw(
+def drawn_coefficients(
     model: Model, memory: Memory, g: np.ndarray, n: int, generator: torch.Generator
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """G (B, n), and coefficients (B, n, orders) by band; G is drawn first where it is not known."""
+    """Joint draws of noise-free spectra given what the memory holds: G (B, n), coefficients (B, n, orders) by band.
+
+    g (B,) is the magnitude that scales them; where it is not known (NaN, of all or of none) it is drawn first.
+    """
     slots = chain(model) if np.isfinite(g).all() else [model.vocabulary.slot("g"), *chain(model)]
     order, levels = torch.tensor(slots), torch.special.ndtr(SCORES)
     chained = joint_samples(model, memory, order, n, generator)

@@ -1,0 +1,1 @@
+"""A web page to explore an index of stars: map, neighbours, spectra, light curves, posteriors."""
