@@ -35,7 +35,8 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
         "---\nlicense: mit\nlibrary_name: multistar\ntags: [astronomy, stars, gaia]\n---",
         f"# multistar-{name}",
         f"{parameters / 1e6:.1f} million parameters, float32. Inputs: {', '.join(vocabulary.measurements)}, "
-        f"{vocabulary.n_bp} BP and {vocabulary.n_rp} RP coefficients, any part of them. Labels: "
+        f"{vocabulary.n_bp} BP and {vocabulary.n_rp} RP coefficients{', light curves' if vocabulary.light_curve else ''}, "
+        "any part of them. Labels: "
         f"{', '.join(f'{n} [{QUANTITIES[n].unit}]' for n in vocabulary.labels)}.",
         f"SHA-256 of the weights: `{model.hash}`",
         f"## Training\n\n{model.provenance['training_stars']:,} {data}; {_sky(model)}. "

@@ -94,7 +94,11 @@ def _begin(config: RunConfig) -> Model:
     """The model to start from, or a fresh one whose vocabulary and scales come from stars of all tables."""
     if config.start:
         model = load_model(config.start).with_mismatch(config.model.mismatch)
-        return graft(model, load_model(config.graft)) if config.graft else model
+        if not config.graft:
+            return model
+        grafted = graft(model, load_model(config.graft))
+        grafted.hash = model.hash  # for the provenance: what the run goes on from
+        return grafted
     if config.graft:
         raise ValueError(f"graft={config.graft!r} needs a model to be put into: name it as `start`")
     stars = _some(config.data)

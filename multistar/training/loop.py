@@ -147,7 +147,12 @@ class Trainer:
         self.model.recalibrator.fit(torch.cat(pit), self.validation.observed[:, labels])
         return {
             "run": dataclasses.asdict(self.config)
-            | {"out": "", "start": "", "data": {"held_out": self.config.data.held_out}},  # no paths of a machine
+            | {
+                "out": "",
+                "start": "",
+                "graft": "",
+                "data": {"held_out": self.config.data.held_out},
+            },  # no paths of a machine
             "training_stars": len(self.train.value),
             "sky_stars": len(self.sky.value),
             "continues": self.start,
