@@ -13,7 +13,7 @@ multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_x
 multistar.data.write multistar.data.light_curves multistar.data.periodogram multistar.data.light_curve_samples
 multistar.data.light_curve_view multistar.data.stars multistar.data.light_curve_columns
 multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
-multistar.data.download_light_curves multistar.data.chunks
+multistar.data.download_light_curves multistar.data.download_gaia multistar.data.chunks
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
 multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
 multistar.mock.variability.eclipses multistar.mock.variability.pulsation multistar.mock.variability.pulsators
@@ -46,7 +46,8 @@ multistar.batch multistar.batch.job multistar.batch.folder multistar.batch.ray_e
 multistar.checks.colour_teff multistar.checks.neighbours
 multistar.checks.report multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
 multistar.checks.reddening multistar.checks.disentangle multistar.checks.populations
-multistar.cli_index multistar.cli_population multistar.cli_finetune multistar.cli_batch multistar.cli
+multistar.cli_index multistar.cli_population multistar.cli_finetune multistar.cli_download multistar.cli_batch
+multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
 
