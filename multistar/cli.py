@@ -289,7 +289,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"multistar {args.command}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        advice = "; run it again to go on from the last checkpoint" if args.command in ("pretrain", "finetune") else ""
+        resumes = args.command in ("pretrain", "finetune", "download")
+        advice = "; run it again to go on from the last checkpoint" if resumes else ""
         print(f"multistar {args.command}: interrupted{advice}", file=sys.stderr)
         return 130
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 from astropy.io import votable
@@ -176,11 +176,12 @@ def _select(server: "_Server", stars: Any, ids: list[int] | None) -> pa.Table:
         table = table.select([name for name in table.column_names if name not in XP_COLUMNS])  # they come with spectra
     if not len(table):
         raise ValueError(f"no star is selected by {stars}")
-    if min(table["source_id"].to_pylist()) <= 0:
+    chosen = pd.Series(table["source_id"].to_numpy())
+    if chosen.min() <= 0:
         raise ValueError(f"{stars}: some rows have no source_id; select those that have")
-    counts = pc.value_counts(table["source_id"])  # type: ignore[attr-defined]
-    if twice := [c["values"] for c in counts.to_pylist() if c["counts"] > 1]:
-        raise ValueError(f"{stars}: source_id {twice[0]} is selected more than once ({len(twice)} ids are)")
+    if (twice := chosen.duplicated()).any():
+        star = chosen.iloc[int(twice.argmax())]
+        raise ValueError(f"{stars}: source_id {star} is selected more than once ({twice.sum()} rows too many)")
     return table
 
 
@@ -214,8 +215,8 @@ def _fetch(server: "_Server", selected: pa.Table) -> pa.Table:
     lacking = [name for name in server.source_columns if name not in selected.column_names]
     if lacking:
         sources = server.sources(selected["source_id"], lacking)
-        selected = selected.filter(pc.is_in(selected["source_id"], sources["source_id"].combine_chunks()))
-        selected = _beside(selected, sources)
+        known = np.isin(selected["source_id"].to_numpy(), sources["source_id"].to_numpy())
+        selected = _beside(selected.filter(pa.array(known)), sources)
     has_xp = server.release.has_xp
     asked = selected.filter(selected[has_xp]) if has_xp else selected  # a null is no
     return _beside(selected, server.spectra(asked["source_id"]))
@@ -223,7 +224,9 @@ def _fetch(server: "_Server", selected: pa.Table) -> pa.Table:
 
 def _beside(left: pa.Table, right: pa.Table) -> pa.Table:
     """Rows of `left` with the columns of `right`, by source_id; null where `right` does not have the star."""
-    rows = pc.index_in(left["source_id"], right["source_id"].combine_chunks())
+    rows = pd.Series(np.arange(len(right)), right["source_id"].to_numpy())
+    rows = rows[~rows.index.duplicated()].reindex(left["source_id"].to_numpy(), fill_value=-1).to_numpy()
+    rows = pa.array(rows, mask=rows < 0)
     for name in right.column_names:
         if name != "source_id":
             left = left.append_column(name, right[name].combine_chunks().take(rows))
@@ -246,9 +249,9 @@ def _write_problems(folder: Path, parts: dict[Path, pa.Table], release: Release)
             continue
         names = ["source_id", *(f"{band}_coefficients" for band in XP_BANDS)]
         table = pq.read_table(path, columns=names + ([release.has_xp] if release.has_xp else []))
-        bare = pc.and_(*(pc.is_null(table[name]) for name in names[1:]))
+        bare = np.all([table[name].is_null().to_numpy() for name in names[1:]], axis=0)
         announced = table[release.has_xp].to_pylist() if release.has_xp else [False] * len(table)
-        found = zip(table["source_id"].to_pylist(), bare.to_pylist(), announced, strict=True)
+        found = zip(table["source_id"].to_pylist(), bare.tolist(), announced, strict=True)
         known = {star: (is_bare, promised) for star, is_bare, promised in found}
         for star in selected["source_id"].to_pylist():
             is_bare, promised = known.get(star, (True, None))
@@ -272,11 +275,10 @@ class _Server:
     """
 
     def __init__(self, url: str, release: Release):
-        contexts = {"tap_context": "tap", "data_context": "data", "datalink_context": "datalink"}
         tap, url = load_tap(), url.rstrip("/") + "/"
         self.release = release
-        self._tables = tap(url=url, server_context="tap-server", upload_context="Upload", **contexts)
-        self._data = tap(url=url, server_context="data-server", **contexts)
+        self._tables = tap(url=url, server_context="tap-server", tap_context="tap", upload_context="Upload")
+        self._data = tap(url=url, server_context="data-server", data_context="data")
 
     @property
     def source_columns(self) -> dict[str, pa.DataType]:
