@@ -224,9 +224,9 @@ def _fetch(server: "_Server", selected: pa.Table) -> pa.Table:
 
 def _beside(left: pa.Table, right: pa.Table) -> pa.Table:
     """Rows of `left` with the columns of `right`, by source_id; null where `right` does not have the star."""
-    rows = pd.Series(np.arange(len(right)), right["source_id"].to_numpy())
-    rows = rows[~rows.index.duplicated()].reindex(left["source_id"].to_numpy(), fill_value=-1).to_numpy()
-    rows = pa.array(rows, mask=rows < 0)
+    ids, first = np.unique(right["source_id"].to_numpy(), return_index=True)
+    rows = pd.Index(ids).get_indexer(pd.Index(left["source_id"].to_numpy()))
+    rows = pa.array(np.append(first, 0)[rows], mask=rows < 0)
     for name in right.column_names:
         if name != "source_id":
             left = left.append_column(name, right[name].combine_chunks().take(rows))
