@@ -43,6 +43,15 @@ def check_explore() -> None:
         raise ImportError(f"{' and '.join(absent)} not installed: pip install 'multistar[explore]'")
 
 
+def load_tap():
+    """The class of astroquery's TAP+ client, an optional extra."""
+    try:
+        from astroquery.utils.tap import TapPlus
+    except ImportError as error:
+        raise ImportError("astroquery is not installed: pip install 'multistar[gaia]'") from error
+    return TapPlus
+
+
 def load_gaiaxpy() -> None:
     """Import GaiaXPy without its side effect: it switches all of matplotlib to LaTeX, which many lack."""
     import matplotlib

@@ -6,10 +6,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
 from multistar import __version__
 from multistar.cli_batch import add_batch_options, print_counts, run_file, run_folder
+from multistar.cli_download import add_download_command
 from multistar.cli_explore import add_explore_command
 from multistar.cli_finetune import add_finetune_command
 from multistar.cli_index import add_index_commands
@@ -41,19 +40,6 @@ def _mock(args) -> None:
         raise ValueError("multistar mock needs --stars and --out (or --describe)")
     write_survey(args.stars, config, args.out, args.overwrite, args.shard_size)
     print(f"{args.stars} mock stars written to {args.out}")
-
-
-def _download(args) -> None:
-    from multistar.data.download_light_curves import NOT_FOUND, download_light_curves
-
-    numbers = all(word.isdigit() for word in args.ids)
-    if not numbers and len(args.ids) > 1:
-        raise ValueError(f"give ids as numbers, or one table; got {' '.join(args.ids[:5])}")
-    targets = np.array(args.ids, np.int64) if numbers else args.ids[0]
-    files = download_light_curves(
-        targets, args.out, args.mission, author=args.author, exptime=args.exptime, quiet=False
-    )
-    print(f"{sum(map(len, files.values()))} light curves of {len(files)} stars in {args.out}; the others: {NOT_FOUND}")
 
 
 def _pretrain(args) -> None:
@@ -264,16 +250,7 @@ def parser() -> argparse.ArgumentParser:
         command("mock", _mock, "make mock stars with Gaia XP, photometry, parallax, light curves, labels")
     )
 
-    text = "Kepler, K2 or TESS light curves from the MAST archive; an interrupted run goes on"
-    download = commands.add_parser("download", help=text, description=text)
-    download.set_defaults(run_command=_download)
-    download.add_argument("what", choices=("lightcurves",))
-    download.add_argument("ids", nargs="+", help="KIC, EPIC or TIC numbers, or one table with a column source_id")
-    download.add_argument("--mission", required=True, choices=("kepler", "k2", "tess"))
-    download.add_argument("--author", help="pipeline (default: the mission's own)")
-    download.add_argument("--exptime", type=float, help="exposure time in s (default: 1800, for TESS 120)")
-    download.add_argument("--out", required=True, help="folder for the FITS files")
-
+    add_download_command(commands)
     pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")
     pretrain.add_argument("run", help="RUN.toml")
     pretrain.add_argument("--sky", nargs="*", default=[], metavar="TABLE", help="real stars without labels (data.sky)")
@@ -316,7 +293,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"multistar {args.command}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        advice = "; run it again to go on from the last checkpoint" if args.command in ("pretrain", "finetune") else ""
+        resumes = args.command in ("pretrain", "finetune", "download")
+        advice = "; run it again to go on from the last checkpoint" if resumes else ""
         print(f"multistar {args.command}: interrupted{advice}", file=sys.stderr)
         return 130
 

@@ -13,7 +13,7 @@ multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_x
 multistar.data.write multistar.data.light_curves multistar.data.periodogram multistar.data.light_curve_samples
 multistar.data.light_curve_view multistar.data.stars multistar.data.lookup multistar.data.light_curve_columns
 multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
-multistar.data.download_light_curves multistar.data.chunks
+multistar.data.download_light_curves multistar.data.download_gaia multistar.data.chunks
 multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
 multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
 multistar.mock.variability.eclipses multistar.mock.variability.pulsation multistar.mock.variability.pulsators
@@ -39,8 +39,9 @@ multistar.tasks.embed multistar.tasks.erase multistar.tasks.umap_map multistar.t
 multistar.tasks.search multistar.tasks.explain
 multistar.checks multistar.checks.metrics
 multistar.finetune multistar.finetune.request multistar.finetune.extend multistar.finetune.lora
-multistar.finetune.readout multistar.finetune.adapter multistar.finetune.examples multistar.finetune.begin
-multistar.finetune.train multistar.finetune.predict multistar.finetune.retention multistar.finetune.finetune
+multistar.finetune.readout multistar.finetune.adapter multistar.finetune.examples multistar.finetune.losses
+multistar.finetune.begin multistar.finetune.train multistar.finetune.predict multistar.finetune.retention
+multistar.finetune.finetune
 multistar.api
 multistar.batch multistar.batch.job multistar.batch.folder multistar.batch.ray_engine
 multistar.checks.colour_teff multistar.checks.neighbours
@@ -48,7 +49,8 @@ multistar.checks.report multistar.checks.calibration multistar.checks.baselines 
 multistar.checks.reddening multistar.checks.disentangle multistar.checks.populations
 multistar.explore multistar.explore.data multistar.explore.map multistar.explore.star multistar.explore.figures
 multistar.explore.widgets multistar.explore.map_panel multistar.explore.page
-multistar.cli_index multistar.cli_population multistar.cli_finetune multistar.cli_batch multistar.cli_explore
+multistar.cli_index multistar.cli_population multistar.cli_finetune multistar.cli_download multistar.cli_batch
+multistar.cli_explore
 multistar.cli
 """.split()  # noqa: SIM905
 FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]

@@ -72,7 +72,7 @@ def shards(source: str | Path, out: str | Path, part: tuple[int, int] = (0, 1)) 
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder")
     files = sorted(p for p in source.iterdir() if p.is_file() and table_format(p)) if source.is_dir() else [source]
-    files = [p for p in files if not p.name.startswith(".")]
+    files = [p for p in files if not p.name.startswith((".", "_"))]
     if not files:
         raise ValueError(f"{source}: no table in this folder (Parquet, CSV, FITS, VOTable, ECSV)")
     found = [Shard(file, out) for file in files]

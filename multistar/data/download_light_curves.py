@@ -5,19 +5,17 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 from rich.console import Console
 from rich.progress import track
 
 from multistar._compat import load_lightkurve
-from multistar.data.stars import read_ids
+from multistar.data.stars import target_ids
 from multistar.files import atomic_write
 
 JOURNAL, NOT_FOUND = "_downloads.csv", "_not_found.csv"  # readers of a folder pass over names with _ in front
@@ -66,7 +64,7 @@ def download_light_curves(
     """
     if mission not in PRODUCTS:
         raise ValueError(f"unknown mission {mission!r}; known are {', '.join(PRODUCTS)}")
-    ids = _ids(targets)
+    ids = target_ids(targets)
     lightkurve = load_lightkurve()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,19 +98,6 @@ def download_light_curves(
             problems[star] = f"the archive has no {mission} light curve of {author}, {exptime:g} s"
     _write_problems(folder, problems)
     return files
-
-
-def _ids(targets: Any) -> list[int]:
-    """Without repetition, in the order given."""
-    if isinstance(targets, Iterable) and not isinstance(targets, (str, Path, dict)) and not hasattr(targets, "columns"):
-        ids = np.atleast_1d(np.asarray(targets))
-        if ids.dtype.kind not in "iu":
-            raise ValueError(f"targets must be integer ids or a table with source_id, got {ids[:3]!r}")
-    else:
-        ids = read_ids(targets)
-    if np.any(ids <= 0):
-        raise ValueError(f"ids of stars are positive, found {ids[ids <= 0][0]}")
-    return list(dict.fromkeys(int(star) for star in ids))
 
 
 def _fetch(found: Any, star: int, folder: Path) -> list[Path]:

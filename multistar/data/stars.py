@@ -1,8 +1,9 @@
 """Stars: everything measured about a list of stars, in physical units, one row per input row."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -154,6 +155,19 @@ def read_ids(source: Any) -> np.ndarray:
     if np.any(source_id < 0):
         raise ValueError(f"{table.origin}: row {np.argmax(source_id < 0)} has no source_id")
     return source_id
+
+
+def target_ids(targets: Any) -> list[int]:
+    """Ids to be looked for: integers or a table that `read_ids` takes; without repetition, in the order given."""
+    if isinstance(targets, Iterable) and not isinstance(targets, (str, Path, dict)) and not hasattr(targets, "columns"):
+        ids = np.atleast_1d(np.asarray(targets))
+        if ids.dtype.kind not in "iu":
+            raise ValueError(f"targets must be integer ids or a table with source_id, got {ids[:3]!r}")
+    else:
+        ids = read_ids(targets)
+    if np.any(ids <= 0):
+        raise ValueError(f"ids of stars are positive, found {ids[ids <= 0][0]}")
+    return list(dict.fromkeys(int(star) for star in ids))
 
 
 def _check_mapping(table: Columns, renamed: dict[str, str], quantities: Collection[str]) -> None:

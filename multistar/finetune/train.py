@@ -21,11 +21,11 @@ from multistar.files import atomic_write
 from multistar.finetune.adapter import Adapter, difference
 from multistar.finetune.examples import SPLITS, Examples
 from multistar.finetune.lora import LowRank, add_low_rank, merge
+from multistar.finetune.losses import LOSSES, loss_of
 from multistar.finetune.request import READS_NEW
 from multistar.model.checkpoint import Model
 from multistar.model.domain import extremes
 from multistar.model.fusion import Memory
-from multistar.model.mixture import Mixture
 
 LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 1e-3, "full": 5e-4}
 FEWEST_STEPS, STEPS_PER_ROOT = 300, 15  # steps = 15 sqrt(stars): 470 for 1,000 stars, 15,000 for a million
@@ -55,6 +55,7 @@ class FinetuneConfig:
     batch: int = 64
     learning_rate: float = 0.0
     rank: int = 8  # of low-rank changes
+    loss: str = "likelihood"  # or "mahalanobis", see losses.py
     hide: float = 0.5  # share of the stars of a batch that are shown in part
     average: float = 0.98  # most that the average of the weights keeps of itself per step; the average is what is saved
     seed: int = 0
@@ -65,6 +66,8 @@ class FinetuneConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must lie between 0 and 1")
         if self.split not in SPLITS:
             raise ValueError(f"split must be one of {SPLITS}, got {self.split!r}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
         if not 0 <= self.hide <= 1:
             raise ValueError(f"hide={self.hide} must lie between 0 and 1")
         for name, least in (("batch", 1), ("rank", 1), ("steps", 0), ("learning_rate", 0)):
@@ -79,6 +82,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.base, self.adapter, self.config = base, adapter, config
         self.network, self.mode, self.slots = adapter.model.network, adapter.request.mode, adapter.slots
+        self.loss = loss_of(config.loss, train)
         self.batch = min(config.batch, max(8, len(train) // 4))
         self.steps = config.steps or max(FEWEST_STEPS, round(STEPS_PER_ROOT * math.sqrt(len(train))))
         self.every = max(1, self.steps // EVALUATIONS)
@@ -181,9 +185,9 @@ class Trainer:
             self._evaluate()
 
     def _loss(self, part: Examples, memory: Memory) -> Tensor:
-        """(targets + classes,) mean negative log-likelihood of each label over the stars that have it."""
+        """(terms,) means over the stars that have the label."""
         mixture, logs = self.adapter.readout(self.network, memory, self.slots)
-        return label_losses(mixture, logs, part)
+        return self.loss.means(mixture, logs, part)
 
     @torch.no_grad()
     def _evaluate(self) -> None:
@@ -197,7 +201,7 @@ class Trainer:
         total, number = 0.0, 0
         for part, memory in self.batches(self.validation):
             mixture, logs = self.adapter.readout(self.network, memory, self.slots)
-            losses, known = sums(mixture, logs, part)
+            losses, known = self.loss.sums(mixture, logs, part)
             total, number = total + losses, number + known
         loss = float((total / torch.as_tensor(number).clamp(min=1)).sum())
         self._put(current)
@@ -344,25 +348,6 @@ def _kept(like: Tensor, share: float, generator: torch.Generator) -> Tensor:
     keep = SHOWN + (1 - SHOWN) * torch.rand(n, 1, generator=generator)
     whole = torch.rand(n, 1, generator=generator) >= share
     return (torch.rand(like.shape, generator=generator) < keep) | whole
-
-
-def label_losses(mixture: Mixture, logs: list[Tensor], part: Examples) -> Tensor:
-    losses, known = sums(mixture, logs, part)
-    return losses / known.clamp(min=1)
-
-
-def sums(mixture: Mixture, logs: list[Tensor], part: Examples) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood (targets + classes,) summed over the stars with the label, and how many they are.
-
-    A number's density is convolved with the label's error; of a class, it is the cross-entropy.
-    """
-    target, known = part.target, part.target.observed
-    loss = -mixture.log_prob(torch.where(known, target.value, 0), torch.where(known, target.sigma, 0))
-    losses, numbers = [torch.where(known, loss, 0).sum(0)], [known.sum(0)]
-    for log, code in zip(logs, part.codes.T, strict=True):
-        losses.append(F.nll_loss(log, code, ignore_index=-1, reduction="sum")[None])
-        numbers.append((code >= 0).sum()[None])
-    return torch.cat(losses), torch.cat(numbers)
 
 
 def run(trainer: Trainer, partial: Path | None, quiet: bool, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Adapter:
