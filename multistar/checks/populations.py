@@ -183,7 +183,7 @@ def figure(result: dict) -> Figure:
         axis.set(title=title, xticks=range(len(part)), ylim=(0, 1))
         axis.set_xticklabels(list(part), rotation=30, ha="right")
     axes[0].axhline(0.5, color="black", lw=1)
-    axes[1].legend(fontsize=7)
+    picture.legend(*axes[1].get_legend_handles_labels(), loc="outside lower left", ncols=len(names), fontsize=8)
     if result["map"]:
         x, y, kind = (np.asarray(result["map"][key]) for key in ("x", "y", "kind"))
         for value, label, colour in (
