@@ -20,6 +20,7 @@ FORMATS = {
     ".vot": "votable", ".xml": "votable", ".votable": "votable", ".vot.gz": "votable", ".xml.gz": "votable",
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
+MOST_EXPANSION, FREE_BYTES = 100, 1 << 28  # of gzipped files; catalogues expand to 2-20 times their size
 ID_COLUMNS = ("source_id", "SOURCE_ID", "Source")
 
 
@@ -108,14 +109,31 @@ def _read_file(path: Path) -> Columns:
         raise ValueError(f"{path}: cannot tell the format from the name; known endings are {sorted(FORMATS)}")
     reader = {"csv": _read_csv, "fits": _read_fits, "votable": _read_votable, "parquet": _read_parquet}[kind]
     try:
+        check_expansion(path)
         columns = reader(path)
-    except (FileNotFoundError, MemoryError):
+    except FileNotFoundError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: not readable as {kind}; is it complete? ({reason})") from error
+        raise not_readable(path, kind, error) from error
     columns.origin = str(path)
     return columns
+
+
+def not_readable(path: Path, kind: str | None, error: Exception) -> ValueError:
+    """A damaged file may also ask for more memory than there is."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return ValueError(f"{path}: not readable as {kind}; is it complete? ({reason})")
+
+
+def check_expansion(path: Path) -> None:
+    """ValueError for a gzipped file that would fill the memory, EOFError or OSError for one that is cut or none."""
+    if path.suffix.lower() != ".gz":
+        return
+    most, size = max(FREE_BYTES, MOST_EXPANSION * path.stat().st_size), 0
+    with gzip.open(path) as stream:
+        while block := stream.read(1 << 20):
+            if (size := size + len(block)) > most:
+                raise ValueError(f"it expands to more than {most:,} bytes, {MOST_EXPANSION} times its size: unpack it")
 
 
 def _read_folder(path: Path) -> Columns:
