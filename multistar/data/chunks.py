@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.table import Table
 
-from multistar.data.tables import FORMATS, ID_COLUMNS, Columns, check_expansion, not_readable, read_columns
+from multistar.data.tables import CSV, FORMATS, ID_COLUMNS, Columns, check_expansion, not_readable, read_columns
 
 ROWS = 16_384  # stars read at once: about 100 MB with XP
 READABLE = tuple(sorted(FORMATS))
@@ -67,7 +67,7 @@ def _parquet(path: Path, rows: int) -> Iterator[Columns]:
 
 def _csv(path: Path, rows: int) -> Iterator[Columns]:
     check_expansion(path)
-    with pd.read_csv(path, comment="#", dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows) as frames:
+    with pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows, **CSV) as frames:
         for frame in frames:
             yield Columns({str(c): frame[c].to_numpy() for c in frame})
 

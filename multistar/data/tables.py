@@ -21,6 +21,7 @@ FORMATS = {
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
 MOST_EXPANSION, FREE_BYTES = 100, 1 << 28  # of gzipped files; catalogues expand to 2-20 times their size
+CSV: Any = {"comment": "#", "float_precision": "round_trip"}  # exact; the default crashes at 1e9999999999
 ID_COLUMNS = ("source_id", "SOURCE_ID", "Source")
 
 
@@ -61,13 +62,21 @@ class Columns:
         if values.dtype.kind in "iufb":
             return values.astype(np.float64)
         series = pd.Series(values)
-        numbers = np.asarray(pd.to_numeric(series, errors="coerce"), np.float64)
+        numbers = np.fromiter(map(_number, values), np.float64, len(values))
         words = series.astype(str).str.strip().str.lower()
         text = np.isnan(numbers) & ~np.asarray(series.isna() | words.isin(["nan", "null", "none", "", "--"]))
         if text.any():
             row = int(np.argmax(text))
             raise ValueError(f"{self.origin}: column {name} must be numeric, row {row} holds {values[row]!r}")
         return numbers
+
+
+def _number(value: Any) -> float:
+    """NaN for what is none. (pandas's own way crashes at 1e9999999999.)"""
+    try:
+        return float(value) if "_" not in str(value) else np.nan
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def read_columns(source: Any) -> Columns:
@@ -151,7 +160,7 @@ def _read_csv(path: Path) -> Columns:
     header = _ecsv_header(path) if "ecsv" in path.name.lower() else {}
     separator = header.get("delimiter", " ") if header else ","
     # ids as text: pandas would turn an id column with one gap into float64, which loses digits
-    frame = pd.read_csv(path, comment="#", sep=separator, dtype=dict.fromkeys(ID_COLUMNS, str))
+    frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(ID_COLUMNS, str), **CSV)
     unit: dict[str, u.UnitBase] = {c["name"]: u.Unit(c["unit"]) for c in header.get("datatype", []) if c.get("unit")}
     return Columns({str(c): frame[c].to_numpy() for c in frame}, unit)
 

@@ -68,9 +68,11 @@ def write_folder(folder: str | Path, content: Content, overwrite: bool = False) 
 
 
 def _write_index(index: faiss.Index, path: Path) -> None:
+    """Through a file of Python's: faiss's own only prints that the disk was full when it closed."""
     try:
-        faiss.write_index(index, str(path))
-    except RuntimeError as error:  # faiss knows no other
+        with open(path, "wb") as stream:
+            faiss.write_index(index, faiss.PyCallbackIOWriter(stream.write))
+    except RuntimeError as error:
         raise OSError(" ".join(str(error).split())[-120:]) from error
 
 
