@@ -29,7 +29,8 @@ SLOW = 20  # seconds for one small file
 PLAIN = {"csv": "ascii.csv", "ecsv": "ascii.ecsv", "fits": "fits", "vot": "votable"}
 FORMATS = ("csv", "csv.gz", "ecsv", "fits", "vot", "parquet")
 WORDS = (
-    b"\n", b",", b'"', b"\0", b"NaN", b"-1", b"1e999", b"e9999999999", b"9" * 20, b"\xff\xfe", b"<", b">", b"#", b"'", b"\x80",
+    b"\n", b",", b'"', b"\0", b"NaN", b"-1", b"1e999", b"e9999999999", b"9" * 20, b"\xff\xfe", b"<", b">", b"#",
+    b"'", b"\x80",
 )  # fmt: skip
 
 

@@ -141,7 +141,7 @@ def _read_config(path: Path) -> dict:
         config = json.loads(path.read_text())
         if config["format"] != 1 or not all(isinstance(config[key], str) for key in ("base", "sha256")):
             raise ValueError(
-                f"{path}: expected format 1 with hashes, got {config['format']!r}; a newer one? upgrade multistar {__version__}"
+                f"{path}: expected format 1, got {config['format']!r}; is multistar {__version__} too old?"
             )
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not an adapter's config ({error!r})") from error

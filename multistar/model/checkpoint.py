@@ -153,7 +153,7 @@ def _read_config(path: Path) -> dict:
         config = json.loads(path.read_text())
         if config["format"] != 1 or not isinstance(config["sha256"], str):
             raise ValueError(
-                f"{path}: expected format 1 with hashes, got {config['format']!r}; a newer one? upgrade multistar {__version__}"
+                f"{path}: expected format 1, got {config['format']!r}; is multistar {__version__} too old?"
             )
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a multistar config ({error!r})") from error
