@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,8 @@ def _parquet(path: Path, rows: int) -> Iterator[Columns]:
 
 def _csv(path: Path, rows: int) -> Iterator[Columns]:
     check_expansion(path)
-    with pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows, **CSV) as frames:
+    reader: Any = pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows, **CSV)
+    with reader as frames:
         for frame in frames:
             yield Columns({str(c): frame[c].to_numpy() for c in frame})
 
