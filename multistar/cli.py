@@ -14,6 +14,8 @@ from multistar.cli_finetune import add_finetune_command
 from multistar.cli_index import add_index_commands
 from multistar.cli_population import add_disentangle_options, add_population_commands, check_disentangle
 
+RESUMES = dict.fromkeys(("pretrain", "finetune", "download"), "; run it again to go on from the last checkpoint")
+RESUMES |= dict.fromkeys(("embed", "predict"), "; of a folder, finished tables stay: run it again to go on")
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
@@ -288,14 +290,12 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         return args.run_command(args) or 0
-    except (OSError, ValueError, KeyError, TypeError, FloatingPointError, ImportError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error
+    except (OSError, ValueError, KeyError, TypeError, FloatingPointError, ImportError, MemoryError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else str(error) or "out of memory"
         print(f"multistar {args.command}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resumes = args.command in ("pretrain", "finetune", "download")
-        advice = "; run it again to go on from the last checkpoint" if resumes else ""
-        print(f"multistar {args.command}: interrupted{advice}", file=sys.stderr)
+        print(f"multistar {args.command}: interrupted{RESUMES.get(args.command, '')}", file=sys.stderr)
         return 130
 
 

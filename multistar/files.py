@@ -8,12 +8,15 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 
 @contextmanager
 def atomic_write(path: str | Path, overwrite: bool = False, owned: Collection[str] = ()) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it becomes `path`, on failure nothing remains.
 
-    For a folder, `owned` names the files that we put there. Raises as refuse_existing does.
+    For a folder, `owned` names the files that we put there. Raises as refuse_existing does, and OSError that names
+    `path` if the disk is full.
     """
     path = Path(path)
     refuse_existing(path, overwrite, owned)
@@ -23,6 +26,10 @@ def atomic_write(path: str | Path, overwrite: bool = False, owned: Collection[st
     try:
         yield temporary
         _replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        if type(error) in (OSError, SafetensorError) and not getattr(error, "filename", None):
+            raise OSError(f"{path}: not written, is the disk full? ({error})") from error
+        raise
     finally:
         _remove(temporary)
 

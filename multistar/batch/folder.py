@@ -5,10 +5,13 @@ record is made again. Results and records appear whole or not at all, so a run t
 if it had not been, and several processes, each with its part of the shards, can share one folder.
 """
 
+import fcntl
 import json
+import os
 import resource
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,17 +93,18 @@ def prepare(out: Path, job: Job) -> None:
     settings = {"format": 1, **json.loads(json.dumps(job.described()))}
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; a folder of tables becomes a folder")
-    if (out / RUN).exists():
+    names = set(os.listdir(out)) if out.exists() else set()  # once: another run may be claiming it, too
+    if RUN in names:
         try:
-            known = json.loads((out / RUN).read_text())
-        except ValueError as error:
-            raise ValueError(f"{out / RUN}: not readable ({error}); delete it to let the run begin anew") from error
+            known = dict(json.loads((out / RUN).read_text()))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{out / RUN}: not readable ({error}); choose another folder") from error
         known.pop("multistar", None)
         if known != settings:
             differ = sorted(k for k in known.keys() | settings.keys() if known.get(k) != settings.get(k))
             raise ValueError(f"{out} holds results of another job (different {differ}); choose another folder")
         return
-    if out.exists() and any(out.iterdir()):
+    if any(not name.startswith(".") for name in names):
         raise FileExistsError(f"{out} is not empty and no earlier run's; choose another folder")
     with atomic_write(out / RUN, overwrite=True) as temporary:
         temporary.write_text(json.dumps({**settings, "multistar": __version__}, indent=1))
@@ -108,8 +112,6 @@ def prepare(out: Path, job: Job) -> None:
 
 def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None) -> dict:
     """Make the result and record of one shard; a table that cannot be read leaves a record of its failure."""
-    for left in shard.out.glob(f".{shard.name}-*.tmp*"):  # of a run that was killed
-        left.unlink()
     try:
         bytes_in, hash_in = shard.source.stat().st_size, sha256(shard.source)
         written = job.write(shard.source, shard.result, True, done)
@@ -124,6 +126,33 @@ def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None
     _write_json(record, shard.record)
     shard.failure.unlink(missing_ok=True)
     return record
+
+
+@contextmanager
+def _shared(out: Path) -> Iterator[None]:
+    """While it lasts, others may work in the folder; whoever finds itself alone there removes what killed runs left.
+
+    The lock on the folder falls with the process that holds it, however that dies.
+    """
+    lock = os.open(out, os.O_RDONLY)
+    try:
+        _tidy(out, lock)
+        with suppress(OSError):  # a file system without locks: nobody tidies there
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+        _tidy(out, lock)
+    finally:
+        os.close(lock)
+
+
+def _tidy(out: Path, lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held by another run
+        return
+    for left in out.glob(".*.tmp*"):
+        if not left.name.startswith(".run-"):  # of a run that is just claiming the folder
+            left.unlink(missing_ok=True)
 
 
 def _write_json(content: dict, path: Path) -> None:
@@ -147,7 +176,8 @@ def run(
     records, total = {}, [shard.rows() for shard in todo]
     known = None if None in total else sum(filter(None, total))
     columns = TextColumn(job.command), BarColumn(), TaskProgressColumn(), TextColumn("{task.completed:,} rows")
-    with Progress(*columns, TextColumn("{task.description}"), TimeRemainingColumn(), disable=quiet) as bar:
+    progress = Progress(*columns, TextColumn("{task.description}"), TimeRemainingColumn(), disable=quiet)
+    with _shared(todo[0].out) if todo else nullcontext(), progress as bar:
         task = bar.add_task("", total=known)
         start = time.monotonic()
         for shard, record in engine(todo, job, lambda n: bar.advance(task, n)):

@@ -1,8 +1,8 @@
 """A table of any length in parts, so that memory does not grow with it."""
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.table import Table
 
-from multistar.data.tables import FORMATS, ID_COLUMNS, Columns, read_columns
+from multistar.data.tables import CSV, FORMATS, ID_COLUMNS, Columns, check_expansion, not_readable, read_columns
 
 ROWS = 16_384  # stars read at once: about 100 MB with XP
 READABLE = tuple(sorted(FORMATS))
@@ -45,11 +45,8 @@ def chunks(path: str | Path, rows: int = ROWS) -> Iterator[Columns]:
     while True:
         try:
             part = next(parts, None)
-        except MemoryError:
-            raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"{path}: not readable as {kind}; is it complete? ({reason})") from error
+            raise not_readable(path, kind, error) from error
         if part is None:
             return
         part.origin = str(path)
@@ -70,10 +67,9 @@ def _parquet(path: Path, rows: int) -> Iterator[Columns]:
 
 
 def _csv(path: Path, rows: int) -> Iterator[Columns]:
-    if path.suffix == ".gz":
-        with gzip.open(path) as stream:
-            stream.read(1)  # names the fault of a file that is not gzip at all
-    with pd.read_csv(path, comment="#", dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows) as frames:
+    check_expansion(path)
+    reader: Any = pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows, **CSV)
+    with reader as frames:
         for frame in frames:
             yield Columns({str(c): frame[c].to_numpy() for c in frame})
 

@@ -128,7 +128,7 @@ def _parse(value, origin: str, name: str, row: int) -> np.ndarray:
         try:
             return np.array([float(x) for x in text.split(",")]) if text else np.empty(0)
         except ValueError as error:
-            raise ValueError(f"{origin}: column {name}, row {row}: cannot read '{value[:40]}...' as numbers") from error
+            raise ValueError(f"{origin}: column {name}, row {row}: cannot read {value[:40]!r}... as numbers") from error
     vector = np.ma.filled(np.ma.asarray(value, np.float64), np.nan)
     if vector.ndim != 1:
         raise ValueError(f"{origin}: column {name}, row {row}: expected one number or a vector, got {value!r:.60}")

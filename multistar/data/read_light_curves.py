@@ -19,7 +19,7 @@ from multistar.data.mission_light_curves import (
     is_mission_file,
     read_mission_file,
 )
-from multistar.data.tables import FORMATS
+from multistar.data.tables import CSV, FORMATS
 
 FITS = tuple(ending for ending, kind in FORMATS.items() if kind == "fits")
 TEXT = (".txt", ".dat", ".txt.gz", ".dat.gz")
@@ -104,7 +104,7 @@ def _read_text(path: Path, unit: str | None) -> LightCurves:
     if unit is None:
         raise ValueError(f"{path}: a text file does not say whether it holds fluxes or magnitudes; give unit=")
     try:
-        numbers = pd.read_csv(path, sep=r"\s+", comment="#", header=None, dtype=np.float64).to_numpy()
+        numbers = pd.read_csv(path, sep=r"\s+", header=None, dtype=np.float64, **CSV).to_numpy()
     except (ValueError, OSError, EOFError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path}: expected columns of numbers: time, value, perhaps error ({reason})") from error

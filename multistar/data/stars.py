@@ -216,7 +216,7 @@ def _one_id(value, origin: str, name: str) -> int:
     text = text.strip().removeprefix("Gaia DR3 ").removeprefix("Gaia DR4 ")
     if text.lower() in ("", "-1", "nan", "null", "none", "<na>"):
         return -1
-    if not text.isdigit() or int(text) >= 2**63:
+    if not text.isdecimal() or int(text) >= 2**63:
         raise ValueError(f"{origin}: column {name} must hold integer ids, found {value!r}")
     return int(text)
 

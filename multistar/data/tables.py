@@ -20,6 +20,8 @@ FORMATS = {
     ".vot": "votable", ".xml": "votable", ".votable": "votable", ".vot.gz": "votable", ".xml.gz": "votable",
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
+MOST_EXPANSION, FREE_BYTES = 100, 1 << 28  # of gzipped files; catalogues expand to 2-20 times their size
+CSV: Any = {"comment": "#", "float_precision": "round_trip"}  # exact; the default crashes at 1e9999999999
 ID_COLUMNS = ("source_id", "SOURCE_ID", "Source")
 
 
@@ -60,13 +62,21 @@ class Columns:
         if values.dtype.kind in "iufb":
             return values.astype(np.float64)
         series = pd.Series(values)
-        numbers = np.asarray(pd.to_numeric(series, errors="coerce"), np.float64)
+        numbers = np.fromiter(map(_number, values), np.float64, len(values))
         words = series.astype(str).str.strip().str.lower()
         text = np.isnan(numbers) & ~np.asarray(series.isna() | words.isin(["nan", "null", "none", "", "--"]))
         if text.any():
             row = int(np.argmax(text))
             raise ValueError(f"{self.origin}: column {name} must be numeric, row {row} holds {values[row]!r}")
         return numbers
+
+
+def _number(value: Any) -> float:
+    """NaN for what is none. (pandas's own way crashes at 1e9999999999.)"""
+    try:
+        return float(value) if "_" not in str(value) else np.nan
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def read_columns(source: Any) -> Columns:
@@ -108,14 +118,31 @@ def _read_file(path: Path) -> Columns:
         raise ValueError(f"{path}: cannot tell the format from the name; known endings are {sorted(FORMATS)}")
     reader = {"csv": _read_csv, "fits": _read_fits, "votable": _read_votable, "parquet": _read_parquet}[kind]
     try:
+        check_expansion(path)
         columns = reader(path)
-    except (FileNotFoundError, MemoryError):
+    except FileNotFoundError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: not readable as {kind}; is it complete? ({reason})") from error
+        raise not_readable(path, kind, error) from error
     columns.origin = str(path)
     return columns
+
+
+def not_readable(path: Path, kind: str | None, error: Exception) -> ValueError:
+    """A damaged file may also ask for more memory than there is."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return ValueError(f"{path}: not readable as {kind}; is it complete? ({reason})")
+
+
+def check_expansion(path: Path) -> None:
+    """ValueError for a gzipped file that would fill the memory, EOFError or OSError for one that is cut or none."""
+    if path.suffix.lower() != ".gz":
+        return
+    most, size = max(FREE_BYTES, MOST_EXPANSION * path.stat().st_size), 0
+    with gzip.open(path) as stream:
+        while block := stream.read(1 << 20):
+            if (size := size + len(block)) > most:
+                raise ValueError(f"it expands to more than {most:,} bytes, {MOST_EXPANSION} times its size: unpack it")
 
 
 def _read_folder(path: Path) -> Columns:
@@ -133,7 +160,7 @@ def _read_csv(path: Path) -> Columns:
     header = _ecsv_header(path) if "ecsv" in path.name.lower() else {}
     separator = header.get("delimiter", " ") if header else ","
     # ids as text: pandas would turn an id column with one gap into float64, which loses digits
-    frame = pd.read_csv(path, comment="#", sep=separator, dtype=dict.fromkeys(ID_COLUMNS, str))
+    frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(ID_COLUMNS, str), **CSV)
     unit: dict[str, u.UnitBase] = {c["name"]: u.Unit(c["unit"]) for c in header.get("datatype", []) if c.get("unit")}
     return Columns({str(c): frame[c].to_numpy() for c in frame}, unit)
 

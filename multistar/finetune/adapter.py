@@ -140,7 +140,9 @@ def _read_config(path: Path) -> dict:
     try:
         config = json.loads(path.read_text())
         if config["format"] != 1 or not all(isinstance(config[key], str) for key in ("base", "sha256")):
-            raise ValueError(f"format {config['format']} is newer than this multistar {__version__}; upgrade it")
+            raise ValueError(
+                f"{path}: expected format 1, got {config['format']!r}; is multistar {__version__} too old?"
+            )
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not an adapter's config ({error!r})") from error
     return config

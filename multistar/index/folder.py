@@ -56,7 +56,7 @@ def write_folder(folder: str | Path, content: Content, overwrite: bool = False) 
     """Raises FileExistsError as atomic_write does."""
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
-        faiss.write_index(content.index, str(temporary / INDEX))
+        _write_index(content.index, temporary / INDEX)
         for name, values in ((IDS, content.source_id), (ORDER, content.order), (METADATA, content.metadata)):
             np.save(temporary / name, values, allow_pickle=False)
         files = {
@@ -65,6 +65,16 @@ def write_folder(folder: str | Path, content: Content, overwrite: bool = False) 
         written = {"format": FORMAT, "multistar": __version__, "faiss": faiss.__version__}
         card = written | {"index": asdict(content.card), "files": files}
         (temporary / CARD).write_text(json.dumps(card, indent=1))
+
+
+def _write_index(index: faiss.Index, path: Path) -> None:
+    """Through a file of Python's: faiss's own only prints that the disk was full when it closed."""
+    try:
+        with open(path, "wb") as stream:
+            writer = faiss.PyCallbackIOWriter(stream.write)  # pyright: ignore[reportAttributeAccessIssue]
+            faiss.write_index(index, writer)
+    except RuntimeError as error:
+        raise OSError(" ".join(str(error).split())[-120:]) from error
 
 
 def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -> Content:

@@ -15,6 +15,7 @@ from multistar.files import atomic_write, refuse_existing, sha256
 from multistar.mock.survey import Place, SurveyConfig
 
 MANIFEST = "manifest.json"
+SHARD_KEYS = {"file", "rows", "sha256", "next_block", "next_row"}
 SHARD_SIZE = 100_000  # stars; about 100 MB
 
 
@@ -65,7 +66,7 @@ def _write_shards(folder: Path, n_stars: int, config: SurveyConfig, overwrite: b
     place = Place(config, shards[-1]["next_block"], shards[-1]["next_row"]) if shards else Place(config)
     done(written)
     while written < n_stars:
-        name = f"part-{len(shards):05d}.parquet"
+        name = shard_name(len(shards))
         rows = _write(folder / name, place.take(min(size, n_stars - written)), True, done)
         written += rows
         content = {"file": name, "rows": rows, "sha256": sha256(folder / name)}
@@ -80,7 +81,7 @@ def _open_manifest(folder: Path, described: dict, overwrite: bool) -> dict:
         manifest = described | {"shards": []}
         _save_manifest(folder, manifest)
         return manifest
-    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest = _read_manifest(folder)
     if {k: v for k, v in manifest.items() if k != "shards"} == described:
         _check_shards(folder, manifest["shards"])
         return manifest
@@ -89,13 +90,30 @@ def _open_manifest(folder: Path, described: dict, overwrite: bool) -> dict:
             f"{folder} holds a survey of other settings ({manifest['stars']:,} stars, {manifest['config']}); "
             "choose another name or pass --overwrite"
         )
-    owned = {MANIFEST, *(f"part-{i:05d}.parquet" for i in range(len(manifest["shards"]) + 1))}
+    owned = {MANIFEST, *map(shard_name, range(len(manifest["shards"]) + 1))}
     refuse_existing(folder, True, owned)
     for name in owned:
         (folder / name).unlink(missing_ok=True)
     manifest = described | {"shards": []}
     _save_manifest(folder, manifest)
     return manifest
+
+
+def _read_manifest(folder: Path) -> dict:
+    """ValueError if it is not ours: shards are named by us alone, so that no path in it leads elsewhere."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        names = [shard["file"] for shard in manifest["shards"]]
+        whole = {"stars", "config"} <= manifest.keys() and all(s.keys() >= SHARD_KEYS for s in manifest["shards"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / MANIFEST}: not readable as a manifest ({error!r}); start anew") from error
+    if not whole or names != [shard_name(i) for i in range(len(names))]:
+        raise ValueError(f"{folder / MANIFEST}: not a manifest of ours (its shards are {names[:3]}); start anew")
+    return manifest
+
+
+def shard_name(number: int) -> str:
+    return f"part-{number:05d}.parquet"
 
 
 def _check_shards(folder: Path, shards: list[dict]) -> None:
