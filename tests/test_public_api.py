@@ -16,7 +16,7 @@ from multistar import MultiStar, StarIndex
 
 ROOT = Path(__file__).parents[1]
 MULTISTAR = {
-    "from_pretrained": "name adapter",
+    "from_pretrained": "name adapter precision",
     "save_pretrained": "folder overwrite",
     "push_to_hub": "repo private token",
     "predict": "table columns quiet samples seed consistency light_curves",
@@ -44,7 +44,7 @@ STAR_INDEX = {
     "neighbours_of": "vectors query_ids k columns",
     "source": "",
 }
-EXTRAS = ["cpu", "demo", "explore", "gpu", "grid", "lightcurves", "maps", "ray", "test", "variability"]
+EXTRAS = ["cpu", "demo", "explore", "gaia", "gpu", "grid", "lightcurves", "maps", "ray", "test", "variability"]
 OPTIONAL = ("faiss", "ray", "lightkurve", "finufft", "umap", "dustmaps", "xgboost", "panel", "datashader", "pyphot")
 OPTIONAL += ("lightgbm", "light_curve", "numba", "astroquery", "hypothesis", "pytest")
 
