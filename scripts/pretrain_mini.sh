@@ -4,8 +4,8 @@
 # the shipped weights; without it the model knows mock stars alone.
 # The shipped weights were made this way, but their second run was changed on the way: its schedule was shortened from 20,500
 # to 13,500 steps, single bands were hidden only from step 6,500 on, with data.sky at 5 % before, and real stars were read with
-# their relevant orders only. The last run was shortened too, from 13,000 to 8,500 steps after 2,000 of them, and all stars of
-# a batch were aligned in its first 1,000 steps. A new run is as good, and not the same to the bit.
+# their relevant orders only. The last run was shortened too: from 13,000 steps to 9,500 after 1,000, during which all stars of a
+# batch were aligned, and to 8,500 after 2,000. A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."
 multistar=.venv/bin/multistar
