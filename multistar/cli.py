@@ -188,7 +188,7 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 def _add_mock_options(mock: argparse.ArgumentParser) -> None:
     mock.add_argument("--stars", type=int, help="how many")
     mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
-    mock.add_argument("--selection", default="apogee-like", help="apogee-like, kepler-like, all-sky, volume, pulsators")
+    mock.add_argument("--selection", default="apogee-like", help="see README: apogee-like, all-sky, bright, ...")
     mock.add_argument("--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)")
     mock.add_argument("--correlations", action="store_true", help="also the correlations of the coefficients")
     mock.add_argument("--light-curves", nargs="*", default=[], metavar="MISSION", help="kepler, k2, tess, gaia")

@@ -18,6 +18,7 @@ from multistar.api import MultiStar
 from multistar.checks.baselines import trees
 from multistar.checks.metrics import coverage, scatter
 from multistar.data.stars import Stars, read_stars
+from multistar.quantities import QUANTITIES
 
 LABELS = ("teff", "logg", "m_h", "mass", "age")
 
@@ -47,14 +48,19 @@ def main() -> None:
     truth = {name: test_table[f"true_{name}"].to_numpy() for name in LABELS}
     bare = dataclasses.replace(test, light_curve=None)
     curve = dataclasses.replace(test, scalars={}, xp={})
-    alone = MultiStar.from_pretrained(args.light_curves)
+    magnitudes = {name: s for name, s in test.scalars.items() if QUANTITIES[name].kind == "magnitude"}
+    photometry = dataclasses.replace(bare, xp={}, scalars=magnitudes)
+    alone, core = MultiStar.from_pretrained(args.light_curves), MultiStar.from_pretrained(args.core)
     rows = {
         "light curve": row(alone, curve, truth),
-        "XP, photometry, parallax": row(MultiStar.from_pretrained(args.core), bare, truth),
+        "XP, photometry, parallax": row(core, bare, truth),
+        "photometry": row(core, photometry, truth),
     }
     if args.fused:
         fused = MultiStar.from_pretrained(args.fused)
-        for name, stars in (("light curve", curve), ("without light curve", bare), ("all", test)):
+        for name, stars in (
+            ("light curve", curve), ("without light curve", bare), ("photometry", photometry), ("all", test),
+        ):  # fmt: skip
             rows[f"fused model: {name}"] = row(fused, stars, truth)
     if args.trees:
         train = read_stars(pq.read_table(args.train).slice(0, args.trees))

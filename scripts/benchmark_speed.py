@@ -32,6 +32,7 @@ from multistar.training.splits import Splitter
 
 REPEATS = 3
 STEPS, BATCH = 6, 128
+CURVES = 512  # stars with light curves
 
 
 def speed(task, n: int) -> float:
@@ -81,6 +82,8 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     args = parser.parse_args()
     table = pa.concat_tables(survey(args.stars, SurveyConfig(seed=77)))
+    with_curves = SurveyConfig(78, "kepler-like", light_curves=("kepler",), views=True)
+    seen = read_stars(pa.concat_tables(survey(CURVES, with_curves)))
     stars = read_stars(table)
     exact, fast = (MultiStar.from_pretrained(args.model, precision=p) for p in ("float32", "bfloat16"))
     few = stars.select(slice(0, args.stars // 4))
@@ -94,6 +97,8 @@ def main() -> None:
         "predict, photometry and parallax": (exact.predict, dataclasses.replace(stars, xp={}), {}),
         "embed": (exact.embed, stars, {}),
         "embed, bfloat16": (fast.embed, stars, {}),
+        "embed, light curves (views) alone": (exact.embed, dataclasses.replace(seen, scalars={}, xp={}), {}),
+        "embed, light curves and the rest": (exact.embed, seen, {}),
         "predict, 64 joint samples": (exact.predict, sampled, {"samples": 64}),
         "predict, 256 joint samples": (exact.predict, sampled, {"samples": 256}),
     }
@@ -108,11 +113,19 @@ def main() -> None:
         shown.add_row(name, f"{number:,.0f}", f"{number / found['predict']:.3f}")
     console = Console(width=100)
     console.print(shown)
+    one, other = exact.predict(stars), fast.predict(stars)
+    moved = {n: moved_by(one, other, n) for n in exact.model.vocabulary.labels}
+    console.print("bfloat16 moves labels by, median in errors: " + ", ".join(f"{n} {x:.3f}" for n, x in moved.items()))
     for n in filter(None, (args.rows // 10, args.rows)):
         memory, rate = peak_memory(args.model, table, n)
         console.print(
             f"embed of {n:,} stars, Parquet to Parquet: at most {memory:.0f} MB, {rate:,.0f} stars/s of wall time"
         )
+
+
+def moved_by(one: pa.Table, other: pa.Table, name: str) -> float:
+    width = (one[f"{name}_upper"].to_numpy() - one[f"{name}_lower"].to_numpy()) / 2
+    return float(np.median(np.abs(other[name].to_numpy() - one[name].to_numpy()) / width))
 
 
 def _first(values: np.ndarray, orders: int) -> np.ndarray:

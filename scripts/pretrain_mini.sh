@@ -27,6 +27,7 @@ curves pulsators-gaia 15000 16 pulsators gaia
 curves pulsators-kepler 8000 17 pulsators kepler
 curves all-sky-gaia 10000 19 all-sky gaia
 curves giants-test 4000 12 kepler-like kepler
+curves populations 12000 24 bright kepler
 sky=${MULTISTAR_REAL_DATA:+$MULTISTAR_REAL_DATA/xp/gaia_dr3_xp_continuous_field.fits}
 test -e mini/giants || "$multistar" pretrain scripts/mini.toml
 test -e mini/model || "$multistar" pretrain scripts/mini_sky.toml ${sky:+--sky "$sky"}
@@ -39,3 +40,6 @@ test -e mini/joint/erase_ebv.safetensors || "$multistar" erase mini/erase-giants
 .venv/bin/python scripts/benchmark_labels.py mini/joint --train mini/giants.parquet --out mini/benchmark --no-parallax
 .venv/bin/python scripts/benchmark_modalities.py --train mini/lc/giants.parquet --test mini/lc/giants-test.parquet \
     --light-curves mini/lc/model --core mini/model --fused mini/joint
+.venv/bin/python scripts/evaluate_alignment.py mini/joint --train mini/lc/giants.parquet --test mini/lc/giants-test.parquet \
+    --train-pairs 12000
+"$multistar" check populations mini/lc/populations.parquet --model mini/joint --out mini/populations --overwrite

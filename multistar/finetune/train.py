@@ -26,6 +26,7 @@ from multistar.finetune.request import READS_NEW
 from multistar.model.checkpoint import Model
 from multistar.model.domain import extremes
 from multistar.model.fusion import Memory
+from multistar.training.optimiser import restore, state_of
 
 LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 1e-3, "full": 5e-4}
 FEWEST_STEPS, STEPS_PER_ROOT = 300, 15  # steps = 15 sqrt(stars): 470 for 1,000 stars, 15,000 for a million
@@ -269,8 +270,8 @@ class Trainer:
     def save(self, folder: Path) -> None:
         parts = {"current": self._copy(), "average": self.average, "best": self.best}
         tensors = {f"{part}.{name}": t.contiguous() for part, own in parts.items() for name, t in own.items()}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
+        remembered, _ = state_of(self.optimiser)  # all of AdamW's are tensors
+        tensors |= {f"optimiser.{name}": tensor for name, tensor in remembered.items()}
         numbers = {"step": self.step, "since": self.since, "losses": self.losses, "recent": self.recent}
         losses = {
             name: None if math.isinf(x) else x for name, x in (("best_loss", self.best_loss), ("least", self.least))
@@ -292,11 +293,7 @@ class Trainer:
             parts.setdefault(part, {})[inner] = tensor
         self._put(parts["current"])
         self.average, self.best = parts["average"], parts["best"]
-        state: dict[int, dict] = {}
-        for name, tensor in parts.get("optimiser", {}).items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = tensor
-        self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
+        restore(self.optimiser, dict(parts.get("optimiser", {})))
         self.step, self.since = progress["step"], progress["since"]
         self.losses, self.recent = progress["losses"], progress["recent"]
         self.best_loss, self.least = (math.inf if progress[n] is None else progress[n] for n in ("best_loss", "least"))

@@ -180,16 +180,10 @@ class Trainer:
         return Measurement(*(torch.cat([vars(p)[name] for p in parts]) for name in vars(stars)))
 
     def save(self, folder: Path) -> None:
-        optimiser_state = self.optimiser.state_dict()["state"]
+        remembered, numbers = optimiser.state_of(self.optimiser)
         tensors = {f"model.{k}": v for k, v in self.model.state().items()}
         tensors |= {f"average.{k}": v.contiguous() for k, v in self.average.module.state_dict().items()}
-        numbers = {}
-        for index, state in optimiser_state.items():
-            for key, value in state.items():
-                if isinstance(value, Tensor):
-                    tensors[f"optimiser.{index}.{key}"] = value.contiguous()
-                else:
-                    numbers[f"{index}.{key}"] = value
+        tensors |= {f"optimiser.{k}": v for k, v in remembered.items()}
         progress = {"step": self.step, "losses": self.losses, "numbers": numbers, "config": self._fingerprint()}
         with atomic_write(folder, True, PARTIAL) as temporary:
             temporary.mkdir()
@@ -203,11 +197,7 @@ class Trainer:
         tensors = load_file(folder / STATE)
         self.model.load_state(_part(tensors, "model."))
         self.average.module.load_state_dict(_part(tensors, "average."))
-        state: dict[int, dict] = {}
-        for key, value in (_part(tensors, "optimiser.") | progress["numbers"]).items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
-        self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
+        optimiser.restore(self.optimiser, _part(tensors, "optimiser.") | progress["numbers"])
         self.step, self.losses = progress["step"], progress["losses"]
 
     def _fingerprint(self) -> dict:

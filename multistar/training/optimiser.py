@@ -2,8 +2,9 @@
 
 import math
 
+import torch
 from timm.optim.muon import Muon
-from torch import nn
+from torch import Tensor, nn
 
 from multistar.training.run import TrainingConfig
 
@@ -37,3 +38,24 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
     cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
     return config.learning_rate * warm * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
+
+
+def state_of(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """What an optimiser remembers, as tensors and plain numbers by "parameter.name"."""
+    tensors, numbers = {}, {}
+    for index, state in optimiser.state_dict()["state"].items():
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{key}"] = value.contiguous()
+            else:
+                numbers[f"{index}.{key}"] = value
+    return tensors, numbers
+
+
+def restore(optimiser: torch.optim.Optimizer, remembered: dict[str, Tensor | float]) -> None:
+    """Tensors and numbers of state_of -> an optimiser of the same parameters and settings."""
+    state: dict[int, dict] = {}
+    for name, value in remembered.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
