@@ -105,7 +105,7 @@ def main() -> None:
     found = {}
     for name, (task, some, options) in rows.items():
         found[name] = speed(lambda t=task, s=some, o=options: t(s, **o), len(some))
-    found["training step"] = training(exact, few)
+    found["training step"] = training(exact, stars)
     shown = Table(title=f"{args.model}, {torch.get_num_threads()} threads, {args.stars} mock stars")
     for name in ("", "stars/s", "ratio to predict"):
         shown.add_column(name, justify="right" if name else "left")
