@@ -11,6 +11,7 @@ from multistar.data.read_light_curves import read_light_curves
 from multistar.data.stars import Stars, read_stars
 from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
 from multistar.finetune.finetune import finetune
+from multistar.finetune.joint import with_joint
 from multistar.finetune.predict import check_stack, with_adapters
 from multistar.finetune.train import FinetuneConfig
 from multistar.hub import push_to_hub
@@ -114,12 +115,16 @@ class MultiStar:
         """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L.
 
         With `samples`, also that many draws of the joint posterior (L_samples) and its covariance; with
-        `consistency`, whether the measurements fit together. Adapters add their columns; joint draws are of the
-        base's labels alone.
+        `consistency`, whether the measurements fit together. Adapters add their columns, and with `samples` draws of
+        their numbers that go with those of the base's labels (see finetune/joint.py).
         """
         stars = self._stars(table, columns, light_curves, self._read_by_adapters())
         result = predict(self.model, stars, quiet, samples, seed, consistency)
-        return with_adapters(result, self.adapters, stars, quiet) if self.adapters else result
+        if self.adapters:
+            result = with_adapters(result, self.adapters, stars, quiet)
+        if self.adapters and samples:
+            result = with_joint(result, self.adapters, stars, samples, seed, quiet)
+        return result
 
     def embed(
         self,

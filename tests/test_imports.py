@@ -39,9 +39,9 @@ multistar.tasks.embed multistar.tasks.erase multistar.tasks.umap_map multistar.t
 multistar.tasks.search multistar.tasks.explain
 multistar.checks multistar.checks.metrics
 multistar.finetune multistar.finetune.request multistar.finetune.extend multistar.finetune.lora
-multistar.finetune.readout multistar.finetune.adapter multistar.finetune.examples multistar.finetune.losses
-multistar.finetune.begin multistar.finetune.train multistar.finetune.predict multistar.finetune.retention
-multistar.finetune.finetune
+multistar.finetune.readout multistar.finetune.copula multistar.finetune.adapter multistar.finetune.examples
+multistar.finetune.losses multistar.finetune.begin multistar.finetune.train multistar.finetune.predict
+multistar.finetune.joint multistar.finetune.retention multistar.finetune.finetune
 multistar.api
 multistar.batch multistar.batch.job multistar.batch.folder multistar.batch.ray_engine
 multistar.checks.colour_teff multistar.checks.neighbours

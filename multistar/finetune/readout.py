@@ -30,10 +30,12 @@ class Readout(nn.Module):
         super().__init__()
         self.components = config.components
         self.temperature: Tensor
+        self.correlation: Tensor
         size = config.embedding + config.width if probe else config.width
         self.token = None if probe else nn.Parameter(torch.zeros(len(classes), config.width))
         self.classes = nn.ModuleList([nn.Linear(size, n) for n in classes.values()])
         self.register_buffer("temperature", torch.ones(len(classes)))
+        self.register_buffer("correlation", torch.eye(n_targets))  # of the targets' residuals, see joint.py
         self.numbers = nn.Linear(size, 3 * n_targets * config.components) if probe else None
         with torch.no_grad():
             for parameter in (*self.classes.parameters(), *(self.numbers.parameters() if self.numbers else ())):

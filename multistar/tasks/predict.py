@@ -15,6 +15,7 @@ from multistar.tasks.stream import encoded
 
 LEVELS = (0.5, 0.16, 0.84)
 SUFFIXES = ("", "_lower", "_upper")
+ROW_MAJOR = "row-major, "  # how the metadata tells of `covariance`, then the names
 SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of the levels where marginals are known
 AT_ONCE = 16384  # samples of all stars together that are drawn at once: some hundred MB
 
@@ -55,7 +56,7 @@ def predict(
             joint = joint_samples(model, memory, slots, samples, generator)
             nodes = model.recalibrator(torch.special.ndtr(SCORES))
             joint = _physical(model, with_marginals(model, memory, slots, joint, nodes, generator))
-            drawn[:, rows], covariance[rows] = joint, _covariance(joint)
+            drawn[:, rows], covariance[rows] = joint, covariances(joint)
     score = {}
     if consistency:
         score["consistency"] = mean_squared_score(model, stars, quiet)
@@ -102,13 +103,21 @@ def with_marginals(
     """
     mixture = model.network.decode(memory, slots.to(memory.features.device))
     nodes = mixture.quantile(levels.to(memory.features.device)).cpu()
-    x = samples.transpose(1, 2)
+    return at_scores(nodes, scores_of(samples.transpose(1, 2), generator)).transpose(1, 2)
+
+
+def scores_of(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Normal scores (..., n) of the ranks of the samples x (..., n), each drawn at random within its rank."""
     rank = x.argsort(-1).argsort(-1) + torch.rand(x.shape, generator=generator)
-    score = torch.special.ndtri(rank.double() / x.shape[-1]).clamp(SCORES[0], SCORES[-1])
-    place = (score - SCORES[0]) / (SCORES[1] - SCORES[0])
+    return torch.special.ndtri(rank.double() / x.shape[-1])
+
+
+def at_scores(nodes: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
+    """Values (..., n) at the normal scores (..., n), between the values `nodes` (..., 15) at SCORES."""
+    place = (score.clamp(SCORES[0], SCORES[-1]) - SCORES[0]) / (SCORES[1] - SCORES[0])
     left = place.long().clamp(max=len(SCORES) - 2)
     share = (place - left).to(nodes.dtype)
-    return (nodes.gather(-1, left) * (1 - share) + nodes.gather(-1, left + 1) * share).transpose(1, 2)
+    return nodes.gather(-1, left) * (1 - share) + nodes.gather(-1, left + 1) * share
 
 
 def _physical(model: Model, samples: torch.Tensor) -> np.ndarray:
@@ -117,7 +126,7 @@ def _physical(model: Model, samples: torch.Tensor) -> np.ndarray:
     return np.stack([model.standardiser.physical(name, z[..., i]) for i, name in enumerate(model.vocabulary.labels)])
 
 
-def _covariance(samples: np.ndarray) -> np.ndarray:
+def covariances(samples: np.ndarray) -> np.ndarray:
     """(labels, B, n) -> (B, labels * labels)."""
     residual = samples - samples.mean(-1, keepdims=True)
     return (np.einsum("ibn,jbn->bij", residual, residual) / (samples.shape[-1] - 1)).reshape(samples.shape[1], -1)
@@ -135,5 +144,5 @@ def _metadata(model: Model, samples: int, seed: int) -> dict[str, str]:
     units = ", ".join(f"{n} [{model.vocabulary.quantity(n).unit or '1'}]" for n in names)
     out = {"model_sha256": model.hash, "units": units, "quantiles": "L = 50 %, L_lower = 16 %, L_upper = 84 %"}
     if samples:
-        out |= {"samples": f"{samples} joint draws, seed {seed}", "covariance": "row-major, " + ", ".join(names)}
+        out |= {"samples": f"{samples} joint draws, seed {seed}", "covariance": ROW_MAJOR + ", ".join(names)}
     return out

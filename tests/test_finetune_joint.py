@@ -1,0 +1,105 @@
+"""Joint samples of an adapter's labels against labels whose residuals have a known correlation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_finetune import draw, toy_base
+
+from multistar.api import MultiStar
+from multistar.finetune.copula import correlation, follow
+from multistar.model.mixture import Mixture
+
+RHO, NOISE = 0.8, 1.0
+
+
+def gaussians(n: int, rho: float, error: float, seed: int = 0):
+    """Predictions N(m, 1) whose residuals correlate with rho, and labels with errors: mixture, PIT, errors."""
+    rng = np.random.default_rng(seed)
+    residual = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], n) + error * rng.normal(size=(n, 2))
+    zero = torch.zeros(n, 2, 1)
+    pit = torch.special.ndtr(torch.from_numpy(residual) / np.hypot(1, error))
+    return Mixture(zero, zero, zero), pit, torch.full((n, 2), error)
+
+
+@pytest.mark.parametrize("error", [0.0, 1.0])
+@pytest.mark.parametrize("rho", [-0.6, 0.0, 0.8])
+def test_correlation_is_that_of_the_truths(rho, error):
+    mixture, pit, sigma = gaussians(20_000, rho, error)
+    found = correlation(mixture, pit, sigma, torch.ones_like(pit, dtype=torch.bool))
+    assert abs(float(found[0, 1]) - rho) < 0.03
+
+
+def test_correlation_of_pairs_that_few_stars_have_is_zero():
+    mixture, pit, sigma = gaussians(1000, RHO, 0.0)
+    known = torch.ones_like(pit, dtype=torch.bool)
+    known[50:, 1] = False
+    assert float(correlation(mixture, pit, sigma, known)[0, 1]) == 0
+
+
+def test_correlation_does_not_read_missing_labels():
+    mixture, pit, sigma = gaussians(1000, RHO, 0.5)
+    known = torch.rand(pit.shape, generator=torch.Generator().manual_seed(0)) < 0.7
+    other = torch.where(known, pit, 0.999999), torch.where(known, sigma, torch.nan)
+    assert torch.equal(correlation(mixture, pit, sigma, known), correlation(mixture, *other, known))
+
+
+def test_new_scores_follow_the_known_ones():
+    rho = torch.tensor([[1.0, 0.8, 0.5], [0.8, 1.0, 0.2], [0.5, 0.2, 1.0]], dtype=torch.float64)
+    score = torch.randn(3, 3, 40_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    before = score[:, 1].clone()
+    follow(score, [1], rho, torch.Generator().manual_seed(1))
+    assert torch.equal(score[:, 1], before)
+    for star in score:
+        assert np.abs(np.corrcoef(star.numpy()) - rho.numpy()).max() < 0.02
+
+
+@pytest.fixture(scope="module")
+def correlated(tmp_path_factory) -> tuple[MultiStar, pd.DataFrame, MultiStar]:
+    """teff, which the base knows, and two new labels with noise in common; the table; the model read from disk."""
+    folder = tmp_path_factory.mktemp("joint") / "base"
+    toy_base(folder)
+
+    def table(n: int, seed: int) -> pd.DataFrame:
+        rng, stars = np.random.default_rng(seed), draw(n, seed)
+        one, two = rng.multivariate_normal([0, 0], [[1, RHO], [RHO, 1]], n).T
+        stars["a"], stars["b"] = stars["x"] + one, -stars["x"] + two + NOISE * rng.normal(size=n)
+        stars["b_error"] = NOISE
+        return stars.drop(columns=["y", "z", "kind"])
+
+    base = MultiStar.from_pretrained(folder)
+    model = base.finetune(table(4000, 0), ["a", "b", "teff"], mode="full", out=folder.with_name("adapter"))
+    return model, table(60, 1), MultiStar.from_pretrained(folder, adapter=folder.with_name("adapter"))
+
+
+def test_samples_have_the_marginals_and_the_correlation(correlated):
+    model, stars, _ = correlated
+    found = model.predict(stars, samples=2000, seed=3).to_pandas()
+    a, b = (np.stack(list(found[f"{name}_samples"])) for name in ("a", "b"))
+    rho = np.mean([np.corrcoef(x, y)[0, 1] for x, y in zip(a, b, strict=True)])
+    assert abs(rho - RHO) < 0.1
+    for name in ("a", "b", "teff"):
+        drawn = np.stack(list(found[f"{name}_samples"]))
+        width = found[f"{name}_upper"] - found[f"{name}_lower"]
+        for level, column in ((0.16, f"{name}_lower"), (0.5, name), (0.84, f"{name}_upper")):
+            assert (np.abs(np.quantile(drawn, level, axis=1) - found[column]) / width).max() < 0.05
+
+
+def test_covariance_is_that_of_the_samples_and_the_base_keeps_its_ranks(correlated):
+    model, stars, _ = correlated
+    table = model.predict(stars, samples=500)
+    names = table.schema.metadata[b"covariance"].decode().removeprefix("row-major, ").split(", ")
+    assert names == ["teff", "logg", "a", "b"]
+    found = table.to_pandas()
+    square = np.cov(np.stack([found[f"{name}_samples"][0] for name in names]))
+    np.testing.assert_allclose(np.asarray(found["covariance"][0]).reshape(4, 4), square, rtol=1e-4)
+    alone = MultiStar(model.model).predict(stars, samples=500).to_pandas()
+    ranks = [np.argsort(np.stack(list(t["teff_samples"])), axis=1) for t in (found, alone)]
+    assert (ranks[0] == ranks[1]).mean() > 0.99  # values beyond the tabulated scores are equal, in any order
+    np.testing.assert_array_equal(np.stack(list(found["logg_samples"])), np.stack(list(alone["logg_samples"])))
+
+
+def test_joint_samples_survive_saving_and_repeat(correlated):
+    model, stars, again = correlated
+    one, two = (m.predict(stars, samples=50, seed=7) for m in (model, again))
+    assert one.equals(two)
