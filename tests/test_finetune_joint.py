@@ -7,49 +7,54 @@ import torch
 from test_finetune import draw, toy_base
 
 from multistar.api import MultiStar
-from multistar.finetune.copula import correlation, follow
+from multistar.finetune.copula import correlation, follow, told_by
 from multistar.model.mixture import Mixture
 
 RHO, NOISE = 0.8, 1.0
 
 
 def gaussians(n: int, rho: float, error: float, seed: int = 0):
-    """Predictions N(m, 1) whose residuals correlate with rho, and labels with errors: mixture, PIT, errors."""
+    """Predictions N(0, 1) whose residuals correlate with rho, and labels with errors: PIT and what they tell."""
     rng = np.random.default_rng(seed)
     residual = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], n) + error * rng.normal(size=(n, 2))
     zero = torch.zeros(n, 2, 1)
     pit = torch.special.ndtr(torch.from_numpy(residual) / np.hypot(1, error))
-    return Mixture(zero, zero, zero), pit, torch.full((n, 2), error)
+    return pit, told_by(Mixture(zero, zero, zero), torch.full((n, 2), error))
 
 
 @pytest.mark.parametrize("error", [0.0, 1.0])
 @pytest.mark.parametrize("rho", [-0.6, 0.0, 0.8])
 def test_correlation_is_that_of_the_truths(rho, error):
-    mixture, pit, sigma = gaussians(20_000, rho, error)
-    found = correlation(mixture, pit, sigma, torch.ones_like(pit, dtype=torch.bool))
+    pit, told = gaussians(20_000, rho, error)
+    found = correlation(pit, told, torch.ones_like(pit, dtype=torch.bool))
     assert abs(float(found[0, 1]) - rho) < 0.03
 
 
 def test_correlation_of_pairs_that_few_stars_have_is_zero():
-    mixture, pit, sigma = gaussians(1000, RHO, 0.0)
+    pit, told = gaussians(1000, RHO, 0.0)
     known = torch.ones_like(pit, dtype=torch.bool)
     known[50:, 1] = False
-    assert float(correlation(mixture, pit, sigma, known)[0, 1]) == 0
+    assert float(correlation(pit, told, known)[0, 1]) == 0
 
 
 def test_correlation_does_not_read_missing_labels():
-    mixture, pit, sigma = gaussians(1000, RHO, 0.5)
+    pit, told = gaussians(1000, RHO, 0.5)
     known = torch.rand(pit.shape, generator=torch.Generator().manual_seed(0)) < 0.7
-    other = torch.where(known, pit, 0.999999), torch.where(known, sigma, torch.nan)
-    assert torch.equal(correlation(mixture, pit, sigma, known), correlation(mixture, *other, known))
+    other = torch.where(known, pit, torch.nan), torch.where(known, told, torch.nan)
+    assert torch.equal(correlation(pit, told, known), correlation(*other, known))
+
+
+def test_what_a_label_tells_of_a_mixture():
+    pair = Mixture(torch.full((1, 1, 2), 0.5).log(), torch.tensor([[[-3.0, 3.0]]]), torch.zeros(1, 1, 2))
+    assert float(told_by(pair, torch.tensor([[np.sqrt(30)]]))) == pytest.approx(0.5)  # variance 10, of the error 30
+    assert float(told_by(pair, torch.tensor([[torch.nan]]))) == 1
 
 
 def test_new_scores_follow_the_known_ones():
     rho = torch.tensor([[1.0, 0.8, 0.5], [0.8, 1.0, 0.2], [0.5, 0.2, 1.0]], dtype=torch.float64)
-    score = torch.randn(3, 3, 40_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    before = score[:, 1].clone()
-    follow(score, [1], rho, torch.Generator().manual_seed(1))
-    assert torch.equal(score[:, 1], before)
+    given = torch.randn(3, 1, 40_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    score = follow(given, rho, torch.Generator().manual_seed(1))
+    assert torch.equal(score[:, :1], given)
     for star in score:
         assert np.abs(np.corrcoef(star.numpy()) - rho.numpy()).max() < 0.02
 

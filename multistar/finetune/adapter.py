@@ -46,7 +46,8 @@ class Adapter:
         known = base.vocabulary.labels
         model = extend(base, request.inputs, [q for q in request.targets if q.name not in known])
         sizes = {name: len(words) for name, words in request.classes.items()}
-        return cls(request, model, Readout(base.config, len(request.targets), sizes, request.mode == "probe").eval())
+        numbers, labels = len(request.targets), len(model.vocabulary.labels)
+        return cls(request, model, Readout(base.config, numbers, sizes, request.mode == "probe", labels).eval())
 
     @property
     def base(self) -> str:

@@ -12,6 +12,7 @@ from multistar.files import refuse_existing
 from multistar.finetune.adapter import OWNED, Adapter, save_adapter
 from multistar.finetune.begin import begin
 from multistar.finetune.examples import check_split, examples, held_out_stars
+from multistar.finetune.joint import fit_dependence
 from multistar.finetune.request import read_labelled
 from multistar.finetune.retention import retention
 from multistar.finetune.train import CHECKPOINT_SECONDS, PARTIAL, PROGRESS, FinetuneConfig, Trainer, run
@@ -68,6 +69,7 @@ def finetune(
     if partial and (partial / PROGRESS).exists():
         trainer.resume(partial)
     adapter = run(trainer, partial, quiet, checkpoint_seconds)
+    fit_dependence(base, adapter, stars.select((useful & outside).numpy()))
     adapter.provenance |= {"begins_like": like}
     if retain is not None:
         adapter.provenance["retention"] = retention(base, adapter, retain)

@@ -1,8 +1,9 @@
 """Joint samples of an adapter's numeric labels.
 
-Labels that the base knows, too, keep the base's dependence on each other: each sample keeps its rank and gets the
-value of this rank in the adapter's marginal. New labels follow them, and each other, by a Gaussian copula whose
-correlations are those of the held-out stars' residuals. New labels of different adapters are independent otherwise.
+Labels that the base knows keep the base's dependence on each other; if the adapter has learnt them anew, each sample
+keeps its rank and gets the value of this rank in the adapter's marginal. New labels follow them, and each other, by a
+Gaussian copula whose correlations are those of the held-out stars' residuals, as far as the table that was learnt from
+has the base's labels (log g beside numax). New labels of different adapters are otherwise independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,13 @@ import torch
 from multistar.data.stars import Stars
 from multistar.data.write import to_arrow
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.copula import follow
+from multistar.finetune.copula import correlation, follow, told_by
 from multistar.finetune.predict import decoded
+from multistar.model.checkpoint import Model
+from multistar.model.mixture import Mixture
 from multistar.tasks.predict import ROW_MAJOR, SCORES, at_scores, covariances, scores_of
+from multistar.tasks.stream import encoded
+from multistar.training.splits import OUTLIER
 
 
 def with_joint(
@@ -48,22 +53,45 @@ def with_joint(
     return table.replace_schema_metadata(known | {"covariance": ROW_MAJOR + ", ".join(drawn)})
 
 
+@torch.inference_mode()
+def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
+    """Measure the correlations of residuals, of the base's labels and the adapter's, on held-out stars with labels."""
+    vocabulary, slots = adapter.model.vocabulary, adapter.model.vocabulary.label_slots
+    labels = adapter.model.standardiser(stars).slots(slots.start, slots.stop)
+    error = torch.nan_to_num(labels.sigma)
+    pit, told = torch.full_like(error, 0.5), torch.ones_like(error)
+    own = [vocabulary.labels.index(q.name) for q in adapter.request.targets]
+    bases = list(range(len(base.vocabulary.labels)))
+    asked = torch.tensor(list(base.vocabulary.label_slots))
+
+    def fill(rows: slice, columns: list[int], mixture: Mixture) -> None:
+        pit[rows, columns] = mixture.cdf(labels.value[rows, columns], error[rows, columns])
+        told[rows, columns] = told_by(mixture, error[rows, columns])
+
+    for rows, memory in encoded(base, stars.select(slice(None)), "", True):
+        fill(rows, bases, base.network.decode(memory, asked))
+    for rows, mixture, _ in decoded(adapter, stars.select(slice(None))):
+        fill(rows, own, mixture)
+    rho = correlation(pit, told, labels.observed & (labels.value.abs() < OUTLIER))
+    adapter.readout.correlation.copy_(rho)
+    adapter.changes["readout.correlation"] = rho
+
+
 def joint_draws(
     adapter: Adapter, stars: Stars, base: Mapping[str, np.ndarray], n: int, seed: int, quiet: bool = True
 ) -> dict[str, np.ndarray]:
-    """Target -> samples (stars, n) in its unit; base: label -> the base's samples (stars, n)."""
+    """Target -> samples (stars, n) in its unit; base: label -> the base's samples (stars, n), all of its labels."""
     targets, model = adapter.request.targets, adapter.model
     if not targets:
         return {}
-    generator = torch.Generator().manual_seed(seed)
-    levels = model.recalibrator(torch.special.ndtr(SCORES))[adapter.slots - model.vocabulary.label_slots.start]
-    known = [i for i, quantity in enumerate(targets) if quantity.name in base]
+    labels, generator = model.vocabulary.labels, torch.Generator().manual_seed(seed)
+    own = adapter.slots - model.vocabulary.label_slots.start
+    levels = model.recalibrator(torch.special.ndtr(SCORES))[own]
+    rho = adapter.readout.correlation.double().cpu()
     out = {quantity.name: np.empty((len(stars), n), np.float32) for quantity in targets}
     for rows, mixture, _ in decoded(adapter, stars, quiet):
-        score = torch.empty(*mixture.mean.shape[:2], n, dtype=torch.float64)
-        for i in known:
-            score[:, i] = scores_of(torch.from_numpy(base[targets[i].name][rows].copy()), generator)
-        follow(score, known, adapter.readout.correlation.double().cpu(), generator)
+        drawn = torch.from_numpy(np.stack([base[name][rows] for name in labels if name in base], 1))
+        score = follow(scores_of(drawn, generator), rho, generator)[:, own]
         score = scores_of(score, generator)  # the marginals of n samples are then as good as n ranks can be
         nodes = mixture.quantile(levels.to(mixture.mean.device)).cpu()
         values = at_scores(nodes, score).double().numpy()

@@ -23,10 +23,10 @@ class Readout(nn.Module):
 
     Numbers are slots of the network's own head; a class label is one more target token, decoded by the same
     blocks, and a linear layer. With `probe` nothing of the head is used: one linear layer reads the embedding and the
-    mean of the memory.
+    mean of the memory. n_labels: numeric labels of base and adapter together.
     """
 
-    def __init__(self, config: ModelConfig, n_targets: int, classes: Mapping[str, int], probe: bool):
+    def __init__(self, config: ModelConfig, n_targets: int, classes: Mapping[str, int], probe: bool, n_labels: int):
         super().__init__()
         self.components = config.components
         self.temperature: Tensor
@@ -35,7 +35,7 @@ class Readout(nn.Module):
         self.token = None if probe else nn.Parameter(torch.zeros(len(classes), config.width))
         self.classes = nn.ModuleList([nn.Linear(size, n) for n in classes.values()])
         self.register_buffer("temperature", torch.ones(len(classes)))
-        self.register_buffer("correlation", torch.eye(n_targets))  # of the targets' residuals, see joint.py
+        self.register_buffer("correlation", torch.eye(n_labels))  # of residuals, see joint.py
         self.numbers = nn.Linear(size, 3 * n_targets * config.components) if probe else None
         with torch.no_grad():
             for parameter in (*self.classes.parameters(), *(self.numbers.parameters() if self.numbers else ())):

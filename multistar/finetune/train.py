@@ -19,7 +19,6 @@ from torch import Tensor
 from encoders import Measurement
 from multistar.files import atomic_write
 from multistar.finetune.adapter import Adapter, difference
-from multistar.finetune.copula import correlation
 from multistar.finetune.examples import SPLITS, Examples
 from multistar.finetune.lora import LowRank, add_low_rank, merge
 from multistar.finetune.losses import LOSSES, loss_of
@@ -27,7 +26,6 @@ from multistar.finetune.request import READS_NEW
 from multistar.model.checkpoint import Model
 from multistar.model.domain import extremes
 from multistar.model.fusion import Memory
-from multistar.model.mixture import joined
 from multistar.training.optimiser import restore, state_of
 
 LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 1e-3, "full": 5e-4}
@@ -241,18 +239,15 @@ class Trainer:
         adapter.readout.requires_grad_(False)
         if self.mode in READS_NEW:
             self.train, self.validation = (Remembered(p.examples, None) for p in (self.train, self.validation))
-        pit, logs, embeddings, densities = [], [], [], []
+        pit, logs, embeddings = [], [], []
         for part, memory in self.batches(self.validation):
             mixture, log = adapter.readout(self.network, memory, self.slots)
             pit.append(mixture.cdf(part.target.value, part.target.sigma))
             logs.append(log)
             embeddings.append(memory.embedding)
-            densities.append(mixture)
-        target = self.validation.examples.target
-        known = target.observed
+        known = self.validation.examples.target.observed
         labels = self.slots - model.vocabulary.label_slots.start
         model.recalibrator.refit(labels, torch.cat(pit), known)
-        adapter.readout.correlation.copy_(correlation(joined(densities), torch.cat(pit), target.sigma, known))
         adapter.readout.calibrate(
             [torch.cat(x) for x in zip(*logs, strict=True)], self.validation.examples.codes, FEWEST_TO_CALIBRATE
         )

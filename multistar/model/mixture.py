@@ -3,7 +3,6 @@
 Shape letters: B star, Q query (or sample), K mixture component, L level.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -62,8 +61,3 @@ class Mixture:
         component = below.sum(-1, keepdim=True).clamp(max=self.mean.shape[-1] - 1)
         mean, log_sigma = (t.gather(-1, component)[..., 0] for t in (self.mean, self.log_sigma))
         return mean + normal * log_sigma.exp()
-
-
-def joined(parts: Sequence[Mixture]) -> Mixture:
-    """Mixtures of batches of stars as one."""
-    return Mixture(*(torch.cat(same) for same in zip(*(vars(m).values() for m in parts), strict=True)))
