@@ -12,8 +12,8 @@ kepler    the same on real giants (DATA, one fold of five of evaluate_real.py): 
 
 Ours is ordinary attention over patches of XP coefficients and the likelihood of a Gaussian mixture; each row changes
 what it names, the last one all that can be. Errors are to the truth of the mock, of real giants to the catalogue; % is
-the mean of |error| / value, as the paper quotes. With dropout, both one network, and the mean of 32 thinned ones. Widths
-are those of the noise-free labels, so that fewer than 68 % of a catalogue's own lie within. Seconds are the processor's.
+the mean of |error| / value, as the paper quotes. With dropout, both one network, and the mean of 32 thinned ones.
+Widths are those of noise-free labels, so that fewer than 68 % of a catalogue's own lie within. Seconds are the CPU's.
 """
 
 import argparse
