@@ -4,9 +4,11 @@ from encoders.contract import Measurement, Tokens
 from encoders.lightcurve import LightCurveEncoder, LightCurveLayout
 from encoders.scalars import ScalarEncoder
 from encoders.xp import XPEncoder
+from encoders.xp_components import XPComponents
 
-ENCODERS = {"scalars": ScalarEncoder, "xp": XPEncoder, "lightcurve": LightCurveEncoder}
+ENCODERS = {"scalars": ScalarEncoder, "xp": XPEncoder, "xp_components": XPComponents, "lightcurve": LightCurveEncoder}
 
 __all__ = [
-    "ENCODERS", "LightCurveEncoder", "LightCurveLayout", "Measurement", "ScalarEncoder", "Tokens", "XPEncoder",
+    "ENCODERS", "LightCurveEncoder", "LightCurveLayout", "Measurement", "ScalarEncoder", "Tokens", "XPComponents",
+    "XPEncoder",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import pyarrow as pa
 from multistar.data.read_light_curves import read_light_curves
 from multistar.data.stars import Stars, read_stars
 from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
+from multistar.finetune.dropout import check_passes
 from multistar.finetune.finetune import finetune
 from multistar.finetune.joint import with_joint
 from multistar.finetune.predict import check_stack, with_adapters
@@ -111,19 +112,23 @@ class MultiStar:
         seed: int = 0,
         consistency: bool = False,
         light_curves: Any = None,
+        mc_dropout: int = 0,
     ) -> pa.Table:
         """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L.
 
         With `samples`, also that many draws of the joint posterior (L_samples) and its covariance; with
         `consistency`, whether the measurements fit together. Adapters add their columns, and with `samples` draws of
-        their numbers that go with those of the base's labels (see finetune/joint.py).
+        their numbers that go with those of the base's labels (see finetune/joint.py). With `mc_dropout`, the
+        adapters' columns are those of that many thinned networks together (finetune/dropout.py);
+        ValueError for an adapter that was trained without dropout.
         """
+        check_passes(self.adapters, mc_dropout)
         stars = self._stars(table, columns, light_curves, self._read_by_adapters())
         result = predict(self.model, stars, quiet, samples, seed, consistency)
         if self.adapters:
-            result = with_adapters(result, self.adapters, stars, quiet)
+            result = with_adapters(result, self.adapters, stars, quiet, mc_dropout)
         if self.adapters and samples:
-            result = with_joint(result, self.adapters, stars, samples, seed, quiet)
+            result = with_joint(result, self.adapters, stars, samples, seed, quiet, mc_dropout)
         return result
 
     def embed(

@@ -19,7 +19,7 @@ RESUMES |= dict.fromkeys(("embed", "predict"), "; of a folder, finished tables s
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
-    "predict": ("samples", "seed", "consistency"),
+    "predict": ("samples", "seed", "consistency", "mc_dropout"),
     "embed": ("ignore", "space"),
     "generate": ("samples", "seed", "sampled"),
     "inpaint": ("bands",),
@@ -230,6 +230,9 @@ def _add_inference(command) -> None:
     )
     infer["predict"].add_argument(
         "--adapter", action="append", default=[], metavar="DIR", help="also its labels; may be repeated"
+    )
+    infer["predict"].add_argument(
+        "--mc-dropout", type=int, default=0, metavar="N", help="adapters' labels by N passes with dropout"
     )
     for name in ("predict", "embed"):
         add_batch_options(infer[name])

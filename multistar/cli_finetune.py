@@ -29,6 +29,7 @@ def add_finetune_command(command: Callable[..., argparse.ArgumentParser]) -> Non
     sub.add_argument("--learning-rate", type=float, help="default: by mode")
     sub.add_argument("--rank", type=int, help="of low-rank changes (default: 8)")
     sub.add_argument("--loss", choices=("likelihood", "mahalanobis"), help="default: likelihood")
+    sub.add_argument("--dropout", type=float, help="of the decoder's units, for predict --mc-dropout (default: 0)")
     sub.add_argument("--seed", type=int, help="default: 0")
     sub.add_argument("--retain", metavar="TABLE", help="stars on which base skills are re-tested (default: mock stars)")
     sub.add_argument("--no-retain", action="store_true", help="no such test")
@@ -46,7 +47,7 @@ def _finetune(args) -> None:
     from multistar.finetune.train import FinetuneConfig
     from multistar.model.checkpoint import load_model
 
-    names = ("held_out", "split", "steps", "batch", "learning_rate", "rank", "loss", "seed")
+    names = ("held_out", "split", "steps", "batch", "learning_rate", "rank", "loss", "dropout", "seed")
     config = FinetuneConfig(**{n: getattr(args, n) for n in names if getattr(args, n) is not None})
     if wrong := [pair for pair in args.columns if "=" not in pair]:
         raise ValueError(f"--columns takes QUANTITY=COLUMN, got {wrong[0]!r}")

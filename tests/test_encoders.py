@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from encoders import ENCODERS, LightCurveEncoder, LightCurveLayout, Measurement, ScalarEncoder, XPEncoder
+from encoders import ENCODERS, LightCurveEncoder, LightCurveLayout, Measurement, ScalarEncoder, XPComponents, XPEncoder
 
 B, N_BP, N_RP = 5, 7, 6
 
@@ -19,6 +19,7 @@ def some_measurement(n: int, seed: int = 0) -> Measurement:
 ENCODER_SIZES = {
     "scalars": (ScalarEncoder(9, 16), 9),
     "xp": (XPEncoder(N_BP, N_RP, 4, 16), N_BP + N_RP),
+    "xp_components": (XPComponents(N_BP + N_RP, 6, 4, 16), N_BP + N_RP),
     "lightcurve": (LightCurveEncoder(LAYOUT, 16), LAYOUT.n_slots),
 }
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = """
-encoders.contract encoders.layers encoders.scalars encoders.xp encoders.lightcurve encoders
+encoders.contract encoders.layers encoders.scalars encoders.xp encoders.xp_components encoders.lightcurve encoders
 multistar multistar.config multistar.files multistar.quantities multistar._compat
 multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
 multistar.data.write multistar.data.light_curves multistar.data.periodogram multistar.data.light_curve_samples
@@ -25,9 +25,9 @@ multistar.mock.atmosphere.structure multistar.mock.atmosphere.spectrum multistar
 multistar.mock.xp_operator multistar.mock.observe multistar.mock.noise multistar.mock.selection multistar.mock.survey
 multistar.mock.shards multistar.mock.describe
 multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.mismatch
-multistar.model.alignment multistar.model.fusion multistar.model.mixture multistar.model.head multistar.model.network
-multistar.model.domain multistar.model.recalibrate multistar.model.erasure multistar.model.checkpoint
-multistar.model.graft
+multistar.model.alignment multistar.model.hadamard multistar.model.fusion multistar.model.mixture multistar.model.head
+multistar.model.network multistar.model.domain multistar.model.recalibrate multistar.model.erasure
+multistar.model.checkpoint multistar.model.graft
 multistar.model.card
 multistar.hub
 multistar.training multistar.training.run multistar.training.splits multistar.training.objective
@@ -40,8 +40,8 @@ multistar.tasks.search multistar.tasks.explain
 multistar.checks multistar.checks.metrics
 multistar.finetune multistar.finetune.request multistar.finetune.extend multistar.finetune.lora
 multistar.finetune.readout multistar.finetune.copula multistar.finetune.adapter multistar.finetune.examples
-multistar.finetune.losses multistar.finetune.begin multistar.finetune.train multistar.finetune.predict
-multistar.finetune.joint multistar.finetune.retention multistar.finetune.finetune
+multistar.finetune.losses multistar.finetune.dropout multistar.finetune.begin multistar.finetune.train
+multistar.finetune.predict multistar.finetune.joint multistar.finetune.retention multistar.finetune.finetune
 multistar.api
 multistar.batch multistar.batch.job multistar.batch.folder multistar.batch.ray_engine
 multistar.checks.colour_teff multistar.checks.neighbours

@@ -19,7 +19,7 @@ MULTISTAR = {
     "from_pretrained": "name adapter precision",
     "save_pretrained": "folder overwrite",
     "push_to_hub": "repo private token",
-    "predict": "table columns quiet samples seed consistency light_curves",
+    "predict": "table columns quiet samples seed consistency light_curves mc_dropout",
     "embed": "table columns quiet light_curves ignore space",
     "eraser": "ignore",
     "generate": "table columns quiet samples seed sampled",

@@ -33,6 +33,7 @@ class Adapter:
     changes  what tells it from the freshly extended base: "model.NAME" tensors that replace the model's,
              "low_rank.LAYER.a" and ".b" whose product is added to a layer's weight, "readout.NAME"
     provenance  settings, numbers of stars, losses, retention
+    dropout     share of the inputs that were dropped in training: see dropout.py
     """
 
     request: Request
@@ -40,14 +41,16 @@ class Adapter:
     readout: Readout
     changes: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
+    dropout: float = 0.0
 
     @classmethod
-    def fresh(cls, base: Model, request: Request) -> "Adapter":
+    def fresh(cls, base: Model, request: Request, dropout: float = 0.0) -> "Adapter":
         known = base.vocabulary.labels
         model = extend(base, request.inputs, [q for q in request.targets if q.name not in known])
         sizes = {name: len(words) for name, words in request.classes.items()}
         numbers, labels = len(request.targets), len(model.vocabulary.labels)
-        return cls(request, model, Readout(base.config, numbers, sizes, request.mode == "probe", labels).eval())
+        readout = Readout(base.config, numbers, sizes, request.mode == "probe", labels, dropout > 0)
+        return cls(request, model, readout.eval(), dropout=dropout)
 
     @property
     def base(self) -> str:
@@ -59,12 +62,22 @@ class Adapter:
         """(Q,) slots of the numeric targets."""
         return torch.tensor([self.model.vocabulary.slot(q.name) for q in self.request.targets], dtype=torch.long)
 
+    def levels(self, wanted: Tensor, passes: int = 0) -> Tensor:
+        """(Q, L) levels of the targets' densities that hold the levels `wanted` (L,); passes: of thinned networks."""
+        if passes:
+            assert self.readout.thinned is not None
+            return self.readout.thinned(wanted)
+        return self.model.recalibrator(wanted)[self.slots - self.model.vocabulary.label_slots.start]
+
     @property
     def bytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.changes.values())
 
     def apply(self, changes: dict[str, Tensor]) -> None:
-        """Make a fresh adapter the one of these changes. KeyError or RuntimeError if they do not fit."""
+        """Make a fresh adapter the one of these changes. KeyError or RuntimeError if they do not fit.
+
+        The readout must be in them whole; but adapters from before there were joint samples have no correlations.
+        """
         state, readout, low_rank = self.model.state(), self.readout.state_dict(), {}
         for name, tensor in changes.items():
             if name.startswith(LOW_RANK):
@@ -79,6 +92,8 @@ class Adapter:
         for layer, pair in low_rank.items():
             change = LowRank(pair["a"], pair["b"])
             state[f"network.{layer}.weight"] = change(state[f"network.{layer}.weight"]).detach()
+        if missing := [n for n in readout if f"readout.{n}" not in changes and n != "correlation"]:
+            raise KeyError(f"no readout.{missing[0]}")
         self.model.load_state(state)
         self.readout.load_state_dict(readout, strict=True)
         self.model.network.eval().requires_grad_(False)
@@ -99,6 +114,7 @@ def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) 
             "multistar": __version__,
             "base": adapter.base,
             "request": adapter.request.as_json(),
+            "dropout": adapter.dropout,
             "sha256": sha256(temporary / WEIGHTS),
             "provenance": adapter.provenance,
         }
@@ -127,7 +143,10 @@ def load_adapter(base: Model, folder: str | Path) -> Adapter:
     if found != config["sha256"]:
         raise ValueError(f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says {config['sha256'][:12]}...")
     try:
-        adapter = Adapter.fresh(base, Request.from_json(config["request"]))
+        dropout = config.get("dropout", 0.0)  # adapters of before there was any have none
+        if not 0 <= dropout < 1:
+            raise KeyError(f"dropout {dropout!r}")
+        adapter = Adapter.fresh(base, Request.from_json(config["request"]), dropout)
         adapter.apply(load_file(folder / WEIGHTS))
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder}: {CONFIG} and weights do not fit together ({str(error)[:200]})") from error
@@ -155,7 +174,7 @@ def difference(adapter: Adapter, base: Model, low_rank: dict[str, LowRank]) -> d
     A tensor is kept if it differs from that of the freshly extended base; of a layer that has a low-rank change,
     this alone is kept.
     """
-    fresh = Adapter.fresh(base, dataclasses.replace(adapter.request))
+    fresh = Adapter.fresh(base, dataclasses.replace(adapter.request), adapter.dropout)
     before, layers = fresh.model.state(), {f"network.{layer}.weight" for layer in low_rank}
     after = {k: v for k, v in adapter.model.state().items() if k not in layers and not torch.equal(v, before[k])}
     changes = {f"model.{name}": tensor for name, tensor in after.items()}

@@ -53,7 +53,7 @@ def finetune(
     request, stars, codes = read_labelled(base.vocabulary, table, labels, inputs, mode, columns)
     if light_curves is not None:
         stars = stars.with_light_curves(light_curves)
-    adapter = Adapter.fresh(base, request)
+    adapter = Adapter.fresh(base, request, config.dropout)
     out_of_training = held_out_stars(stars, config.split, config.held_out)
     new = [name for name in adapter.model.vocabulary.scalars if name not in base.vocabulary.scalars]
     if new:

@@ -25,11 +25,18 @@ from multistar.training.splits import OUTLIER
 
 
 def with_joint(
-    table: pa.Table, adapters: Sequence[Adapter], stars: Stars, n: int, seed: int = 0, quiet: bool = True
+    table: pa.Table,
+    adapters: Sequence[Adapter],
+    stars: Stars,
+    n: int,
+    seed: int = 0,
+    quiet: bool = True,
+    passes: int = 0,
 ) -> pa.Table:
     """The table of `predict` with n samples; its L_samples and `covariance` then hold the labels of adapters, too.
 
-    Labels in `covariance` stand in the order of the metadata key: the base's, then the adapters' new ones.
+    Labels in `covariance` stand in the order of the metadata key: the base's, then the adapters' new ones. passes: of
+    Monte-Carlo dropout, as for with_adapters.
     """
     known = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
     names = known["covariance"].removeprefix(ROW_MAJOR).split(", ")
@@ -37,8 +44,9 @@ def with_joint(
     base = {name: np.asarray(table[f"{name}_samples"].combine_chunks().flatten()).reshape(shape) for name in names}
     drawn = dict(base)
     units: dict[str, str] = {}
-    for i, adapter in enumerate(adapters):
-        drawn |= joint_draws(adapter, stars, base, n, seed + i, quiet)
+    generator = torch.Generator().manual_seed(seed)
+    for adapter in adapters:
+        drawn |= joint_draws(adapter, stars, base, n, generator, quiet, passes)
         units |= {q.name: q.unit for q in adapter.request.targets}
     vectors = {f"{name}_samples": drawn[name] for name in units} | {
         "covariance": covariances(np.stack([*drawn.values()]))
@@ -78,18 +86,24 @@ def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
 
 
 def joint_draws(
-    adapter: Adapter, stars: Stars, base: Mapping[str, np.ndarray], n: int, seed: int, quiet: bool = True
+    adapter: Adapter,
+    stars: Stars,
+    base: Mapping[str, np.ndarray],
+    n: int,
+    generator: torch.Generator,
+    quiet: bool = True,
+    passes: int = 0,
 ) -> dict[str, np.ndarray]:
     """Target -> samples (stars, n) in its unit; base: label -> the base's samples (stars, n), all of its labels."""
     targets, model = adapter.request.targets, adapter.model
     if not targets:
         return {}
-    labels, generator = model.vocabulary.labels, torch.Generator().manual_seed(seed)
+    labels = model.vocabulary.labels
     own = adapter.slots - model.vocabulary.label_slots.start
-    levels = model.recalibrator(torch.special.ndtr(SCORES))[own]
+    levels = adapter.levels(torch.special.ndtr(SCORES), passes)
     rho = adapter.readout.correlation.double().cpu()
     out = {quantity.name: np.empty((len(stars), n), np.float32) for quantity in targets}
-    for rows, mixture, _ in decoded(adapter, stars, quiet):
+    for rows, mixture, _ in decoded(adapter, stars, quiet, passes):
         drawn = torch.from_numpy(np.stack([base[name][rows] for name in labels if name in base], 1))
         score = follow(scores_of(drawn, generator), rho, generator)[:, own]
         score = scores_of(score, generator)  # the marginals of n samples are then as good as n ranks can be

@@ -9,6 +9,7 @@ import torch
 from multistar.data import status
 from multistar.data.stars import Stars
 from multistar.finetune.adapter import Adapter
+from multistar.finetune.dropout import check_passes, densities
 from multistar.tasks.predict import LEVELS, SUFFIXES
 from multistar.tasks.stream import measurements
 
@@ -24,15 +25,19 @@ def check_stack(adapters: Sequence[Adapter]) -> None:
             raise ValueError(f"adapters disagree on what {quantity.name} is; use one of them at a time")
 
 
-def with_adapters(table: pa.Table, adapters: Sequence[Adapter], stars: Stars, quiet: bool = True) -> pa.Table:
+def with_adapters(
+    table: pa.Table, adapters: Sequence[Adapter], stars: Stars, quiet: bool = True, passes: int = 0
+) -> pa.Table:
     """The table of `predict` with the adapters' columns at its end; of a label that is there, in its place.
 
     Numbers: L, L_lower, L_upper as `predict` has them. A class label L: the most probable class, and for each
     class C its probability L_C. Stars unlike those of a fine-tuning are flagged "outside_finetuning".
+    passes: of Monte-Carlo dropout, see densities.
     """
     check_stack(adapters)
+    check_passes(adapters, passes)
     for adapter in adapters:
-        for name, (values, unit) in predictions(adapter, stars, quiet).items():
+        for name, (values, unit) in predictions(adapter, stars, quiet, passes).items():
             field = pa.field(name, pa.string() if values.dtype == object else pa.float64())
             field = field.with_metadata({"unit": unit}) if unit is not None else field
             place = table.schema.get_field_index(name)
@@ -45,13 +50,14 @@ def with_adapters(table: pa.Table, adapters: Sequence[Adapter], stars: Stars, qu
     return table.replace_schema_metadata(known | {"adapters": labels})
 
 
-def predictions(adapter: Adapter, stars: Stars, quiet: bool = True) -> dict[str, tuple[np.ndarray, str | None]]:
+def predictions(
+    adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0
+) -> dict[str, tuple[np.ndarray, str | None]]:
     """Column -> values (n,) and unit (None for classes); sets flags of `stars`."""
-    request, vocabulary = adapter.request, adapter.model.vocabulary
-    levels = adapter.model.recalibrator(torch.tensor(LEVELS))[adapter.slots - vocabulary.label_slots.start]
+    request, levels = adapter.request, adapter.levels(torch.tensor(LEVELS), passes)
     quantiles = np.empty((len(stars), len(request.targets), len(LEVELS)))
     shares = [np.empty((len(stars), len(words))) for words in request.classes.values()]
-    for rows, mixture, logs in decoded(adapter, stars, quiet):
+    for rows, mixture, logs in decoded(adapter, stars, quiet, passes):
         if len(request.targets):
             quantiles[rows] = mixture.quantile(levels).cpu()
         for share, log in zip(shares, logs, strict=True):
@@ -68,7 +74,7 @@ def predictions(adapter: Adapter, stars: Stars, quiet: bool = True) -> dict[str,
 
 
 @torch.inference_mode()
-def decoded(adapter: Adapter, stars: Stars, quiet: bool = True) -> Iterator:
+def decoded(adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0) -> Iterator:
     """Rows, densities of the numeric targets and log probabilities of the classes, batch by batch."""
     model = adapter.model
     for rows, m in measurements(
@@ -77,4 +83,4 @@ def decoded(adapter: Adapter, stars: Stars, quiet: bool = True) -> Iterator:
         memory = model.network.encode(m)
         outside = model.domain.outside(memory.embedding, m).cpu().numpy()
         stars.flags[rows][outside] |= status.BIT["outside_finetuning"]
-        yield rows, *adapter.readout(model.network, memory, adapter.slots)
+        yield rows, *densities(adapter, memory, passes)

@@ -14,6 +14,7 @@ from multistar.model.fusion import Memory
 from multistar.model.head import LOG_SIGMA_MAX, LOG_SIGMA_MIN
 from multistar.model.mixture import Mixture
 from multistar.model.network import ModelConfig, Network
+from multistar.model.recalibrate import Recalibrator
 
 TEMPERATURES = torch.logspace(-0.5, 0.7, 49)
 
@@ -23,10 +24,19 @@ class Readout(nn.Module):
 
     Numbers are slots of the network's own head; a class label is one more target token, decoded by the same
     blocks, and a linear layer. With `probe` nothing of the head is used: one linear layer reads the embedding and the
-    mean of the memory. n_labels: numeric labels of base and adapter together.
+    mean of the memory. n_labels: numeric labels of base and adapter together. An adapter trained with dropout has a
+    recalibrator for the densities of `thinned` networks, too.
     """
 
-    def __init__(self, config: ModelConfig, n_targets: int, classes: Mapping[str, int], probe: bool, n_labels: int):
+    def __init__(
+        self,
+        config: ModelConfig,
+        n_targets: int,
+        classes: Mapping[str, int],
+        probe: bool,
+        n_labels: int,
+        thinned: bool,
+    ):
         super().__init__()
         self.components = config.components
         self.temperature: Tensor
@@ -37,6 +47,7 @@ class Readout(nn.Module):
         self.register_buffer("temperature", torch.ones(len(classes)))
         self.register_buffer("correlation", torch.eye(n_labels))  # of residuals, see joint.py
         self.numbers = nn.Linear(size, 3 * n_targets * config.components) if probe else None
+        self.thinned = Recalibrator(n_targets) if thinned else None
         with torch.no_grad():
             for parameter in (*self.classes.parameters(), *(self.numbers.parameters() if self.numbers else ())):
                 parameter.zero_()

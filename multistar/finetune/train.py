@@ -19,6 +19,7 @@ from torch import Tensor
 from encoders import Measurement
 from multistar.files import atomic_write
 from multistar.finetune.adapter import Adapter, difference
+from multistar.finetune.dropout import PASSES, densities, dropped
 from multistar.finetune.examples import SPLITS, Examples
 from multistar.finetune.lora import LowRank, add_low_rank, merge
 from multistar.finetune.losses import LOSSES, loss_of
@@ -57,6 +58,7 @@ class FinetuneConfig:
     learning_rate: float = 0.0
     rank: int = 8  # of low-rank changes
     loss: str = "likelihood"  # or "mahalanobis", see losses.py
+    dropout: float = 0.0  # share of the decoder's hidden units that are silent in a step, see dropout.py
     hide: float = 0.5  # share of the stars of a batch that are shown in part
     average: float = 0.98  # most that the average of the weights keeps of itself per step; the average is what is saved
     seed: int = 0
@@ -69,6 +71,8 @@ class FinetuneConfig:
             raise ValueError(f"split must be one of {SPLITS}, got {self.split!r}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} must be at least 0 (none) and below 1")
         if not 0 <= self.hide <= 1:
             raise ValueError(f"hide={self.hide} must lie between 0 and 1")
         for name, least in (("batch", 1), ("rank", 1), ("steps", 0), ("learning_rate", 0)):
@@ -187,7 +191,8 @@ class Trainer:
 
     def _loss(self, part: Examples, memory: Memory) -> Tensor:
         """(terms,) means over the stars that have the label."""
-        mixture, logs = self.adapter.readout(self.network, memory, self.slots)
+        with dropped(self.adapter, self.generator):
+            mixture, logs = self.adapter.readout(self.network, memory, self.slots)
         return self.loss.means(mixture, logs, part)
 
     @torch.no_grad()
@@ -239,15 +244,20 @@ class Trainer:
         adapter.readout.requires_grad_(False)
         if self.mode in READS_NEW:
             self.train, self.validation = (Remembered(p.examples, None) for p in (self.train, self.validation))
-        pit, logs, embeddings = [], [], []
+        pit, thinned, logs, embeddings = [], [], [], []
         for part, memory in self.batches(self.validation):
             mixture, log = adapter.readout(self.network, memory, self.slots)
             pit.append(mixture.cdf(part.target.value, part.target.sigma))
+            if adapter.dropout:
+                mixture, _ = densities(adapter, memory, PASSES)
+                thinned.append(mixture.cdf(part.target.value, part.target.sigma))
             logs.append(log)
             embeddings.append(memory.embedding)
         known = self.validation.examples.target.observed
         labels = self.slots - model.vocabulary.label_slots.start
         model.recalibrator.refit(labels, torch.cat(pit), known)
+        if adapter.readout.thinned is not None:
+            adapter.readout.thinned.refit(torch.arange(len(labels)), torch.cat(thinned), known)
         adapter.readout.calibrate(
             [torch.cat(x) for x in zip(*logs, strict=True)], self.validation.examples.codes, FEWEST_TO_CALIBRATE
         )
@@ -255,7 +265,7 @@ class Trainer:
         stars = self.train.examples.stars, self.validation.examples.stars
         model.domain.fit(trained, *extremes(stars[0]), (torch.cat(embeddings), stars[1]))
         changes = difference(adapter, self.base, self.low_rank)
-        adapter = Adapter.fresh(self.base, adapter.request)  # as it will be when it is read from disk
+        adapter = Adapter.fresh(self.base, adapter.request, adapter.dropout)  # as it will be when it is read from disk
         adapter.apply(changes)
         adapter.provenance = {
             "settings": dataclasses.asdict(self.config),

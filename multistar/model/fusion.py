@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
+from timm.layers.attention import Attention
 from timm.layers.attention_pool import AttentionPoolLatent
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from encoders import Tokens
+from multistar.model.hadamard import HadamardAttention
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Memory:
         return Memory(self.features[which], self.observed[which], self.embedding[which])
 
 
-ATTENTION = ("both", "within", "across")  # which tokens a token sees: all, those of its own modality, those of others
+# Which tokens a token sees: all, those of its own modality, those of others; or all, channel by channel (hadamard.py).
+ATTENTION = ("both", "within", "across", "hadamard")
 
 
 def attention_mask(observed: Tensor) -> Tensor:
@@ -42,7 +45,7 @@ def fusion_mask(observed: Tensor, modality: Tensor, attention: str) -> Tensor:
     be seen, since the summary would tell of them.
     """
     seen = attention_mask(observed)
-    if attention == "both":
+    if attention in ("both", "hadamard"):
         return seen
     same = modality[:, None] == modality
     summary = modality == -1
@@ -54,7 +57,8 @@ class Fusion(nn.Module):
     """Pre-norm transformer over the tokens of all modalities; absent tokens are never attended to.
 
     A learned summary token is always there, so a star without any data still has a memory: the prior.
-    attention: one of ATTENTION; self-attention within modalities, cross-attention between them, or both at once.
+    attention: one of ATTENTION; self-attention within modalities, cross-attention between them, or both at once;
+    Hadamard attention in place of it.
     """
 
     def __init__(self, width: int, depth: int, heads: int, embedding: int, attention: str = "both"):
@@ -62,8 +66,12 @@ class Fusion(nn.Module):
         self.attention = attention
         self.fast = False  # blocks in bfloat16, at inference
         self.summary = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        layer = HadamardAttention if attention == "hadamard" else Attention
         self.blocks = nn.ModuleList(
-            [Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU) for _ in range(depth)]
+            [
+                Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU, attn_layer=layer)
+                for _ in range(depth)
+            ]
         )
         self.norm = nn.LayerNorm(width)
         self.pool = AttentionPoolLatent(width, num_heads=heads, mlp_ratio=2.0, act_layer=nn.SiLU)

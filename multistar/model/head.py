@@ -120,7 +120,7 @@ class MixtureHead(nn.Module):
     def read(self, memory: Memory, target: Tensor) -> Tensor:
         """(B, Q, D) states of the target tokens (Q, D), each of which sees only the star."""
         x, mask = rearrange(target, "q d -> 1 1 q d"), attention_mask(memory.observed)
-        for block in self._blocks():
+        for block in self.decoder_blocks():
             x = block.read(x, block.star(memory.features), mask)
         return x[:, 0]
 
@@ -135,7 +135,7 @@ class MixtureHead(nn.Module):
         x = rearrange(torch.cat([first, later], 1), "b q d -> b 1 q d")
         informed = F.pad(informed, (1, 0))[:, None]
         mask = attention_mask(memory.observed)
-        for block in self._blocks():
+        for block in self.decoder_blocks():
             x = block.look_back(x, Past(), informed)
             x = block.read(x, block.star(memory.features), mask)
         return self.mixture(x[:, 0])
@@ -143,13 +143,13 @@ class MixtureHead(nn.Module):
     def sample(self, memory: Memory, order: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """(B, n, Q) joint samples of the slots `order` (Q,): each is drawn given the star and those drawn before it."""
         batch, mask = len(memory.features), attention_mask(memory.observed)
-        stars = [block.star(memory.features) for block in self._blocks()]
+        stars = [block.star(memory.features) for block in self.decoder_blocks()]
         x = rearrange(self.identity(order[:1]), "1 d -> 1 1 1 d").expand(batch, n, 1, -1)
         informed = x.new_zeros(batch, n, 1, dtype=torch.bool)
         pasts = [Past() for _ in self.blocks]
         drawn: list[Tensor] = []
         for i in range(len(order)):
-            for block, star, past in zip(self._blocks(), stars, pasts, strict=True):
+            for block, star, past in zip(self.decoder_blocks(), stars, pasts, strict=True):
                 x = block.read(block.look_back(x, past, informed), star, mask)
             drawn.append(self.mixture(x[:, :, 0]).draw(generator))
             if i + 1 < len(order):
@@ -165,7 +165,7 @@ class MixtureHead(nn.Module):
         told = self.mix(self.predecessor(gains(value, error), previous))
         return self.identity(slot) + torch.where(given.observed[..., None], told, 0), given.observed
 
-    def _blocks(self) -> list[DecoderBlock]:
+    def decoder_blocks(self) -> list[DecoderBlock]:
         return cast(list[DecoderBlock], list(self.blocks))
 
     def mixture(self, x: Tensor) -> Mixture:

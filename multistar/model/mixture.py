@@ -3,6 +3,8 @@
 Shape letters: B star, Q query (or sample), K mixture component, L level.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,3 +63,9 @@ class Mixture:
         component = below.sum(-1, keepdim=True).clamp(max=self.mean.shape[-1] - 1)
         mean, log_sigma = (t.gather(-1, component)[..., 0] for t in (self.mean, self.log_sigma))
         return mean + normal * log_sigma.exp()
+
+
+def pooled(parts: Sequence[Mixture]) -> Mixture:
+    """The mean of the densities of equally good mixtures (B, Q, K): one mixture of all their components."""
+    log_weight = torch.cat([p.log_weight for p in parts], -1) - math.log(len(parts))
+    return Mixture(log_weight, torch.cat([p.mean for p in parts], -1), torch.cat([p.log_sigma for p in parts], -1))

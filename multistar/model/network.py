@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from encoders import LightCurveEncoder, Measurement, ScalarEncoder, XPEncoder
+from encoders import LightCurveEncoder, Measurement, ScalarEncoder, XPComponents, XPEncoder
 from multistar.model.alignment import LOSSES, Alignment
 from multistar.model.fusion import ATTENTION, Fusion, Memory
 from multistar.model.head import MixtureHead
@@ -20,7 +20,7 @@ class ModelConfig:
     encoder_depth: int = 4
     decoder_depth: int = 2
     heads: int = 4
-    xp_patch: int = 5  # neighbouring XP orders per token
+    xp_patch: int = 5  # neighbouring XP orders (or components) per token
     embedding: int = 256
     embedding_tokens: int = 4  # tokens that the head sees when it has only the embedding
     components: int = 5  # Gaussians per mixture
@@ -28,10 +28,11 @@ class ModelConfig:
     light_curve_depth: int = 2  # blocks of the light curve's own encoder
     attention: str = "both"  # of the fusion: see fusion.ATTENTION
     alignment: str = ""  # of a light curve with the rest of its star: see alignment.py; "" for none
+    xp_components: int = 0  # principal components of the XP coefficients that are read in their place; 0: none are made
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if type(value) is int and value < 1:
+            if type(value) is int and value < (name != "xp_components"):
                 raise ValueError(f"model.{name} must be a positive integer, got {value!r}")
         if self.attention not in ATTENTION:
             raise ValueError(f"model.attention must be one of {ATTENTION}, got {self.attention!r}")
@@ -48,13 +49,23 @@ class Network(nn.Module):
         super().__init__()
         self.vocabulary, self.memory_tokens = vocabulary, config.embedding_tokens
         self.scalars = ScalarEncoder(vocabulary.n_scalars, config.width)
-        self.xp = XPEncoder(vocabulary.n_bp, vocabulary.n_rp, config.xp_patch, config.width)
+        if config.xp_components:
+            orders = vocabulary.n_bp + vocabulary.n_rp
+            self.xp = XPComponents(orders, config.xp_components, config.xp_patch, config.width)
+        else:
+            self.xp = XPEncoder(vocabulary.n_bp, vocabulary.n_rp, config.xp_patch, config.width)
         if layout := vocabulary.layout:
             self.light_curve = LightCurveEncoder(layout, config.width, config.light_curve_depth, config.heads)
             self.alignment = Alignment(config.embedding, config.alignment) if config.alignment else None
         self.fusion = Fusion(config.width, config.encoder_depth, config.heads, config.embedding, config.attention)
         self.from_embedding = nn.Linear(config.embedding, config.embedding_tokens * config.width)
         self.head = MixtureHead(vocabulary.n_slots, config.width, config.decoder_depth, config.heads, config.components)
+
+    def fit(self, stars: Measurement) -> None:
+        """What is no weight but follows from the training stars (n, n_slots): the principal components."""
+        if isinstance(self.xp, XPComponents):
+            slots = self.vocabulary.xp_slots
+            self.xp.fit(stars.slots(slots.start, slots.stop))
 
     def encode(self, stars: Measurement) -> Memory:
         """stars holds (B, n_slots); only its observed slots count."""

@@ -108,6 +108,8 @@ def _begin(config: RunConfig) -> Model:
     torch.manual_seed(config.training.seed)
     model = Model.fresh(config.model, vocabulary)
     model.standardiser.fit(stars)
+    if config.model.xp_components:
+        model.network.fit(model.standardiser(stars))
     return model
 
 
