@@ -14,6 +14,7 @@ DIR gets the JSON of every fold and clusters.png.
 """
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pandas as pd
 import torch
 from evaluate_real import boosted, numbers
 from matplotlib.figure import Figure
-from real_tables import CATALOGUE, catalogue, in_catalogue, kept, members
+from real_tables import CATALOGUE, R_V, catalogue, in_catalogue, kept, members
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
@@ -45,6 +46,8 @@ UNITS = {"age": "dex", "ebv": "mag", "distance": "ln"}  # of the differences tha
 FOLDS, FEWEST = 5, 5  # members of a group, for a cluster to count
 LOG_AGE = np.linspace(-3.0, 1.15, 84)  # log10 Gyr, where posteriors are multiplied
 GIANT_COLOUR, GIANT_MAGNITUDE, UPPER = 0.8, 2.5, 0.2
+AGE_EDGES = (-3.0, -1.0, -0.5, 0.1, 1.0)  # log10 Gyr
+HOT_COLOUR = 0.25  # (BP - RP)_0 of 8000 K
 A_G, E_COLOUR = 0.84, 0.42  # of Gaia's G and BP - RP, per A_V
 ZERO_POINT = -0.035  # mas, of faint stars (Lindegren et al. 2021)
 console = Console(width=150)
@@ -58,7 +61,7 @@ def scaled(name: str, value: np.ndarray) -> np.ndarray:
 
 def groups(frame: pd.DataFrame) -> np.ndarray:
     """(n,) "giants", "upper" or "main sequence"."""
-    a_v = 3.1 * frame["ebv"]
+    a_v = R_V * frame["ebv"]
     bright = frame["phot_g_mean_mag"] - 5 * np.log10(frame["distance"] * 100) - A_G * a_v
     colour = frame["phot_bp_mean_mag"] - frame["phot_rp_mean_mag"] - E_COLOUR * a_v
     giant = (colour > GIANT_COLOUR) & (bright < GIANT_MAGNITUDE)
@@ -124,7 +127,7 @@ def agreement(frame: pd.DataFrame, guess: dict[str, np.ndarray], of: np.ndarray)
     for name in LABELS:
         for group in dict.fromkeys(("all", *of)):
             rows = (of == group) | (group == "all")
-            value = pd.DataFrame(scaled(name, guess[name][rows]), columns=["x", "low", "high"])
+            value = pd.DataFrame(dict(zip(("x", "low", "high"), scaled(name, guess[name][rows]).T, strict=True)))
             value["cluster"] = frame["cluster"].to_numpy()[rows]
             center = value.groupby("cluster")["x"].transform("median")
             within, whole = (scatter(value["x"].to_numpy(), np.asarray(c)) for c in (center, value["x"].median()))
@@ -178,6 +181,30 @@ def product(frame: Any, density: np.ndarray, rows: np.ndarray) -> Any:
         {"x": LOG_AGE[total.to_numpy().argmax(1)], "truth": np.log10(truth["first"])}, index=total.index
     )
     return found[truth["size"] >= FEWEST]
+
+
+def by_age(frame: pd.DataFrame, guesses: dict, of: np.ndarray) -> None:
+    """Ages of stars, cluster by age of the catalogue: young ones are outside of what the mock is made of."""
+    log_age = np.log10(frame["age"].to_numpy())
+    table = Table("log10 age of the cluster", "stars", "who", "bias", "MAD-std", "68 %")
+    for low, high in itertools.pairwise(AGE_EDGES):
+        for group in dict.fromkeys(of):
+            here = (log_age >= low) & (log_age < high) & (of == group)
+            for who in ("zero shot", "fine-tuned"):
+                guess = guesses[who]["age"][here]
+                size = scatter(np.log10(guess[:, 0]), log_age[here])
+                told = coverage(guess[:, 1], guess[:, 2], frame["age"].to_numpy()[here])
+                row = f"{low} ... {high}", f"{group}, {here.sum()}", who
+                table.add_row(*row, f"{size['bias']:+.2f}", f"{size['mad_std']:.2f}", f"{told:.0%}")
+    console.print(table)
+
+
+def show_hot(frame: pd.DataFrame, flags: np.ndarray) -> None:
+    """The mock has no stars above 8000 K: are those of the clusters noticed?"""
+    colour = frame["phot_bp_mean_mag"] - frame["phot_rp_mean_mag"] - E_COLOUR * R_V * frame["ebv"]
+    hot, flagged = (colour < HOT_COLOUR).to_numpy(), (flags & BIT["outside_training"]) > 0
+    console.print(f"{hot.mean():.0%} of the members have (BP-RP)_0 < {HOT_COLOUR}, hotter than the mock's stars")
+    console.print(f"{flagged[hot].mean():.1%} of these are flagged, {flagged[~hot].mean():.1%} of the others")
 
 
 def show_stars(rows: list[dict]) -> None:
@@ -277,6 +304,8 @@ def main() -> None:
     guesses |= {"fine-tuned": ours} | gathered
     stars_rows = kept(out / f"clusters-{args.mode}-{args.stars}.json", lambda: {"stars": by_star(frame, guesses, of)})
     show_stars(stars_rows["stars"])
+    by_age(frame, guesses, of)
+    show_hot(frame, stars.flags[place])
     picture(by_cluster(frame, guesses, densities, of), out / "clusters.png")
 
 

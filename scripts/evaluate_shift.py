@@ -11,7 +11,7 @@ told apart   AUC, in five folds, of classifiers that tell real stars from twins 
 flagged      share that the model calls outside_training, of real stars and of twins
 colours      median difference of each colour between real stars and their twins: what is off by how many magnitudes
 zero shot    error of labels of real stars, and of their twins, whose truth is known; --real DIR, the folder that
-             evaluate_real.py filled, adds what fine-tuning leaves of it
+             evaluate_real.py filled, adds what fine-tuning leaves of it (giants: with spectroscopic labels as inputs)
 
 DIR gets the JSON of every table, shift.png and the mock surveys. Needs the extra `variability` (LightGBM).
 """
@@ -108,13 +108,14 @@ def twins(real: Stars, mock: Stars, taken: np.ndarray, rng: np.random.Generator)
         mock = dataclasses.replace(mock, scalars={k: v for k, v in mock.scalars.items() if k != "parallax"})
     free, x = np.flatnonzero(~taken), place(real)
     x = np.where(np.isfinite(x), x, 1e6)
-    apart, nearest = KDTree(place(mock)[free]).query(x, k=20)
+    apart, nearest = map(np.asarray, KDTree(place(mock)[free]).query(x, k=20))
     pairs = []
     for row in rng.permutation(len(x)).tolist():
-        found = next((j for d, j in zip(apart[row], nearest[row], strict=True) if d < 1 and not taken[free[j]]), None)
-        if found is not None:
-            taken[free[found]] = True
-            pairs.append((row, free[found]))
+        near = free[nearest[row][apart[row] < 1]]
+        untaken = near[~taken[near]]
+        if len(untaken):
+            taken[untaken[0]] = True
+            pairs.append((row, untaken[0]))
     rows, mine = np.array(pairs, int).reshape(-1, 2).T
     return rows, mine
 
@@ -271,10 +272,10 @@ def picture(results: dict[str, dict], path: Path) -> None:
     left.set(
         xticks=range(len(results)),
         xticklabels=list(results),
-        ylim=(0.45, 1),
+        ylim=(0.4, 1.25),
         ylabel="AUC real / mock (line: mock / mock)",
     )
-    left.legend(fontsize=8, loc="lower right")
+    left.legend(fontsize=8, loc="upper left", ncols=2)
     names = list(dict.fromkeys(name for r in results.values() for name in r["colours"]))
     for i, (part, r) in enumerate(results.items()):
         for name, (step, error) in r["colours"].items():
