@@ -10,6 +10,7 @@ told apart   AUC, in five folds, of classifiers that tell real stars from twins 
              regression; LightGBM) and by the values that it reads (LightGBM); beside twins against second twins: 0.5
 flagged      share that the model calls outside_training, of real stars and of twins
 colours      median difference of each colour between real stars and their twins: what is off by how many magnitudes
+levelled     the first and the last anew, after one constant per band has put these differences to zero
 zero shot    error of labels of real stars, and of their twins, whose truth is known; --real DIR, the folder that
              evaluate_real.py filled, adds what fine-tuning leaves of it (giants: with spectroscopic labels as inputs)
 
@@ -179,11 +180,21 @@ def colours(real: Stars, twin: Stars) -> dict[str, list[float]]:
     return out
 
 
-def accuracy(model: Model, real: Stars, twin: Stars, truth: dict[str, np.ndarray]) -> dict:
+def levelled(real: Stars, shifts: dict[str, list[float]]) -> Stars:
+    """A constant added to G, J, H, Ks, W1, W2, so that colours agree with those of the twins; BP and RP stay."""
+    gaia = np.mean([shifts[name][0] for name in ("G-BP", "G-RP")])
+    constant = {name.removeprefix("G-").lower(): step - gaia for name, (step, _) in shifts.items()}
+    constant |= {"g": -gaia, "bp": 0.0, "rp": 0.0}
+    scalars = {k: Scalar(s.value + constant.get(k, 0.0), s.sigma) for k, s in real.scalars.items()}
+    return dataclasses.replace(real, scalars=scalars, flags=np.zeros_like(real.flags))
+
+
+def accuracy(model: Model, real: Stars, level: Stars, twin: Stars, truth: dict[str, np.ndarray]) -> dict:
     """Label -> scatter of zero-shot predictions of real stars against the catalogue, of twins against the truth."""
-    ours, others = predict(model, real, quiet=True), predict(model, twin, quiet=True)
+    ours, again, others = (predict(model, stars, quiet=True) for stars in (real, level, twin))
     return {
         name: {"real": scatter(ours[name].to_numpy(), real.scalars[name].value),
+               "levelled": scatter(again[name].to_numpy(), real.scalars[name].value),
                "twins": scatter(others[name].to_numpy(), truth[name])}
         for name in LABELS if name in real.scalars and np.isfinite(real.scalars[name].value).sum() > 50
     }  # fmt: skip
@@ -198,34 +209,25 @@ def measure(model: Model, everything: Stars, mock: Stars) -> dict:
     real = some.select(rows)
     again, second = twins(real, mock, taken, rng)
     one, two = as_observed(mock.select(first), real, rng), as_observed(mock.select(second), real.select(again), rng)
+    shifts = colours(real, one)
     real = dataclasses.replace(real, flags=np.zeros_like(real.flags))
-    sees = {
-        name: (vectors(model, stars), values(model, stars))
-        for name, stars in (("real", real), ("one", one), ("two", two))
-    }
-    flags = {
-        name: float(np.mean((s.flags & BIT["outside_training"]) > 0)) for name, s in (("real", real), ("twins", one))
-    }
+    level = levelled(real, shifts)
+    seen = {"real": real, "one": one, "two": two, "level": level}
+    sees = {name: (vectors(model, stars), values(model, stars)) for name, stars in seen.items()}
 
-    def apart(one: str, other: str) -> dict[str, float]:
-        (space, read), (space_, read_) = sees[one], sees[other]
-        return {
-            "linear": auc(space, space_, True),
-            "trees": auc(space, space_, False),
-            "values": auc(read, read_, False),
-        }
+    def apart(name: str) -> dict[str, float]:
+        (space, read), (space_, read_) = sees[name], sees["one"]
+        return dict(linear=auc(space, space_, True), trees=auc(space, space_, False), values=auc(read, read_, False))
 
-    alone = only_read(everything, model)
-    embed(model, alone, quiet=True)
-    out: dict = {
-        "stars": len(some), "twins": len(rows),
-        "flagged": flags | {"all real": float(np.mean((alone.flags & BIT["outside_training"]) > 0))},
-        "auc": apart("real", "one"), "control": apart("two", "one"),
-        "colours": colours(real, one),
-    }  # fmt: skip
+    embed(model, everything, quiet=True)  # sets flags
+    flagged = {"all real": everything, "real": real, "twins": one}
     truth = {name: mock.extra[f"true_{name}"][first] for name in LABELS}
-    out["accuracy"] = accuracy(model, real, one, truth)
-    return out
+    return {
+        "stars": len(some), "twins": len(rows), "colours": shifts,
+        "flagged": {name: float(np.mean((s.flags & BIT["outside_training"]) > 0)) for name, s in flagged.items()},
+        "auc": apart("real"), "control": apart("two"), "levelled": apart("level"),
+        "accuracy": accuracy(model, real, level, one, truth),
+    }  # fmt: skip
 
 
 def tuned(folder: Path, part: str, name: str) -> float:
@@ -238,16 +240,18 @@ def tuned(folder: Path, part: str, name: str) -> float:
 
 def show(results: dict[str, dict], real: Path | None) -> None:
     table = Table("table", "stars with a twin", "linear probe", "trees", "trees on values", "flagged: all", "twinned",
-                  "twins", title="AUC of real against mock (in brackets: mock against mock), flagged")  # fmt: skip
+                  "twins", title="AUC of real against mock, levelled, mock against mock; outside_training")  # fmt: skip
     for part, r in results.items():
-        cells = (f"{r['auc'][k]:.2f} ({r['control'][k]:.2f})" for k in ("linear", "trees", "values"))
+        three = ("auc", "levelled", "control")
+        cells = (", ".join(f"{r[who][k]:.2f}" for who in three) for k in ("linear", "trees", "values"))
         flagged = (f"{r['flagged'][k]:.1%}" for k in ("all real", "real", "twins"))
         table.add_row(part, f"{r['twins']} of {r['stars']}", *cells, *flagged)
     console.print(table)
-    table = Table("table", "label", "twins", "their bias", "real, zero shot", "its bias", "fine-tuned", title="MAD-std")
+    heads = [f"{who}: {what}" for who in ("twins", "real", "levelled") for what in ("MAD-std", "bias")]
+    table = Table("table", "label", *heads, "fine-tuned", title="Zero shot")
     for part, r in results.items():
         for name, x in r["accuracy"].items():
-            numbers = [x["twins"]["mad_std"], x["twins"]["bias"], x["real"]["mad_std"], x["real"]["bias"]]
+            numbers = [x[who][k] for who in ("twins", "real", "levelled") for k in ("mad_std", "bias")]
             numbers.append(tuned(real, part, name) if real else np.nan)
             table.add_row(part, name, *(f"{n:.3g}" for n in numbers))
     console.print(table)
@@ -269,11 +273,12 @@ def picture(results: dict[str, dict], path: Path) -> None:
         at = np.arange(len(results)) + 0.25 * (i - 1)
         left.bar(at, [r["auc"][key] for r in results.values()], 0.23, label=label)
         left.plot(at, [r["control"][key] for r in results.values()], "k_", ms=12)
+        left.plot(at, [r["levelled"][key] for r in results.values()], "kx", ms=5)
     left.set(
         xticks=range(len(results)),
         xticklabels=list(results),
         ylim=(0.4, 1.25),
-        ylabel="AUC real / mock (line: mock / mock)",
+        ylabel="AUC real / mock (line: mock / mock, cross: levelled)",
     )
     left.legend(fontsize=8, loc="upper left", ncols=2)
     names = list(dict.fromkeys(name for r in results.values() for name in r["colours"]))

@@ -1,5 +1,6 @@
 """The evaluations' readers of real tables, and what these do with them, against truth."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from astropy_healpix import HEALPix
 
-from multistar.data.stars import read_stars
+from multistar.data.stars import Scalar, read_stars
 
 SCRIPTS = str(Path(__file__).parents[1] / "scripts")
 
@@ -87,6 +88,18 @@ class TestShift:
         assert not twin.mock and "teff" not in twin.scalars
         moved = twin.scalars["rp"].value - mock.scalars["rp"].value
         assert moved.std() == pytest.approx(0.5, rel=0.15)
+
+    def test_constants_are_found_and_taken_out(self, script, mock_table):
+        shift = script("evaluate_shift")
+        stars = read_stars(mock_table)
+        off = {"g": -0.03, "j": 0.02, "ks": -0.05}
+        moved = {k: Scalar(s.value + off.get(k, 0), s.sigma) for k, s in stars.scalars.items()}
+        found = shift.colours(moved := dataclasses.replace(stars, scalars=moved), stars)
+        for name, want in {"G-RP": -0.03, "G-BP": -0.03, "G-J": -0.05, "G-H": -0.03, "G-KS": 0.02}.items():
+            assert found[name][0] == pytest.approx(want, abs=1e-9)
+        level = shift.levelled(moved, found)
+        for band in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2"):
+            np.testing.assert_allclose(level.scalars[band].value, stars.scalars[band].value, atol=1e-9)
 
     def test_auc_knows_alike_from_shifted(self, script):
         pytest.importorskip("lightgbm")
