@@ -13,15 +13,14 @@ kepler    giants: spectroscopic labels, magnitudes and parallaxes where there ar
 """
 
 import argparse
-import json
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from real_tables import LAMOST, kepler, kept, lamost
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -29,7 +28,6 @@ from torch import nn
 from multistar.checks.baselines import XGBOOST
 from multistar.checks.metrics import scatter
 from multistar.data.stars import Stars, read_stars
-from multistar.files import atomic_write
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predictions
@@ -39,46 +37,8 @@ from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.tasks.stream import shown
 
-VEGA = {"W1": 2.699, "W2": 3.339}  # AB - Vega (Jarrett et al. 2011)
-SWAPPED = -1.0  # J - H of stars below it is no colour of a star
-LAMOST = {"m_h": "mh", "m_h_error": "mh_err"}
 TEST_STARS, SEEDS, FOLDS = 5000, 3, 5
-OLDEST = 14.0  # Gyr
 console = Console(width=150)
-
-
-def lamost(folder: Path) -> pd.DataFrame:
-    frame = pd.read_parquet(folder / "photometry" / "lamost_13band.parquet")
-    wrong = frame["W1"].isna() & (frame["J"] - frame["H"] < SWAPPED)
-    for wise, other in (("W1", "H"), ("W2", "Ks")):
-        for suffix in ("", "_err"):
-            frame.loc[wrong, wise + suffix] = frame.loc[wrong, other + suffix]
-            frame.loc[wrong, other + suffix] = np.nan
-        frame[wise] -= VEGA[wise]
-    return frame.assign(source_id=np.arange(1, len(frame) + 1))  # the table has no ids
-
-
-def kepler(folder: Path) -> pd.DataFrame:
-    """With the columns of quantities.py; 2MASS errors of -999999999 and the like are unknown."""
-    frame: Any = pd.read_parquet(folder / "giants" / "kepler_giants.parquet")
-    known = frame["Mcorr"].notna() & (frame["Age"] <= OLDEST) & frame["TEFF"].notna()
-    frame = frame[known].reset_index(drop=True)
-    two_mass = {b: frame[f"M21_{x}"].fillna(frame[f"L23_{b}_m"]) for b, x in (("j", "J"), ("h", "H"), ("k", "K"))}
-    errors = {b: frame[f"L23_{b}_msigcom"].where(frame[f"L23_{b}_msigcom"].between(0, 1)).fillna(0.03) for b in "jhk"}
-    out = {
-        "source_id": frame["KIC"],
-        "phot_g_mean_mag": frame["L23_phot_g_mean_mag"], "phot_bp_mean_mag": frame["L23_phot_bp_mean_mag"],
-        "phot_rp_mean_mag": frame["L23_phot_rp_mean_mag"],
-        "parallax": frame["L23_parallax"], "parallax_error": frame["L23_parallax_error"],
-        "j_m": two_mass["j"], "j_msigcom": errors["j"], "h_m": two_mass["h"], "h_msigcom": errors["h"],
-        "ks_m": two_mass["k"].fillna(frame["K"]), "ks_msigcom": errors["k"],
-        "teff": frame["TEFF"], "teff_error": frame["TEFF_ERR"], "logg": frame["LOGG"], "logg_error": frame["LOGG_ERR"],
-        "m_h": frame["FE_H"], "m_h_error": frame["FE_H_ERR"],
-        "alpha_m": frame["MG_H"] - frame["FE_H"], "alpha_m_error": frame["MG_H_ERR"],
-        "c_n": frame["A3_[C/N]"], "c_n_error": frame["A3_S_[C/N]"],
-        "mass": frame["Mcorr"], "mass_error": frame["Mcorr_err"], "age": frame["Age"],
-    }  # fmt: skip
-    return pd.DataFrame(out)
 
 
 def numbers(model: Model, stars: Stars, given: Collection[str]) -> np.ndarray:
@@ -172,15 +132,6 @@ def compare(
         guesses["labels only"] = physical(np.stack(columns_, -1))
     out: dict = {name: {who: scatter(g[name], truth[name]) for who, g in guesses.items()} for name in labels}
     return out | {"seconds": seconds, "bytes": adapter.bytes, "steps": adapter.provenance["steps"]}
-
-
-def kept(path: Path, make) -> dict:
-    """The result from `path`, or made and kept there."""
-    if not path.exists():
-        made = make()
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(made))
-    return json.loads(path.read_text())
 
 
 def show(title: str, results: list[dict], labels: list[str]) -> None:
