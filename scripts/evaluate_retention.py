@@ -9,7 +9,7 @@ The adapters learn LAMOST's Teff, log g and [M/H] of DATA (see evaluate_real.py)
 import argparse
 from pathlib import Path
 
-from evaluate_real import lamost
+from real_tables import lamost
 from rich.console import Console
 from rich.table import Table
 

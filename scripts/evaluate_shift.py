@@ -46,6 +46,7 @@ from multistar.data.xp_synthesis import synthetic_magnitudes
 from multistar.files import atomic_write
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.checkpoint import Model, load_model
+from multistar.model.mismatch import ZERO_POINTS
 from multistar.tasks.embed import embed
 from multistar.tasks.predict import predict
 from multistar.tasks.stream import shown
@@ -122,17 +123,21 @@ def twins(real: Stars, mock: Stars, taken: np.ndarray, rng: np.random.Generator)
 
 
 def as_observed(mock: Stars, real: Stars, rng: np.random.Generator) -> Stars:
-    """Mock stars, row by row with what is missing and the errors of real ones; no longer known as mock stars."""
+    """Mock stars, row by row with what is missing and the errors of real ones; no longer known as mock stars.
+
+    What the model adds to magnitudes of the sky (ZERO_POINTS) is taken from theirs.
+    """
 
     def worse(value, sigma, like, like_sigma):
         extra = np.sqrt(np.maximum(np.nan_to_num(like_sigma) ** 2 - sigma**2, 0))
         noisy = value + extra * rng.normal(size=value.shape)
         return np.where(np.isfinite(like), noisy, np.nan), like_sigma
 
+    def moved(name: str) -> np.ndarray:
+        return mock.scalars[name].value - ZERO_POINTS.get(name, 0.0)
+
     measured = {k: s for k, s in real.scalars.items() if k in mock.scalars and k not in LABELS}
-    scalars = {
-        k: Scalar(*worse(mock.scalars[k].value, mock.scalars[k].sigma, s.value, s.sigma)) for k, s in measured.items()
-    }
+    scalars = {k: Scalar(*worse(moved(k), mock.scalars[k].sigma, s.value, s.sigma)) for k, s in measured.items()}
     ratio = 10 ** (-0.4 * (mock.scalars["g"].value - real.scalars["g"].value))[:, None]
     xp = {b: XPCoefficients(*worse(mock.xp[b].value, mock.xp[b].sigma, x.value * ratio, x.sigma * ratio))
           for b, x in real.xp.items()}  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from encoders import Measurement
 from multistar.data.stars import read_stars
 from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
-from multistar.model.mismatch import MAGNITUDE, Mismatch, responses
+from multistar.model.mismatch import MAGNITUDE, ZERO_POINTS, Mismatch, responses
 from multistar.tasks.predict import predict
 
 
@@ -97,3 +97,17 @@ def test_only_stars_of_the_sky_get_larger_errors_told(star_model, mock_table):
 
 def without_truth(table):
     return table.drop_columns([name for name in table.column_names if name.startswith("true_")])
+
+
+@pytest.mark.parametrize("missing", [[], ["g"], ["g", "ks"], ["bp", "rp"], ["g", "bp", "rp", "j"]])
+def test_stars_of_the_sky_get_the_zero_points_of_the_mock(star_model, mismatch, mock_table, missing):
+    """As if the magnitudes in the table had them, whichever are known."""
+    there = read_stars(mock_table[:100])
+    scalars = {k: s for k, s in there.scalars.items() if k not in missing}
+    moved = {k: dataclasses.replace(s, value=s.value + ZERO_POINTS.get(k, 0.0)) for k, s in scalars.items()}
+    one, other = (star_model.model.standardiser(dataclasses.replace(there, scalars=s, xp={})) for s in (scalars, moved))
+    none = torch.zeros(100, 1)
+    torch.testing.assert_close(mismatch.told(one, none).value, other.value, atol=2e-4, rtol=1e-4)
+    one.value[~one.observed] = 1e9
+    seen = mismatch.told(Measurement(torch.where(one.observed, one.value, 0), one.sigma, one.observed), none)
+    assert torch.equal(seen.value[one.observed], mismatch.told(one, none).value[one.observed])
