@@ -16,7 +16,8 @@ from multistar.tasks.stream import encoded
 LEVELS = (0.5, 0.16, 0.84)
 SUFFIXES = ("", "_lower", "_upper")
 SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of the levels where marginals are known
-AT_ONCE = 16384  # samples of all stars together that are drawn at once: some hundred MB
+AT_ONCE = 1024  # samples of all stars together that are drawn at once: they fit the caches of a CPU
+ON_GPU = 64  # times as many: some hundred MB
 
 
 def predict(
@@ -74,12 +75,12 @@ def joint_samples(
     model: Model, memory: Memory, order: torch.Tensor, n: int, generator: torch.Generator
 ) -> torch.Tensor:
     """(B, n, Q) standardised joint samples of the slots `order` (Q,) for the B stars of memory, in bounded memory."""
-    order = order.to(memory.features.device)
-    at_once = max(1, AT_ONCE // n)  # stars
+    order, most = order.to(memory.features.device), AT_ONCE * (1 if memory.features.device.type == "cpu" else ON_GPU)
+    at_once = max(1, most // n)  # stars
     parts = []
     for start in range(0, len(memory.features), at_once):
         part = memory.rows(slice(start, start + at_once))
-        pieces = [min(AT_ONCE, n - done) for done in range(0, n, AT_ONCE)]
+        pieces = [min(most, n - done) for done in range(0, n, most)]
         parts.append(torch.cat([model.network.head.sample(part, order, piece, generator) for piece in pieces], 1))
     return torch.cat(parts).cpu()
 
