@@ -45,7 +45,7 @@ class Mixture:
         """(B, Q, L) values below which the probabilities `levels` (L,) or (Q, L) lie, in float64 till the end."""
         log_weight, mean, log_sigma = (x.double().unsqueeze(-2) for x in vars(self).values())
         weight, sigma = log_weight.exp(), log_sigma.exp()
-        levels = levels.double()
+        levels = levels.to(mean)
         score = torch.special.ndtri(levels).clamp(-FARTHEST, FARTHEST)
         own = mean + sigma * score[..., None]  # (B, Q, L, K) the components' quantiles
         shape = own.shape[:-1]

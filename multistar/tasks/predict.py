@@ -47,11 +47,7 @@ def predict(
     generator = torch.Generator().manual_seed(seed)
     for rows, memory in encoded(model, stars, "predict", quiet):
         with torch.inference_mode():
-            quantiles[rows] = (
-                model.network.decode(memory, slots.to(memory.features.device))
-                .quantile(levels.to(memory.features.device))
-                .cpu()
-            )
+            quantiles[rows] = model.network.decode(memory, slots.to(memory.features.device)).quantile(levels).cpu()
         if samples:
             joint = joint_samples(model, memory, slots, samples, generator)
             nodes = model.recalibrator(torch.special.ndtr(SCORES))
@@ -102,7 +98,7 @@ def with_marginals(
     levels (..., 15): the levels of the mixture that stand for SCORES; those of a recalibrator, or ndtr(SCORES).
     """
     mixture = model.network.decode(memory, slots.to(memory.features.device))
-    nodes = mixture.quantile(levels.to(memory.features.device)).cpu()
+    nodes = mixture.quantile(levels).cpu()
     x = samples.transpose(1, 2)
     rank = x.argsort(-1).argsort(-1) + torch.rand(x.shape, generator=generator)
     score = torch.special.ndtri(rank.double() / x.shape[-1]).clamp(SCORES[0], SCORES[-1])
