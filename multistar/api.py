@@ -50,7 +50,7 @@ class MultiStar:
         """Load a model folder, or a model that comes with the package; strict, hash-checked, no network.
 
         adapter: folder of an adapter of this model, or several; `predict` then gives their labels, too.
-        precision: "bfloat16" runs the blocks of the fusion in it, which is faster where the processor has it, and
+        precision: "bfloat16" runs the blocks of fusion and head in it, which is faster where the processor has it, and
         moves labels by a few hundredths of their errors. Adapters stay in float32.
         device: "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none. Adapters and
         fine-tuning stay on the CPU.
@@ -60,7 +60,7 @@ class MultiStar:
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
         place, model = device_of(device), load_model(name)
-        model.network.fusion.fast = precision == "bfloat16"
+        model.network.fusion.fast = model.network.head.fast = precision == "bfloat16"
         folders = [adapter] if isinstance(adapter, (str, Path)) else adapter
         adapters = [load_adapter(model, folder) for folder in folders]  # copies, before the model moves
         return cls(model.to(place), adapters)

@@ -8,6 +8,7 @@ A target without predecessors is the same in both.
 Shape letters: B star, S sample, Q target, T token of the memory, D width, H head, K component.
 """
 
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -117,6 +118,7 @@ class MixtureHead(nn.Module):
 
     def __init__(self, n_slots: int, width: int, depth: int, heads: int, components: int):
         super().__init__()
+        self.fast = False  # blocks in bfloat16, at inference
         self.identity = nn.Embedding(n_slots, width)
         self.predecessor = SlotLinear(n_slots, 2 * len(GAIN_WIDTHS), width)
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
@@ -129,7 +131,9 @@ class MixtureHead(nn.Module):
 
     def parallel(self, memory: Memory, query: Tensor) -> Mixture:
         """(B, Q, K) marginal densities of the slots `query` (Q,), each seeing only the star."""
-        return self.mixture(self.read(memory, self.identity(query)))
+        with self._precision(memory):
+            x = self.read(memory, self.identity(query))
+        return self.mixture(x.float())
 
     def read(self, memory: Memory, target: Tensor) -> Tensor:
         """(B, Q, D) states of the target tokens (Q, D), each of which sees only the star."""
@@ -163,10 +167,11 @@ class MixtureHead(nn.Module):
         for previous, slot in zip(order[:-1, None], order[1:, None], strict=True):
             exact = Measurement(drawn[-1], torch.zeros_like(drawn[-1]), drawn[-1].new_ones(batch, n, dtype=torch.bool))
             x, _ = self._follow(slot, previous, exact)
-            for block, star, past in zip(self._blocks(), stars, pasts, strict=True):
-                x = rearrange(block.look_at(rearrange(x, "b s d -> (b s) 1 d"), past), "(b s) 1 d -> b s 1 d", s=n)
-                x = block.read(x, star, mask)[:, :, 0]
-            drawn.append(self.mixture(x).draw(generator))
+            with self._precision(memory):
+                for block, star, past in zip(self._blocks(), stars, pasts, strict=True):
+                    x = rearrange(block.look_at(rearrange(x, "b s d -> (b s) 1 d"), past), "(b s) 1 d -> b s 1 d", s=n)
+                    x = block.read(x, star, mask)[:, :, 0]
+            drawn.append(self.mixture(x.float()).draw(generator))
         return torch.stack(drawn, -1)
 
     def _follow(self, slot: Tensor, previous: Tensor, given: Measurement) -> tuple[Tensor, Tensor]:
@@ -175,6 +180,10 @@ class MixtureHead(nn.Module):
         error = torch.nan_to_num(torch.where(given.observed, given.sigma, 0))
         told = self.mix(self.predecessor(gains(value, error), previous))
         return self.identity(slot) + torch.where(given.observed[..., None], told, 0), given.observed
+
+    def _precision(self, memory: Memory):
+        """Whoever trains in another precision is left in peace."""
+        return torch.autocast(memory.features.device.type, torch.bfloat16) if self.fast else nullcontext()
 
     def _blocks(self) -> list[DecoderBlock]:
         return cast(list[DecoderBlock], list(self.blocks))
