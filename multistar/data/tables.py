@@ -234,7 +234,8 @@ def _arrow_column(column: pa.ChunkedArray) -> np.ndarray:
 
 def _list_column(array) -> np.ndarray:
     """(n, k) of lists of one length, NaN where there is none; of other lists, one object per row."""
-    there, lengths = np.asarray(array.is_valid()), pc.list_value_length(array).drop_null().unique()
+    there, count = np.asarray(array.is_valid()), pc.list_value_length  # pyright: ignore[reportAttributeAccessIssue]
+    lengths = count(array).drop_null().unique()
     if len(lengths) != 1 or not (there.all() or pa.types.is_floating(array.type.value_type)):
         return array.to_numpy(zero_copy_only=False)
     values = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, lengths[0].as_py())
