@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from multistar.data.read_light_curves import read_light_curves
 from multistar.data.stars import Stars, read_stars
@@ -16,7 +17,7 @@ from multistar.finetune.joint import with_joint
 from multistar.finetune.predict import check_stack, with_adapters
 from multistar.finetune.train import FinetuneConfig
 from multistar.hub import push_to_hub
-from multistar.model.checkpoint import Model, load_model, save_model
+from multistar.model.checkpoint import Model, device_of, load_model, save_model
 from multistar.model.erasure import Eraser
 from multistar.quantities import Quantity
 from multistar.tasks.embed import embed
@@ -46,21 +47,25 @@ class MultiStar:
         name: str | Path = "mini",
         adapter: str | Path | Sequence[str | Path] = (),
         precision: str = "float32",
+        device: str | None = None,
     ) -> "MultiStar":
         """Load a model folder, or a model that comes with the package; strict, hash-checked, no network.
 
         adapter: folder of an adapter of this model, or several; `predict` then gives their labels, too.
-        precision: "bfloat16" runs the blocks of the fusion in it, which is faster where the processor has it, and
+        precision: "bfloat16" runs the blocks of fusion and head in it, which is faster where the processor has it, and
         moves labels by a few hundredths of their errors. Adapters stay in float32.
+        device: "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none. Adapters and
+        fine-tuning stay on the CPU.
 
-        See load_model and load_adapter for the errors; ValueError for another precision.
+        See load_model and load_adapter for the errors; ValueError for another precision, or a device that is not there.
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
-        model = load_model(name)
-        model.network.fusion.fast = precision == "bfloat16"
+        place, model = device_of(device), load_model(name)
+        model.network.fusion.fast = model.network.head.fast = precision == "bfloat16"
         folders = [adapter] if isinstance(adapter, (str, Path)) else adapter
-        return cls(model, [load_adapter(model, folder) for folder in folders])
+        adapters = [load_adapter(model, folder) for folder in folders]  # copies, before the model moves
+        return cls(model.to(place), adapters)
 
     def finetune(
         self,
@@ -84,9 +89,12 @@ class MultiStar:
         curves = None if light_curves is None else read_light_curves(light_curves)
         stars = read_stars(retain) if retain is not None and not isinstance(retain, Stars) else retain
         config = FinetuneConfig(**settings)
-        adapter = finetune(
-            self.model, table, labels, mode, inputs, columns, config, out, overwrite, quiet, curves, stars
-        )  # fmt: skip
+        place = next(self.model.network.parameters()).device
+        try:
+            base = self.model.to(torch.device("cpu"))
+            adapter = finetune(base, table, labels, mode, inputs, columns, config, out, overwrite, quiet, curves, stars)
+        finally:
+            self.model.to(place)
         return MultiStar(self.model, (*self.adapters, adapter))
 
     def save_adapter(self, folder: str | Path, overwrite: bool = False) -> None:

@@ -69,7 +69,7 @@ def _job(args):
 
     options = {name: getattr(args, name) for name in INFERENCE[args.command]}
     adapters = tuple(getattr(args, "adapter", ()))
-    return Job(args.command, args.model, options, _mapping(args.columns), adapters, args.precision)
+    return Job(args.command, args.model, options, _mapping(args.columns), adapters, args.precision, args.device)
 
 
 def _infer_whole(args) -> int:
@@ -83,7 +83,7 @@ def _infer_whole(args) -> int:
     if args.command != "generate":
         options["light_curves"] = args.lightcurves and _light_curves(args.lightcurves, args.unit)
     adapters = args.adapter if args.command == "predict" else ()
-    task = getattr(MultiStar.from_pretrained(args.model, adapters, args.precision), args.command)
+    task = getattr(MultiStar.from_pretrained(args.model, adapters, args.precision, args.device), args.command)
     table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     print(f"{len(table)} rows written to {args.out}; status:")
@@ -216,6 +216,7 @@ def _add_inference(command) -> None:
             sub.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
         sub.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
         sub.add_argument("--precision", default="float32", choices=("float32", "bfloat16"), help="bfloat16: faster")
+        sub.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU where there is one)")
         sub.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
         sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
     for name, default in (("predict", 0), ("generate", 64)):

@@ -32,6 +32,8 @@ from multistar.training.splits import Splitter
 
 REPEATS = 3
 STEPS, BATCH = 6, 128
+SAMPLES = (2, 16, 64, 256)
+ORDERS = (11, 22, 33, 44)  # a band
 CURVES = 512  # stars with light curves
 
 
@@ -85,32 +87,34 @@ def main() -> None:
     with_curves = SurveyConfig(78, "kepler-like", light_curves=("kepler",), views=True)
     seen = read_stars(pa.concat_tables(survey(CURVES, with_curves)))
     stars = read_stars(table)
-    exact, fast = (MultiStar.from_pretrained(args.model, precision=p) for p in ("float32", "bfloat16"))
+    exact, fast = (MultiStar.from_pretrained(args.model, precision=p, device="cpu") for p in ("float32", "bfloat16"))
     few = stars.select(slice(0, args.stars // 4))
     sampled = stars.select(slice(0, args.stars // 32))
-    short = {name: dataclasses.replace(band, value=_first(band.value, 20)) for name, band in stars.xp.items()}
     rows = {
         "predict": (exact.predict, stars, {}),
         "predict, a quarter of the stars": (exact.predict, few, {}),
         "predict, bfloat16": (fast.predict, stars, {}),
-        "predict, 20 orders a band": (exact.predict, dataclasses.replace(stars, xp=short), {}),
         "predict, photometry and parallax": (exact.predict, dataclasses.replace(stars, xp={}), {}),
         "embed": (exact.embed, stars, {}),
         "embed, bfloat16": (fast.embed, stars, {}),
         "embed, light curves (views) alone": (exact.embed, dataclasses.replace(seen, scalars={}, xp={}), {}),
         "embed, light curves and the rest": (exact.embed, seen, {}),
-        "predict, 64 joint samples": (exact.predict, sampled, {"samples": 64}),
-        "predict, 256 joint samples": (exact.predict, sampled, {"samples": 256}),
     }
+    for n in ORDERS:
+        short = {name: dataclasses.replace(band, value=_first(band.value, n)) for name, band in stars.xp.items()}
+        rows[f"predict, {n} orders a band"] = (exact.predict, dataclasses.replace(stars, xp=short), {})
+    for n in SAMPLES:
+        rows[f"predict, {n} joint samples"] = (exact.predict, sampled, {"samples": n})
+    rows[f"predict, {n} joint samples, bfloat16"] = (fast.predict, sampled, {"samples": n})
     found = {}
     for name, (task, some, options) in rows.items():
         found[name] = speed(lambda t=task, s=some, o=options: t(s, **o), len(some))
-    found["training step"] = training(exact, stars)
+    found["training step"] = training(MultiStar.from_pretrained(args.model, device="cpu"), stars)
     shown = Table(title=f"{args.model}, {torch.get_num_threads()} threads, {args.stars} mock stars")
-    for name in ("", "stars/s", "ratio to predict"):
+    for name in ("", "stars/s", "ratio to predict", "cost in predictions"):
         shown.add_column(name, justify="right" if name else "left")
     for name, number in found.items():
-        shown.add_row(name, f"{number:,.0f}", f"{number / found['predict']:.3f}")
+        shown.add_row(name, f"{number:,.0f}", f"{number / found['predict']:.3f}", f"{found['predict'] / number:.2f}")
     console = Console(width=100)
     console.print(shown)
     one, other = exact.predict(stars), fast.predict(stars)

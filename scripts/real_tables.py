@@ -89,7 +89,8 @@ def kepler(folder: Path) -> pd.DataFrame:
         "c_n": frame["A3_[C/N]"], "c_n_error": frame["A3_S_[C/N]"],
         "mass": frame["Mcorr"], "mass_error": frame["Mcorr_err"], "age": frame["Age"],
     }  # fmt: skip
-    return pd.concat([frame[measured], pd.DataFrame(labels)], axis=1)
+    selected: Any = frame[measured]
+    return selected.assign(**labels)
 
 
 def members(folder: Path) -> pd.DataFrame:

@@ -74,13 +74,17 @@ def test_every_subset_predicts_and_says_what_it_lacks(star_model, mock_table):
 
 
 def test_bfloat16_moves_labels_by_little_of_their_errors(mock_table):
-    """With the shipped weights; the heads stay in float32."""
+    """With the shipped weights; samples are those of the same seed, off by as little."""
     exact, fast = (MultiStar.from_pretrained("mini", precision=p) for p in ("float32", "bfloat16"))
     one, other = exact.predict(mock_table[:200]), fast.predict(mock_table[:200])
     for name in exact.model.vocabulary.labels:
         width = (one[f"{name}_upper"].to_numpy() - one[f"{name}_lower"].to_numpy()) / 2
         moved = np.abs(other[name].to_numpy() - one[name].to_numpy()) / width
         assert 0 < np.median(moved) < 0.06
+    drawn = [m.predict(mock_table[:30], samples=50) for m in (exact, fast)]
+    for name in exact.model.vocabulary.labels:
+        x, y = (np.array(t[f"{name}_samples"].to_pylist()) for t in drawn)
+        assert 0 < np.median(np.abs(x - y) / x.std(1, keepdims=True)) < 0.06
     vectors = [np.stack(m.embed(mock_table[:200])["embedding"].to_numpy(zero_copy_only=False)) for m in (exact, fast)]
     assert np.all(np.sum(vectors[0] * vectors[1], axis=1) > 0.999)
     np.testing.assert_allclose(np.linalg.norm(vectors[1], axis=1), 1, atol=1e-5)

@@ -16,7 +16,7 @@ from multistar import MultiStar, StarIndex
 
 ROOT = Path(__file__).parents[1]
 MULTISTAR = {
-    "from_pretrained": "name adapter precision",
+    "from_pretrained": "name adapter precision device",
     "save_pretrained": "folder overwrite",
     "push_to_hub": "repo private token",
     "predict": "table columns quiet samples seed consistency light_curves mc_dropout",

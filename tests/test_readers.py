@@ -119,6 +119,16 @@ def test_every_form_reads_the_same(form, tmp_path):
     np.testing.assert_allclose(stars.scalars["parallax"].sigma, want["parallax_error"])
 
 
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float64(), 3)])
+def test_lists_that_are_missing_are_rows_of_nan(kind):
+    rows = [[1.0, 2.0, 3.0], None, [4.0, None, 6.0], None]
+    column = read_columns(pa.table({"x": pa.array(rows, kind)}).slice(0, 3))["x"]
+    assert column.dtype.kind == "f"
+    np.testing.assert_array_equal(column, [[1, 2, 3], [np.nan] * 3, [4, np.nan, 6]])
+    whole = read_columns(pa.table({"x": pa.array(rows, kind)}).slice(0, 1))["x"]
+    np.testing.assert_array_equal(whole, [[1, 2, 3]])
+
+
 def test_the_number_of_coefficients_is_read_from_the_data():
     stars = read_stars(columns(bp=51, rp=55))
     assert stars.xp["bp"].value.shape == (3, 51)

@@ -9,10 +9,12 @@ import astropy.units as u
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from astropy.modeling.models import BlackBody
 
 from multistar import MultiStar
 from multistar.checks.metrics import coverage, scatter
+from multistar.cli import main
 from multistar.data.gaia_xp import XPCoefficients
 from multistar.data.stars import Scalar, Stars
 from multistar.data.xp_synthesis import synthetic_magnitudes
@@ -21,7 +23,7 @@ from multistar.mock.survey import SurveyConfig, survey
 from multistar.mock.xp_operator import xp_matrix
 from multistar.model import checkpoint
 from multistar.model.card import card
-from multistar.model.checkpoint import CARD, load_model, save_model
+from multistar.model.checkpoint import CARD, device_of, load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,32 @@ def test_saving_and_names(star_model, tmp_path, monkeypatch):
         MultiStar.from_pretrained("huge")
     with pytest.raises(FileExistsError):
         star_model.save_pretrained(tmp_path / "weights" / "tiny")
+
+
+def test_devices_are_chosen_or_refused(monkeypatch, tmp_path, capsys):
+    """Two GPUs are played by what torch says of them; without any, None is the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_of(None) == device_of("cpu") == torch.device("cpu")
+    model = MultiStar.from_pretrained("mini", device="cpu").model
+    assert {t.device.type for part in (model.network, model.domain) for t in part.state_dict().values()} == {"cpu"}
+    for name in ("cuda", "cuda:0", "tpu", "cpu:3", ""):
+        with pytest.raises(ValueError, match=r"one of \['cpu'\] on this machine and with this torch, got"):
+            device_of(name)
+    with pytest.raises(ValueError, match="device must be"):
+        MultiStar.from_pretrained("mini", device="cuda")
+    table = tmp_path / "stars.csv"
+    table.write_text("source_id,phot_g_mean_mag\n1,12.0\n")
+    for out in ("labels.csv", "labels.parquet"):
+        assert main(["predict", str(table), "--device", "cuda", "--out", str(tmp_path / out)]) == 2
+        assert "device must be one of ['cpu']" in capsys.readouterr().err
+        assert not (tmp_path / out).exists()
+    assert main(["predict", str(table), "--device", "cpu", "--out", str(tmp_path / "labels.csv")]) == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [str(device_of(n)) for n in (None, "cpu", "cuda", "cuda:1")] == ["cuda", "cpu", "cuda", "cuda:1"]
+    for name in ("cuda:2", "cuda:", "cuda:x"):
+        with pytest.raises(ValueError, match=r"\['cpu', 'cuda:0', 'cuda:1'\]"):
+            device_of(name)
 
 
 def test_to_the_hub_and_back(star_model, tmp_path, monkeypatch):

@@ -32,6 +32,7 @@ class Job:
     columns: Mapping[str, str] = field(default_factory=dict)
     adapters: tuple[str, ...] = ()  # folders
     precision: str = "float32"
+    device: str | None = None  # as MultiStar.from_pretrained takes it; no part of what a job is
 
     def __post_init__(self):
         if self.command not in COMMANDS:
@@ -41,7 +42,8 @@ class Job:
             raise ValueError(f"{self.command} knows no options {unknown}; known are {sorted(known)}")
 
     def __reduce__(self):  # other processes get the settings and load the model themselves
-        return Job, (self.command, self.model, dict(self.options), dict(self.columns), self.adapters, self.precision)
+        settings = dict(self.options), dict(self.columns), self.adapters, self.precision, self.device
+        return Job, (self.command, self.model, *settings)
 
     def _defaults(self) -> dict[str, Any]:
         """Option -> its value where the job does not say."""
@@ -51,7 +53,7 @@ class Job:
 
     @cached_property
     def star_model(self) -> MultiStar:
-        return MultiStar.from_pretrained(self.model, self.adapters, self.precision)
+        return MultiStar.from_pretrained(self.model, self.adapters, self.precision, self.device)
 
     def described(self) -> dict:
         """As JSON gives it back; equal for jobs that write the same."""

@@ -10,6 +10,7 @@ import astropy.units as u
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy.io import votable
 from astropy.table import Table, meta
@@ -224,9 +225,7 @@ def _arrow_column(column: pa.ChunkedArray) -> np.ndarray:
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks else pa.array([], column.type)
     kind = array.type
-    if pa.types.is_fixed_size_list(kind) and array.null_count == 0:
-        return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), kind.list_size)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _list_column(array)
     if pa.types.is_integer(kind) and array.null_count:
         return np.array(array.to_pylist(), dtype=object)  # never through float64
@@ -234,10 +233,17 @@ def _arrow_column(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _list_column(array) -> np.ndarray:
-    lengths = np.diff(array.offsets.to_numpy())
-    if array.null_count == 0 and len(lengths) and np.all(lengths == lengths[0]):
-        return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1)
-    return array.to_numpy(zero_copy_only=False)
+    """(n, k) of lists of one length, NaN where there is none; of other lists, one object per row."""
+    there, count = np.asarray(array.is_valid()), pc.list_value_length  # pyright: ignore[reportAttributeAccessIssue]
+    lengths = count(array).drop_null().unique()
+    if len(lengths) != 1 or not (there.all() or pa.types.is_floating(array.type.value_type)):
+        return array.to_numpy(zero_copy_only=False)
+    values = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, lengths[0].as_py())
+    if there.all():
+        return values
+    out = np.full((len(there), values.shape[1]), np.nan, values.dtype)
+    out[there] = values
+    return out
 
 
 def _dense(values: np.ndarray) -> np.ndarray:

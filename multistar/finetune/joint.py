@@ -107,7 +107,7 @@ def joint_draws(
         drawn = torch.from_numpy(np.stack([base[name][rows] for name in labels if name in base], 1))
         score = follow(scores_of(drawn, generator), rho, generator)[:, own]
         score = scores_of(score, generator)  # the marginals of n samples are then as good as n ranks can be
-        nodes = mixture.quantile(levels.to(mixture.mean.device)).cpu()
+        nodes = mixture.quantile(levels).cpu()
         values = at_scores(nodes, score).double().numpy()
         for i, quantity in enumerate(targets):
             out[quantity.name][rows] = model.standardiser.physical(quantity.name, values[:, i])

@@ -57,6 +57,12 @@ class Model:
         """The same model, to be trained (or not) for the mismatch between mock stars and the sky."""
         return dataclasses.replace(self, config=dataclasses.replace(self.config, mismatch=mismatch))
 
+    def to(self, device: torch.device) -> "Model":
+        """This model, its network and domain moved there. Tables are read and standardised on the CPU."""
+        self.network.to(device)
+        self.domain.to(device)
+        return self
+
     def eraser(self, ignore: str) -> Eraser:
         """For a quantity ("dust" is E(B-V)), or from a file; ValueError if the model has none, FileNotFoundError."""
         if ignore.endswith(".safetensors"):
@@ -99,6 +105,18 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> Non
         for name, eraser in model.erasers.items():
             if eraser.model_sha256 == model.hash:
                 save_eraser(eraser, temporary / ERASERS[name])
+
+
+def device_of(name: str | None) -> torch.device:
+    """cpu, cuda or cuda:N; None is the first GPU, or the CPU where there is none. ValueError if it is not there."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name is None:
+        return torch.device("cuda" if count else "cpu")
+    kind, _, number = name.partition(":")
+    if name == "cpu" or (kind == "cuda" and count and (name == "cuda" or number in map(str, range(count)))):
+        return torch.device(name)
+    there = ["cpu", *(f"cuda:{i}" for i in range(count))]
+    raise ValueError(f"device must be one of {there} on this machine and with this torch, got {name!r}")
 
 
 def model_folder(name: str | Path) -> Path:

@@ -8,6 +8,7 @@ A target without predecessors is the same in both.
 Shape letters: B star, S sample, Q target, T token of the memory, D width, H head, K component.
 """
 
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -22,6 +23,7 @@ from multistar.model.fusion import Memory, attention_mask
 from multistar.model.mixture import Mixture
 
 LOG_SIGMA_MIN, LOG_SIGMA_MAX = -6.0, 3.0  # of standardised values
+TINY = 1e-30  # what is smaller changes no float32 that it is added to; CPUs crawl over yet smaller, denormal numbers
 GAIN_WIDTHS = (0.4, 1.0)  # standardised; below 0.4 the gain at zero error would be a wild extrapolation
 
 
@@ -36,25 +38,22 @@ def gains(value: Tensor, error: Tensor) -> Tensor:
 
 
 class Past:
-    """Keys and values of the targets so far: the cache of one block. It starts with a key and value of zero.
+    """Keys and values of the targets so far while they are drawn: the cache of one block, of `length` at most.
 
-    A target with nothing to look back at then finds only the zero, and its state stays what it is in
-    parallel mode. Tokens that carry no known value are never looked at.
+    It starts with a key and value of zero: see DecoderBlock.look_back.
     """
 
-    def __init__(self):
-        self.key: Tensor | None = None
+    def __init__(self, length: int):
+        self.room, self.length = length + 1, 1
 
-    def append(self, key: Tensor, value: Tensor, informed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """key, value (B S, H, Q, d), informed (B S, Q) of new tokens; returns all keys and values and their mask."""
-        if self.key is None:
-            self.key, self.value = key.new_zeros(key[:, :, :1].shape), value.new_zeros(value[:, :, :1].shape)
-            self.informed = informed.new_ones(len(informed), 1)
-        self.key, self.value = torch.cat([self.key, key], 2), torch.cat([self.value, value], 2)
-        self.informed = torch.cat([self.informed, informed], 1)
-        new, length = informed.shape[1], self.informed.shape[1]
-        causal = informed.new_ones(new, length).tril(diagonal=length - new)
-        return self.key, self.value, causal & rearrange(self.informed, "n l -> n 1 1 l")
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """key, value (B S, H, Q, d) of new tokens; returns all keys and values (B S, H, ..., d)."""
+        if self.length == 1:
+            shape = (*key.shape[:2], self.room, key.shape[-1])
+            self.key, self.value = key.new_zeros(shape), value.new_zeros(shape)
+        start, self.length = self.length, self.length + key.shape[2]
+        self.key[:, :, start : self.length], self.value[:, :, start : self.length] = key, value
+        return self.key[:, :, : self.length], self.value[:, :, : self.length]
 
 
 class DecoderBlock(nn.Module):
@@ -76,13 +75,29 @@ class DecoderBlock(nn.Module):
         key, value = rearrange(self.key_value(memory), "b t (two h d) -> two b h t d", two=2, h=self.heads)
         return key, value
 
-    def look_back(self, x: Tensor, past: Past, informed: Tensor) -> Tensor:
-        """x (B, S, Q, D) looks at its own sample's tokens up to itself."""
-        projected = self.back(self.norm_back(x))
-        query, key, value = rearrange(projected, "b s q (three h d) -> three (b s) h q d", three=3, h=self.heads)
-        key, value, mask = past.append(key, value, rearrange(informed, "b s q -> (b s) q"))
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return x + self.back_out(rearrange(found, "(b s) h q d -> b s q (h d)", s=x.shape[1]))
+    def look_back(self, x: Tensor, informed: Tensor) -> Tensor:
+        """x (B, Q, D) looks at the tokens of its star up to itself that carry a known value: informed (B, Q).
+
+        Before them stands a key and value of zero. A target with nothing to look back at finds only that, and its
+        state stays what it is in parallel mode.
+        """
+        query, key, value = self._projected(x)
+        key, value = (F.pad(t, (0, 0, 1, 0)) for t in (key, value))
+        causal = informed.new_ones(x.shape[1], key.shape[2]).tril(diagonal=1)
+        mask = causal & rearrange(F.pad(informed, (1, 0), value=True), "b l -> b 1 1 l")
+        return self._with_found(x, F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+
+    def look_at(self, x: Tensor, past: Past) -> Tensor:
+        """The same for x (B, 1, D), a token that carries a known value like all those in the past, which it joins."""
+        query, key, value = self._projected(x)
+        return self._with_found(x, F.scaled_dot_product_attention(query, *past.append(key, value)))
+
+    def _projected(self, x: Tensor) -> Tensor:
+        return rearrange(self.back(self.norm_back(x)), "b q (three h d) -> three b h q d", three=3, h=self.heads)
+
+    def _with_found(self, x: Tensor, found: Tensor) -> Tensor:
+        """Who attends to hardly anything but the zero finds nothing: else numbers here would be denormal."""
+        return x + self.back_out(F.hardshrink(rearrange(found, "b h q d -> b q (h d)"), TINY))
 
     def read(self, x: Tensor, star: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         """x (B or 1, S, Q, D) reads the star; samples are more queries to the same keys, which are not copied."""
@@ -103,6 +118,7 @@ class MixtureHead(nn.Module):
 
     def __init__(self, n_slots: int, width: int, depth: int, heads: int, components: int):
         super().__init__()
+        self.fast = False  # blocks in bfloat16, at inference
         self.identity = nn.Embedding(n_slots, width)
         self.predecessor = SlotLinear(n_slots, 2 * len(GAIN_WIDTHS), width)
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
@@ -115,7 +131,9 @@ class MixtureHead(nn.Module):
 
     def parallel(self, memory: Memory, query: Tensor) -> Mixture:
         """(B, Q, K) marginal densities of the slots `query` (Q,), each seeing only the star."""
-        return self.mixture(self.read(memory, self.identity(query)))
+        with self._precision(memory):
+            x = self.read(memory, self.identity(query))
+        return self.mixture(x.float())
 
     def read(self, memory: Memory, target: Tensor) -> Tensor:
         """(B, Q, D) states of the target tokens (Q, D), each of which sees only the star."""
@@ -132,30 +150,28 @@ class MixtureHead(nn.Module):
         """
         first = self.identity(order[:1]).expand(len(given.value), 1, -1)
         later, informed = self._follow(order[1:], order[:-1], given.slots(0, len(order) - 1))
-        x = rearrange(torch.cat([first, later], 1), "b q d -> b 1 q d")
-        informed = F.pad(informed, (1, 0))[:, None]
+        x, informed = torch.cat([first, later], 1), F.pad(informed, (1, 0))
         mask = attention_mask(memory.observed)
         for block in self.decoder_blocks():
-            x = block.look_back(x, Past(), informed)
-            x = block.read(x, block.star(memory.features), mask)
-        return self.mixture(x[:, 0])
+            x = block.look_back(x, informed)
+            x = block.read(x[:, None], block.star(memory.features), mask)[:, 0]
+        return self.mixture(x)
 
     def sample(self, memory: Memory, order: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """(B, n, Q) joint samples of the slots `order` (Q,): each is drawn given the star and those drawn before it."""
         batch, mask = len(memory.features), attention_mask(memory.observed)
         stars = [block.star(memory.features) for block in self.decoder_blocks()]
-        x = rearrange(self.identity(order[:1]), "1 d -> 1 1 1 d").expand(batch, n, 1, -1)
-        informed = x.new_zeros(batch, n, 1, dtype=torch.bool)
-        pasts = [Past() for _ in self.blocks]
-        drawn: list[Tensor] = []
-        for i in range(len(order)):
-            for block, star, past in zip(self.decoder_blocks(), stars, pasts, strict=True):
-                x = block.read(block.look_back(x, past, informed), star, mask)
-            drawn.append(self.mixture(x[:, :, 0]).draw(generator))
-            if i + 1 < len(order):
-                exact = Measurement(drawn[-1], torch.zeros_like(drawn[-1]), torch.ones_like(informed[..., 0]))
-                token, told = self._follow(order[i + 1].expand(1), order[i].expand(1), exact)
-                x, informed = token[:, :, None], told[..., None]
+        pasts = [Past(len(order) - 1) for _ in self.blocks]
+        first = self.parallel(memory, order[:1])  # the same for all samples of a star
+        drawn = [Mixture(*(x.expand(-1, n, -1) for x in vars(first).values())).draw(generator)]
+        for previous, slot in zip(order[:-1, None], order[1:, None], strict=True):
+            exact = Measurement(drawn[-1], torch.zeros_like(drawn[-1]), drawn[-1].new_ones(batch, n, dtype=torch.bool))
+            x, _ = self._follow(slot, previous, exact)
+            with self._precision(memory):
+                for block, star, past in zip(self.decoder_blocks(), stars, pasts, strict=True):
+                    x = rearrange(block.look_at(rearrange(x, "b s d -> (b s) 1 d"), past), "(b s) 1 d -> b s 1 d", s=n)
+                    x = block.read(x, star, mask)[:, :, 0]
+            drawn.append(self.mixture(x.float()).draw(generator))
         return torch.stack(drawn, -1)
 
     def _follow(self, slot: Tensor, previous: Tensor, given: Measurement) -> tuple[Tensor, Tensor]:
@@ -164,6 +180,10 @@ class MixtureHead(nn.Module):
         error = torch.nan_to_num(torch.where(given.observed, given.sigma, 0))
         told = self.mix(self.predecessor(gains(value, error), previous))
         return self.identity(slot) + torch.where(given.observed[..., None], told, 0), given.observed
+
+    def _precision(self, memory: Memory):
+        """Whoever trains in another precision is left in peace."""
+        return torch.autocast(memory.features.device.type, torch.bfloat16) if self.fast else nullcontext()
 
     def decoder_blocks(self) -> list[DecoderBlock]:
         return cast(list[DecoderBlock], list(self.blocks))

@@ -62,5 +62,5 @@ def shared(model: Model, stars: Stars, space: str) -> np.ndarray:
     mean = np.where(known, both, 0).sum(0) / np.maximum(known.sum(0), 1)
     if space == "eigen":
         assert model.network.alignment is not None
-        mean = mean @ model.network.alignment.eigenspace().numpy()
+        mean = mean @ model.network.alignment.eigenspace().cpu().numpy()
     return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)).astype(np.float32)

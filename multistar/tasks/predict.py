@@ -17,7 +17,8 @@ LEVELS = (0.5, 0.16, 0.84)
 SUFFIXES = ("", "_lower", "_upper")
 ROW_MAJOR = "row-major, "  # how the metadata tells of `covariance`, then the names
 SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of the levels where marginals are known
-AT_ONCE = 16384  # samples of all stars together that are drawn at once: some hundred MB
+AT_ONCE = 1024  # samples of all stars together that are drawn at once: they fit the caches of a CPU
+ON_GPU = 64  # times as many: some hundred MB
 
 
 def predict(
@@ -47,11 +48,7 @@ def predict(
     generator = torch.Generator().manual_seed(seed)
     for rows, memory in encoded(model, stars, "predict", quiet):
         with torch.inference_mode():
-            quantiles[rows] = (
-                model.network.decode(memory, slots.to(memory.features.device))
-                .quantile(levels.to(memory.features.device))
-                .cpu()
-            )
+            quantiles[rows] = model.network.decode(memory, slots.to(memory.features.device)).quantile(levels).cpu()
         if samples:
             joint = joint_samples(model, memory, slots, samples, generator)
             nodes = model.recalibrator(torch.special.ndtr(SCORES))
@@ -75,12 +72,12 @@ def joint_samples(
     model: Model, memory: Memory, order: torch.Tensor, n: int, generator: torch.Generator
 ) -> torch.Tensor:
     """(B, n, Q) standardised joint samples of the slots `order` (Q,) for the B stars of memory, in bounded memory."""
-    order = order.to(memory.features.device)
-    at_once = max(1, AT_ONCE // n)  # stars
+    order, most = order.to(memory.features.device), AT_ONCE * (1 if memory.features.device.type == "cpu" else ON_GPU)
+    at_once = max(1, most // n)  # stars
     parts = []
     for start in range(0, len(memory.features), at_once):
         part = memory.rows(slice(start, start + at_once))
-        pieces = [min(AT_ONCE, n - done) for done in range(0, n, AT_ONCE)]
+        pieces = [min(most, n - done) for done in range(0, n, most)]
         parts.append(torch.cat([model.network.head.sample(part, order, piece, generator) for piece in pieces], 1))
     return torch.cat(parts).cpu()
 
@@ -102,7 +99,7 @@ def with_marginals(
     levels (..., 15): the levels of the mixture that stand for SCORES; those of a recalibrator, or ndtr(SCORES).
     """
     mixture = model.network.decode(memory, slots.to(memory.features.device))
-    nodes = mixture.quantile(levels.to(memory.features.device)).cpu()
+    nodes = mixture.quantile(levels).cpu()
     return at_scores(nodes, scores_of(samples.transpose(1, 2), generator)).transpose(1, 2)
 
 

@@ -12,7 +12,8 @@ from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
 from multistar.model.mismatch import Mismatch
 
-BATCH = 256  # fits the caches of a CPU; larger is slower there
+READ = 1024  # stars that are standardised together
+BATCH, BATCH_ON_GPU = 128, 4096  # stars that are encoded together; more do not fit the caches of a CPU
 
 
 @torch.inference_mode()
@@ -34,10 +35,14 @@ def measurements(
 ) -> Iterator[tuple[slice, Measurement]]:
     """Rows and standardised measurements of each batch, on the device of the model; `labels` as for `shown`."""
     device = next(model.network.parameters()).device
-    starts = range(0, len(stars), BATCH)
-    for start in track(starts, f"{what} {len(stars)} stars", disable=quiet or len(stars) < 4 * BATCH):
-        rows = slice(start, min(start + BATCH, len(stars)))
-        yield rows, shown(model, stars.select(rows), stars.mock, labels).to(device)
+    size = BATCH if device.type == "cpu" else BATCH_ON_GPU
+    together = max(READ, size)
+    starts = range(0, len(stars), together)
+    for start in track(starts, f"{what} {len(stars)} stars", disable=quiet or len(stars) <= READ):
+        part = stars.select(slice(start, start + together))
+        m = shown(model, part, stars.mock, labels).to(device)
+        for i in range(0, len(part), size):
+            yield slice(start + i, start + min(i + size, len(part))), m.rows(slice(i, i + size))
 
 
 def shown(model: Model, stars: Stars, mock: bool, labels: bool | Collection[str] = False) -> Measurement:
