@@ -30,7 +30,7 @@ from multistar.checks.metrics import scatter
 from multistar.data.stars import Stars, read_stars
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.finetune import finetune
-from multistar.finetune.predict import predictions
+from multistar.finetune.predict import decoded, predictions
 from multistar.finetune.train import FinetuneConfig
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.standardise import forward, inverse
@@ -96,6 +96,16 @@ def small_network(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: int) -
     return result
 
 
+def coverage(adapter: Adapter, stars: Stars) -> list[float]:
+    """For each target the share of labels in the central 68 % of the predictions, widened by the labels' errors."""
+    places = adapter.slots
+    z = adapter.model.standardiser(stars)
+    value, error, known = (x[:, places] for x in (z.value, torch.nan_to_num(z.sigma), z.observed))
+    low, high = adapter.levels(torch.tensor([0.16, 0.84])).unbind(-1)
+    pit = torch.cat([mixture.cdf(value[rows], error[rows]) for rows, mixture, _ in decoded(adapter, stars)])
+    return [float(((pit > low) & (pit < high))[seen, i].double().mean()) for i, seen in enumerate(known.T)]
+
+
 def compare(
     base: Model,
     frame: pd.DataFrame,
@@ -131,6 +141,8 @@ def compare(
         columns_ = [boosted(alone, y[:, i], alone_test) for i in range(len(labels))]
         guesses["labels only"] = physical(np.stack(columns_, -1))
     out: dict = {name: {who: scatter(g[name], truth[name]) for who, g in guesses.items()} for name in labels}
+    for name, share in zip(labels, coverage(adapter, other), strict=True):
+        out[name]["multistar"]["coverage"] = share
     return out | {"seconds": seconds, "bytes": adapter.bytes, "steps": adapter.provenance["steps"]}
 
 
@@ -144,6 +156,8 @@ def show(title: str, results: list[dict], labels: list[str]) -> None:
             cells = [mean["mad_std"], mean["mad_std"] / trees["mad_std"], mean["std"], mean["std"] / trees["std"]]
             table.add_row(name, who, *(f"{c:.4g}" for c in cells), f"{mean['bias']:.2g}")
     console.print(table)
+    inside = (f"{name} {np.mean([r[name]['multistar']['coverage'] for r in results]):.0%}" for name in labels)
+    console.print(f"labels in our central 68 %, widened by their errors: {', '.join(inside)}")
     seconds, size = (np.mean([r[k] for r in results]) for k in ("seconds", "bytes"))
     console.print(f"{len(results)} runs, {seconds:.0f} s of fine-tuning each, adapter of {size / 1e6:.2f} MB")
 
