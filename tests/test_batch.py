@@ -24,6 +24,8 @@ from multistar.data.status import with_word
 from multistar.data.tables import read_columns
 from multistar.data.write import to_astropy
 from multistar.files import sha256
+from multistar.tasks import predict as predict_module
+from multistar.tasks import stream as stream_module
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +231,19 @@ def test_long_tables_come_out_of_the_command_line_in_parts(bare, model_folder, t
     assert pq.ParquetFile(tmp_path / "v.parquet").num_row_groups == 3
     assert main([*command, "--out", str(tmp_path / "v.parquet")]) == 2
     assert pq.read_table(tmp_path / "v.parquet")["source_id"].to_pylist() == bare["source_id"].to_pylist()
+
+
+def test_samples_of_a_long_table_are_the_same_in_parts(bare, model_folder, tmp_path, monkeypatch):
+    """Parts of 32 stars, in the table and in memory."""
+    for module in (job_module, predict_module):
+        monkeypatch.setattr(module, "ROWS", 32)
+    monkeypatch.setattr(stream_module, "READ", 32)
+    monkeypatch.setattr(stream_module, "BATCH", 16)
+    pq.write_table(bare, tmp_path / "stars.parquet")
+    job = Job("predict", str(model_folder), {"samples": 8, "seed": 5})
+    job.write(tmp_path / "stars.parquet", tmp_path / "out.parquet")
+    whole = MultiStar.from_pretrained(model_folder).predict(bare, samples=8, seed=5)
+    one, other = (np.stack(list(t["teff_samples"].to_numpy(zero_copy_only=False))) for t in
+                  (pq.read_table(tmp_path / "out.parquet"), whole))  # fmt: skip
+    np.testing.assert_allclose(one, other, rtol=1e-3)
+    assert not np.allclose(one[:28], one[32:], rtol=1e-3)

@@ -19,9 +19,11 @@ from multistar.finetune.copula import correlation, follow, told_by
 from multistar.finetune.predict import decoded
 from multistar.model.checkpoint import Model
 from multistar.model.mixture import Mixture
-from multistar.tasks.predict import ROW_MAJOR, SCORES, at_scores, covariances, scores_of
+from multistar.tasks.predict import ROW_MAJOR, SCORES, at_scores, covariances, scores_of, seed_at
 from multistar.tasks.stream import encoded
 from multistar.training.splits import OUTLIER
+
+OTHER_SEED = 1_000_003  # from that of one adapter to the next: more than there are parts of a table
 
 
 def with_joint(
@@ -44,9 +46,8 @@ def with_joint(
     base = {name: np.asarray(table[f"{name}_samples"].combine_chunks().flatten()).reshape(shape) for name in names}
     drawn = dict(base)
     units: dict[str, str] = {}
-    generator = torch.Generator().manual_seed(seed)
-    for adapter in adapters:
-        drawn |= joint_draws(adapter, stars, base, n, generator, quiet, passes)
+    for number, adapter in enumerate(adapters, 1):
+        drawn |= joint_draws(adapter, stars, base, n, seed + number * OTHER_SEED, quiet, passes)
         units |= {q.name: q.unit for q in adapter.request.targets}
     vectors = {f"{name}_samples": drawn[name] for name in units} | {
         "covariance": covariances(np.stack([*drawn.values()]))
@@ -90,7 +91,7 @@ def joint_draws(
     stars: Stars,
     base: Mapping[str, np.ndarray],
     n: int,
-    generator: torch.Generator,
+    seed: int,
     quiet: bool = True,
     passes: int = 0,
 ) -> dict[str, np.ndarray]:
@@ -98,12 +99,13 @@ def joint_draws(
     targets, model = adapter.request.targets, adapter.model
     if not targets:
         return {}
-    labels = model.vocabulary.labels
+    labels, generator = model.vocabulary.labels, torch.Generator()
     own = adapter.slots - model.vocabulary.label_slots.start
     levels = adapter.levels(torch.special.ndtr(SCORES), passes)
     rho = adapter.readout.correlation.double().cpu()
     out = {quantity.name: np.empty((len(stars), n), np.float32) for quantity in targets}
     for rows, mixture, _ in decoded(adapter, stars, quiet, passes):
+        seed_at(generator, seed, rows)
         drawn = torch.from_numpy(np.stack([base[name][rows] for name in labels if name in base], 1))
         score = follow(scores_of(drawn, generator), rho, generator)[:, own]
         score = scores_of(score, generator)  # the marginals of n samples are then as good as n ranks can be

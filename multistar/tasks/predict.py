@@ -5,6 +5,7 @@ import pyarrow as pa
 import torch
 
 from multistar.data import status
+from multistar.data.chunks import ROWS
 from multistar.data.stars import Stars
 from multistar.data.write import to_arrow
 from multistar.model.checkpoint import Model
@@ -45,11 +46,12 @@ def predict(
     quantiles = np.empty((len(stars), len(names), len(LEVELS)))
     drawn = np.empty((len(names), len(stars), samples), np.float32)
     covariance = np.empty((len(stars), len(names) ** 2 if samples else 0))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator()
     for rows, memory in encoded(model, stars, "predict", quiet):
         with torch.inference_mode():
             quantiles[rows] = model.network.decode(memory, slots.to(memory.features.device)).quantile(levels).cpu()
         if samples:
+            seed_at(generator, seed, rows)
             joint = joint_samples(model, memory, slots, samples, generator)
             nodes = model.recalibrator(torch.special.ndtr(SCORES))
             joint = _physical(model, with_marginals(model, memory, slots, joint, nodes, generator))
@@ -65,6 +67,12 @@ def predict(
     if samples:
         columns |= {f"{name}_samples": drawn[i] for i, name in enumerate(names)} | {"covariance": covariance}
     return _with_units(to_arrow(columns, _metadata(model, samples, seed)), model.vocabulary)
+
+
+def seed_at(generator: torch.Generator, seed: int, rows: slice) -> None:
+    """Seed anew where a part of a long table begins: read in parts or whole, stars get the same samples."""
+    if rows.start % ROWS == 0:
+        generator.manual_seed(seed + rows.start // ROWS)
 
 
 @torch.inference_mode()
