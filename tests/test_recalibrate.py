@@ -56,3 +56,16 @@ def test_the_map_is_monotonic():
     levels = recalibrator(torch.linspace(0.001, 0.999, 500))[0]
     assert (levels.diff() >= 0).all()
     assert 0 < levels[0] < levels[-1] < 1
+
+
+@pytest.mark.parametrize(("stars", "low", "high"), [(0, 1.0, 1.0), (15, 1.2, 1.8), (400, 1.85, 2.1)])
+def test_few_stars_give_one_factor_drawn_towards_one(stars, low, high):
+    """True errors are twice those told."""
+    score = 2 * torch.randn(2000, stars, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    factors = []
+    for own in score[:50]:
+        recalibrator = Recalibrator(2)
+        recalibrator.refit(torch.tensor([1]), torch.special.ndtr(own)[:, None], torch.ones(stars, 1).bool())
+        factors.append(float(torch.special.ndtri(recalibrator(torch.tensor([0.84]))[1, 0])) / 0.99446)
+        assert float(recalibrator(torch.tensor([0.84]))[0, 0]) == pytest.approx(0.84, abs=1e-6)
+    assert low - 1e-3 <= np.mean(factors) <= high + 1e-3

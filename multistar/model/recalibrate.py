@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 NODES = torch.tensor([0.025, 0.05, *torch.arange(0.1, 0.91, 0.1).tolist(), 0.95, 0.975], dtype=torch.float64)
 MIN_STARS = 500  # with fewer, the map's own noise (1.6 % at the level of 16 %) would be worse than what it mends
-MIN_STARS_FOR_WIDTH = 100  # from which one factor for all widths is known to 7 %
+AS_TOLD = 20  # stars that the widths as they are told are worth, where a few held-out stars tell of another factor
 ONE_SIGMA = 0.6827  # share of a Gaussian within one standard deviation
 EXTREME = 1e-6  # a PIT nearer to 0 or 1 counts as this
 
@@ -42,16 +42,18 @@ class Recalibrator(nn.Module):
     def refit(self, labels: Tensor, pit: Tensor, observed: Tensor) -> None:
         """Fit the labels (Q,) anew and leave the others; pit, observed (n, Q).
 
-        For 100 to 500 stars the map is one factor: the one with which 68 % of them lie in the central 68 %.
+        With fewer than MIN_STARS the map is one factor: that with which 68 % of them lie in the central 68 %, drawn
+        towards 1 as if AS_TOLD more stars said so (15 stars alone know it to 25 %).
         """
         self.score[labels] = torch.special.ndtri(NODES)
         for label, values, known in zip(labels, pit.T.double(), observed.T, strict=True):
             level = values[known].clamp(EXTREME, 1 - EXTREME)
             if len(level) >= MIN_STARS:
                 self.score[label] = torch.special.ndtri(torch.quantile(level, NODES).clamp(EXTREME, 1 - EXTREME))
-            elif len(level) >= MIN_STARS_FOR_WIDTH:
+            elif len(level):
                 width = torch.quantile(torch.special.ndtri(level).abs(), ONE_SIGMA)
-                self.score[label] = torch.special.ndtri(NODES) * width
+                drawn = (len(level) * width**2 + AS_TOLD) / (len(level) + AS_TOLD)
+                self.score[label] = torch.special.ndtri(NODES) * drawn.sqrt()
 
     def forward(self, levels: Tensor) -> Tensor:
         """(L,) wanted levels in (0, 1) -> (n_labels, L) levels of the prediction that hold them; monotonic."""
