@@ -62,8 +62,15 @@ def _parquet(path: Path, rows: int) -> Iterator[Columns]:
     with pq.ParquetFile(path) as file:
         if not file.metadata.num_rows:
             yield read_columns(file.schema_arrow.empty_table())
-        for batch in file.iter_batches(rows):
-            yield read_columns(pa.Table.from_batches([batch]))
+        left = file.schema_arrow.empty_table()
+        for group in range(file.num_row_groups):  # one by one, or Arrow keeps something of all that it has read
+            for batch in file.iter_batches(rows, row_groups=[group]):
+                left = pa.concat_tables([left, pa.Table.from_batches([batch])])
+                while len(left) >= rows:
+                    yield read_columns(left[:rows])
+                    left = left[rows:]
+        if len(left):
+            yield read_columns(left)
 
 
 def _csv(path: Path, rows: int) -> Iterator[Columns]:

@@ -102,10 +102,11 @@ def _ids(table: Columns, renamed: dict[str, str]) -> np.ndarray:
 
 
 def _end_to_end(table: Columns, name: str, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
-    """The lists of a column one after the other, and their lengths (n,); missing = no points."""
+    """The lists of a column one after the other, and their lengths (n,); missing, or nothing but NaN = no points."""
     column = table[name]
     if column.ndim == 2:
-        return column.reshape(-1).astype(dtype), np.full(len(column), column.shape[1])
+        there = ~np.isnan(column).all(1) if column.dtype.kind == "f" else np.ones(len(column), bool)
+        return column[there].reshape(-1).astype(dtype), np.where(there, column.shape[1], 0)
     lists = [x if isinstance(x, (np.ndarray, list, tuple)) else () for x in column]
     lists = [plain_numbers(x) if isinstance(x, np.ma.MaskedArray) else x for x in lists]
     length = np.fromiter(map(len, lists), np.int64, len(lists))
@@ -118,6 +119,9 @@ def _end_to_end(table: Columns, name: str, dtype: type = np.float64) -> tuple[np
 
 def _numbers_beside(table: Columns, name: str, beside: str, length: np.ndarray, ids, dtype: type = np.float64):
     """The lists of a column end to end; ValueError where they are not as long as those of column `beside`."""
+    column = table[name]
+    if column.ndim == 2 and (length[length > 0] == column.shape[1]).all():
+        return column[length > 0].reshape(-1).astype(dtype)  # NaN beside a time is a point without a value
     flat, found = _end_to_end(table, name, dtype)
     if np.any(found != length):
         row = int(np.argmax(found != length))

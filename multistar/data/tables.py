@@ -238,7 +238,7 @@ def _list_column(array) -> np.ndarray:
     lengths = count(array).drop_null().unique()
     if len(lengths) != 1 or not (there.all() or pa.types.is_floating(array.type.value_type)):
         return array.to_numpy(zero_copy_only=False)
-    values = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, lengths[0].as_py())
+    values = array.flatten().to_numpy(zero_copy_only=False).reshape(there.sum(), lengths[0].as_py())
     if there.all():
         return values
     out = np.full((len(there), values.shape[1]), np.nan, values.dtype)
