@@ -14,7 +14,7 @@ from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
 from multistar.finetune.dropout import check_passes
 from multistar.finetune.finetune import finetune
 from multistar.finetune.joint import with_joint
-from multistar.finetune.predict import check_stack, with_adapters
+from multistar.finetune.predict import check_new, check_stack, with_adapters
 from multistar.finetune.train import FinetuneConfig
 from multistar.hub import push_to_hub
 from multistar.model.checkpoint import Model, device_of, load_model, save_model
@@ -86,6 +86,8 @@ class MultiStar:
         See finetune/finetune.py for modes and inputs, FinetuneConfig for `settings`. `out` is where the adapter is
         written; without it, save_adapter does so later. `retain`: a table on which base skills are re-tested.
         """
+        labels, inputs = ([x] if isinstance(x, (str, Quantity)) else x for x in (labels, inputs))
+        check_new(self.adapters, labels)
         curves = None if light_curves is None else read_light_curves(light_curves)
         stars = read_stars(retain) if retain is not None and not isinstance(retain, Stars) else retain
         config = FinetuneConfig(**settings)

@@ -7,14 +7,16 @@ from collections import Counter
 from pathlib import Path
 
 from multistar import __version__
-from multistar.cli_batch import add_batch_options, print_counts, run_file, run_folder
+from multistar.cli_batch import add_batch_options, print_counts, refuse_folder_options, run_file, run_folder
 from multistar.cli_download import add_download_command
 from multistar.cli_explore import add_explore_command
 from multistar.cli_finetune import add_finetune_command
 from multistar.cli_index import add_index_commands
 from multistar.cli_population import add_disentangle_options, add_population_commands, check_disentangle
 
-RESUMES = dict.fromkeys(("pretrain", "finetune", "download"), "; run it again to go on from the last checkpoint")
+RESUMES = dict.fromkeys(
+    ("pretrain", "finetune", "download"), "; run it again to go on from the last checkpoint, if any"
+)
 RESUMES |= dict.fromkeys(("embed", "predict"), "; of a folder, finished tables stay: run it again to go on")
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
@@ -59,6 +61,7 @@ def _infer(args) -> int:
     if args.command in ("embed", "predict") and args.table and not args.lightcurves:
         if not Path(args.out).suffix:
             return run_folder(args, _job(args))
+        refuse_folder_options(args)
         if args.out.endswith(".parquet") and Path(args.table).is_file():
             return run_file(args, _job(args))
     return _infer_whole(args)

@@ -20,11 +20,29 @@ def add_batch_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--log", metavar="FILE", help="one line of JSON per table")
 
 
+def refuse_folder_options(args) -> None:
+    """ValueError for options that a single result does not have, rather than doing all of it."""
+    given = {
+        "--part": args.part != "1/1",
+        "--engine": args.engine != "local",
+        "--dry-run": args.dry_run,
+        "--log": args.log,
+    }
+    if named := [name for name, is_given in given.items() if is_given]:
+        raise ValueError(
+            f"{', '.join(named)}: for folders of results only; give --out a name without an ending, not {args.out}"
+        )
+
+
 def run_folder(args, job) -> int:
     """Exit code 0, or INCOMPLETE if a table failed."""
     from multistar.batch.folder import one_after_another, prepare, run, shards
     from multistar.batch.ray_engine import on_ray
 
+    if args.overwrite:
+        raise ValueError(
+            f"--overwrite is for single tables; a folder is gone on with: remove {args.out} to do all of it again"
+        )
     found = shards(args.table, args.out, _part(args.part))
     todo = [shard for shard in found if not shard.is_done()]
     if args.dry_run:

@@ -36,7 +36,7 @@ def add_finetune_command(command: Callable[..., argparse.ArgumentParser]) -> Non
 
 
 def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _finetune(args) -> None:
@@ -72,6 +72,10 @@ def _print(adapter, out: str) -> None:
         f"{said['training_stars']} training and {said['held_out_stars']} held-out stars, {said['steps']} steps, "
         f"best validation loss {said['validation_loss']:.3f}"
     )
+    for name, cell in said["labels"].items():
+        text = f"  {name:10s} {cell['training']} values learnt from, {cell['held_out']} held out"
+        far = cell.get("left_out", 0)
+        print(text + (f", {far} left out: far from all others, or of stars without measurements" if far else ""))
     for name, cell in said.get("retention", {}).items():
         print(
             f"  {name:10s} MAD-std {cell['before']:.4g} before, {cell['after']:.4g} after; "

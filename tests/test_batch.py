@@ -247,3 +247,21 @@ def test_samples_of_a_long_table_are_the_same_in_parts(bare, model_folder, tmp_p
                   (pq.read_table(tmp_path / "out.parquet"), whole))  # fmt: skip
     np.testing.assert_allclose(one, other, rtol=1e-3)
     assert not np.allclose(one[:28], one[32:], rtol=1e-3)
+
+
+@pytest.mark.parametrize("option", [["--dry-run"], ["--part", "1/2"], ["--log", "x.json"]])
+def test_options_of_folders_are_refused_for_one_table(bare, model_folder, tmp_path, option, capsys):
+    pq.write_table(bare, tmp_path / "stars.parquet")
+    arguments = ["predict", str(tmp_path / "stars.parquet"), "--model", str(model_folder)]
+    for name in ("out.parquet", "out.csv"):
+        assert main([*arguments, "--out", str(tmp_path / name), *option]) == 2
+        assert "for folders of results only" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["stars.parquet"]
+
+
+def test_a_folder_is_not_overwritten_and_a_log_has_a_place(folder, model_folder, tmp_path, capsys):
+    arguments = ["embed", str(folder), "--model", str(model_folder), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--overwrite"]) == 2
+    assert "--overwrite is for single tables" in capsys.readouterr().err
+    assert main([*arguments, "--log", str(tmp_path / "none" / "log.json")]) == 2
+    assert not list((tmp_path / "out").glob("*.parquet"))

@@ -325,3 +325,59 @@ def test_retention_tells_the_base_from_the_adapted_network(learnt, base, test_st
         assert cell["after"] == cell["before"]
         assert cell["network"] != cell["before"]
     assert set(found) == {"teff", "logg"}
+
+
+@pytest.mark.parametrize("label", ["source_id", "status", "teff_lower", "y_upper", "covariance"])
+def test_labels_do_not_take_the_columns_of_others(base, label):
+    table = draw(300, 0).rename(columns={"z": label}) if label != "source_id" else draw(300, 0)
+    with pytest.raises(ValueError, match=r"predict has columns of this name already"):
+        base.finetune(table, ["y", label], steps=1)
+
+
+def test_classes_do_not_look_like_quantiles(base):
+    table = draw(300, 0).assign(y=lambda t: np.where(t.x > 0, "lower", "upper"), y_lower=lambda t: t.z)
+    with pytest.raises(ValueError, match=r"\['y_lower'\]: predict has columns"):
+        base.finetune(table, ["y", "y_lower"], steps=1)
+
+
+def test_what_is_wrong_is_said_before_anything_is_learnt(base, learnt, tmp_path):
+    table = draw(300, 0)
+    with pytest.raises(ValueError, match=r"\['y'\]: an adapter of this model predicts these already"):
+        learnt.finetune(table, "y", out=tmp_path / "again")
+    assert not list(tmp_path.iterdir())
+    bare = table[["source_id", "y", "teff"]]
+    with pytest.raises(ValueError, match="no star has a measurement that the model reads"):
+        base.finetune(bare, "y")
+    with pytest.raises(ValueError, match="the table is empty"):
+        base.finetune(table[:0], "y")
+    for label in ("teff:log", "y:magnitude"):
+        with pytest.raises(ValueError, match="fixed|no magnitude"):
+            base.finetune(table, label)
+
+
+def test_whole_numbers_with_gaps_are_classes_without_a_point(base):
+    table = draw(300, 0).assign(k=lambda t: np.where(t.x > 0, 1.0, 2.0))
+    table.loc[:50, "k"] = np.nan
+    found = base.finetune(table, "k:class", mode="probe", steps=3).predict(table[:5])
+    assert {"k", "k_1", "k_2"} <= set(found.column_names)
+
+
+def test_values_that_are_left_out_are_counted(base):
+    table = draw(600, 0)
+    table.loc[:9, "y"] = -9.99e8
+    table.loc[10:29, "y"] = np.nan
+    said = base.finetune(table, ["y", "kind"], mode="probe", steps=3).adapters[0].provenance["labels"]
+    assert said["y"]["left_out"] == 10 and said["y"]["training"] + said["y"]["held_out"] == 570
+    assert said["kind"]["training"] + said["kind"]["held_out"] == 600
+
+
+def test_an_input_that_the_table_lacks_is_named(base):
+    table = draw(300, 0)
+    tuned = base.finetune(table, "y", inputs="logg", steps=3)
+    with pytest.warns(UserWarning, match="the adapter of y also reads .*logg, not in this table"):
+        tuned.predict(table.drop(columns="logg"))
+
+
+def test_stars_without_a_place_are_held_out_one_by_one():
+    table = draw(2000, 0).assign(ra=np.nan, dec=10.0)
+    assert held_out_stars(read_stars(table), "healpix", 0.15).mean() == pytest.approx(0.15, abs=0.03)

@@ -173,6 +173,8 @@ def run(
 
     log: a file that gets one line of JSON per shard: time, source, rows, seconds, rows per second, peak memory.
     """
+    if log:
+        log.open("a").close()  # before there is work to lose
     records, total = {}, [shard.rows() for shard in todo]
     known = None if None in total else sum(filter(None, total))
     columns = TextColumn(job.command), BarColumn(), TaskProgressColumn(), TextColumn("{task.completed:,} rows")

@@ -49,6 +49,16 @@ def examples(model: Model, request: Request, stars: Stars, codes: Mapping[str, n
     return Examples(shown(model, stars, stars.mock, request.given), target, stacked)
 
 
+def used(train: Examples, validation: Examples, request: Request, stars: Stars) -> dict[str, dict[str, int]]:
+    """Label -> how many values training and held-out stars have, and how many numbers of the table were left out."""
+    known = [torch.cat([part.target.observed, part.codes >= 0], 1).sum(0).tolist() for part in (train, validation)]
+    out = {name: {"training": n, "held_out": m} for name, n, m in zip(request.names, *known, strict=True)}
+    for quantity in request.targets:
+        there = int(np.isfinite(stars.scalars[quantity.name].value).sum())
+        out[quantity.name]["left_out"] = there - sum(out[quantity.name].values())
+    return out
+
+
 def held_out_stars(stars: Stars, split: str, share: float) -> np.ndarray:
     """(n,) True for the stars kept for validation: by a hash of the id, or of the place on the sky.
 
@@ -61,8 +71,10 @@ def held_out_stars(stars: Stars, split: str, share: float) -> np.ndarray:
 
 def _blocks(stars: Stars) -> np.ndarray:
     if {"ra", "dec"} <= set(stars.extra):
-        ra, dec = (np.nan_to_num(stars.extra[name]) * u.deg for name in ("ra", "dec"))
-        return np.asarray(lonlat_to_healpix(ra, dec, 2**BLOCK_LEVEL, order="nested"), np.int64)
+        place = [stars.extra[name] for name in ("ra", "dec")]
+        ra, dec = (np.nan_to_num(x) * u.deg for x in place)
+        block = np.asarray(lonlat_to_healpix(ra, dec, 2**BLOCK_LEVEL, order="nested"), np.int64)
+        return np.where(np.isfinite(place).all(0), block, stars.source_id)  # without a place, each by itself
     if np.max(stars.source_id, initial=0) < 2**35:
         raise ValueError(
             "split by healpix needs columns ra and dec, or Gaia source_ids, which tell the place; use star"

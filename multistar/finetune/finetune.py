@@ -11,7 +11,7 @@ from multistar.data.stars import Stars
 from multistar.files import refuse_existing
 from multistar.finetune.adapter import OWNED, Adapter, save_adapter
 from multistar.finetune.begin import begin
-from multistar.finetune.examples import check_split, examples, held_out_stars
+from multistar.finetune.examples import check_split, examples, held_out_stars, used
 from multistar.finetune.joint import fit_dependence
 from multistar.finetune.request import read_labelled
 from multistar.finetune.retention import retention
@@ -59,6 +59,11 @@ def finetune(
     if new:
         adapter.model.standardiser.fit_scalars(stars.select(~out_of_training), new)
     whole = examples(adapter.model, request, stars, codes)
+    if not whole.stars.observed.any():
+        raise ValueError(
+            f"no star has a measurement that the model reads ({', '.join(adapter.model.vocabulary.measurements)}, XP); "
+            "name your columns with --columns"
+        )
     useful = whole.stars.observed.any(1) & (whole.target.observed.any(1) | (whole.codes >= 0).any(1))
     outside = torch.from_numpy(out_of_training)
     train, validation = whole.rows(useful & ~outside), whole.rows(useful & outside)
@@ -70,7 +75,7 @@ def finetune(
         trainer.resume(partial)
     adapter = run(trainer, partial, quiet, checkpoint_seconds)
     fit_dependence(base, adapter, stars.select((useful & outside).numpy()))
-    adapter.provenance |= {"begins_like": like}
+    adapter.provenance |= {"begins_like": like, "labels": used(train, validation, request, stars)}
     if retain is not None:
         adapter.provenance["retention"] = retention(base, adapter, retain)
     if out is not None:

@@ -1,6 +1,7 @@
 """Stars -> the labels of adapters, beside those of their base."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from multistar.data import status
 from multistar.data.stars import Stars
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.dropout import check_passes, densities
+from multistar.quantities import Quantity
 from multistar.tasks.predict import LEVELS, SUFFIXES
 from multistar.tasks.stream import measurements
 
@@ -25,6 +27,13 @@ def check_stack(adapters: Sequence[Adapter]) -> None:
             raise ValueError(f"adapters disagree on what {quantity.name} is; use one of them at a time")
 
 
+def check_new(adapters: Sequence[Adapter], labels: Collection[str | Quantity]) -> None:
+    """ValueError, before anything is learnt, if one of the labels is an adapter's already."""
+    wanted = {label.name if isinstance(label, Quantity) else label.split(":")[0] for label in labels}
+    if known := sorted(wanted & {name for adapter in adapters for name in adapter.request.names}):
+        raise ValueError(f"{known}: an adapter of this model predicts these already; begin with the model without it")
+
+
 def with_adapters(
     table: pa.Table, adapters: Sequence[Adapter], stars: Stars, quiet: bool = True, passes: int = 0
 ) -> pa.Table:
@@ -37,6 +46,7 @@ def with_adapters(
     check_stack(adapters)
     check_passes(adapters, passes)
     for adapter in adapters:
+        _warn_of_missing(adapter, stars)
         for name, (values, unit) in predictions(adapter, stars, quiet, passes).items():
             field = pa.field(name, pa.string() if values.dtype == object else pa.float64())
             field = field.with_metadata({"unit": unit}) if unit is not None else field
@@ -48,6 +58,17 @@ def with_adapters(
     known = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     labels = "; ".join(", ".join(adapter.request.names) for adapter in adapters)
     return table.replace_schema_metadata(known | {"adapters": labels})
+
+
+def _warn_of_missing(adapter: Adapter, stars: Stars) -> None:
+    """An adapter that was shown [C/N] of every star and now sees none flags all of them; nothing else would say why."""
+    read = [*(q.name for q in adapter.request.inputs), *adapter.request.given]
+    if missing := [name for name in read if name not in stars.scalars]:
+        warnings.warn(
+            f"the adapter of {', '.join(adapter.request.names)} also reads {', '.join(missing)}, not in this table; "
+            "name your columns as for finetune (columns, --columns)",
+            stacklevel=2,
+        )
 
 
 def predictions(

@@ -46,7 +46,8 @@ class Readout(nn.Module):
         self.classes = nn.ModuleList([nn.Linear(size, n) for n in classes.values()])
         self.register_buffer("temperature", torch.ones(len(classes)))
         self.register_buffer("correlation", torch.eye(n_labels))  # of residuals, see joint.py
-        self.numbers = nn.Linear(size, 3 * n_targets * config.components) if probe else None
+        outputs = 3 * n_targets * config.components
+        self.numbers = nn.utils.skip_init(nn.Linear, size, outputs) if probe else None  # zeroed below
         self.thinned = Recalibrator(n_targets) if thinned else None
         with torch.no_grad():
             for parameter in (*self.classes.parameters(), *(self.numbers.parameters() if self.numbers else ())):

@@ -77,6 +77,8 @@ def read_labelled(
     else:
         table, renamed = read_columns(source), dict(columns or {})
         table.add_lower_case_names()
+    if not len(source if table is None else table):
+        raise ValueError(f"{_origin(table)}: the table is empty")
     targets, classes = _targets(table, labels, renamed, source)
     new, given = _inputs(vocabulary, table, inputs, renamed, source)
     request = Request(mode, targets, dict.fromkeys(classes, ()), new, given)
@@ -95,11 +97,22 @@ def read_labelled(
         raise ValueError(f"{_origin(table)}: no star has a value of {empty} in the valid range")
     classes = {name: words for name, (words, _) in codes.items()}
     request = dataclasses.replace(request, inputs=new, classes=classes)
+    _check_names(vocabulary, request)
     return request, stars, {name: code for name, (_, code) in codes.items()}
 
 
+def _check_names(vocabulary: Vocabulary, request: Request) -> None:
+    """ValueError for a label whose columns would take the place of others in what predict gives."""
+    taken = {"source_id", "status", "embedding", "covariance", "consistency"}
+    numbers = {*vocabulary.labels, *(q.name for q in request.targets)}
+    taken |= {label + end for label in numbers for end in ("_lower", "_upper", "_samples")}
+    given = [*request.names, *(f"{name}_{word}" for name, words in request.classes.items() for word in words)]
+    if wrong := sorted({n for n in given if n in taken or given.count(n) > 1}):
+        raise ValueError(f"{wrong}: predict has columns of this name already; give yours another")
+
+
 def _origin(table: Columns | None) -> str:
-    return table.origin if table else "Stars"
+    return table.origin if table is not None else "Stars"
 
 
 def _has(table: Columns | None, source: Any, column: str) -> bool:
@@ -117,14 +130,20 @@ def _targets(
             targets.append(label)
         elif name in MEASUREMENTS:
             raise ValueError(f"{name} is measured, no label to be learnt")
+        elif "magnitude" in words:
+            raise ValueError(f"{label!r}: a label to be learnt is no magnitude; inputs may be")
         elif name in QUANTITIES and "class" not in words:
+            if words:
+                raise ValueError(
+                    f"{label!r}: how {name} is learnt is fixed ({QUANTITIES[name].transform}); leave {words} out"
+                )
             targets.append(QUANTITIES[name])
         elif not _has(table, source, column):
             raise _unknown(table, source, column)
         elif table is not None and ("class" in words or table[column].dtype.kind in "OUSb"):
             classes.append(name)
         else:
-            unit = str(table.unit.get(column, "")) if table else ""
+            unit = str(table.unit.get(column, "")) if table is not None else ""
             targets.append(declared(name, "label", unit, "log" if "log" in words else "linear"))
     return tuple(targets), classes
 
@@ -153,7 +172,7 @@ def _inputs(
         elif not _has(table, source, column):
             raise _unknown(table, source, column)
         else:
-            unit = str(table.unit.get(column, "")) if table else ""
+            unit = str(table.unit.get(column, "")) if table is not None else ""
             kind = "magnitude" if "magnitude" in words else "other"
             new.append(declared(name, kind, unit, "log" if "log" in words else "linear"))
     return tuple(new), tuple(given)
@@ -179,9 +198,10 @@ def _codes(table: Columns | None, name: str, column: str) -> tuple[tuple[str, ..
     if table[column].ndim != 1:
         raise ValueError(f"{table.origin}: column {column} must hold one class per star")
     series = pd.Series(table[column])
-    text = series.map(lambda x: x.decode() if isinstance(x, bytes) else x)
+    plain = [x.decode() if isinstance(x, bytes) else x for x in series]
     if series.dtype.kind == "f":  # integers with gaps
-        text = text.map(lambda x: x if x != x or not float(x).is_integer() else int(x))
+        plain = [int(x) if x == x and float(x).is_integer() else x for x in plain]
+    text = pd.Series(plain, dtype=object)
     missing = text.isna() | text.astype(str).str.strip().str.lower().isin(["", "nan", "none", "null", "--", "<na>"])
     words = text.astype(str).str.strip().to_numpy(object)
     classes = tuple(sorted(set(words[~missing])))
@@ -189,6 +209,7 @@ def _codes(table: Columns | None, name: str, column: str) -> tuple[tuple[str, ..
         raise ValueError(
             f"{table.origin}: {name} has {len(classes)} classes {list(classes[:5])} for {(~missing).sum()} stars; "
             f"expected 2 to {MOST_CLASSES}, and two stars of each at the least"
+            + ("; numbers written as text are to be read as numbers" if series.dtype == object else "")
         )
     number = {word: i for i, word in enumerate(classes)}
     return classes, np.array([-1 if gone else number[w] for w, gone in zip(words, missing, strict=True)], np.int64)
