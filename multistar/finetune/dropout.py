@@ -23,8 +23,8 @@ def thinned_layers(adapter: Adapter) -> list[nn.Module]:
     """Linear layers whose inputs are dropped: of a probe all; else those that end the decoder's branches, and the
     densities' and classes' own. The encoder is left whole, so that a star is encoded once for all passes."""
     readout, head = adapter.readout, adapter.model.network.head
-    if readout.numbers is not None:
-        return [readout.numbers, *readout.classes]
+    if readout.probe:
+        return [*([readout.numbers] if readout.numbers else []), *readout.classes]
     branches = [layer for block in head.decoder_blocks() for layer in (block.out, block.mlp.fc2)]
     return [*branches, head.to_mixture.fc2, *readout.classes]
 

@@ -46,8 +46,8 @@ class Readout(nn.Module):
         self.classes = nn.ModuleList([nn.Linear(size, n) for n in classes.values()])
         self.register_buffer("temperature", torch.ones(len(classes)))
         self.register_buffer("correlation", torch.eye(n_labels))  # of residuals, see joint.py
-        outputs = 3 * n_targets * config.components
-        self.numbers = nn.utils.skip_init(nn.Linear, size, outputs) if probe else None  # zeroed below
+        self.probe = probe
+        self.numbers = nn.Linear(size, 3 * n_targets * config.components) if probe and n_targets else None
         self.thinned = Recalibrator(n_targets) if thinned else None
         with torch.no_grad():
             for parameter in (*self.classes.parameters(), *(self.numbers.parameters() if self.numbers else ())):
@@ -57,9 +57,10 @@ class Readout(nn.Module):
 
     def forward(self, network: Network, memory: Memory, slots: Tensor) -> tuple[Mixture, list[Tensor]]:
         """Densities (B, Q, K) of the slots (Q,), and for each class label log probabilities (B, C)."""
-        if self.numbers is not None:
+        if self.probe:
             x = self.seen(memory)
-            raw = rearrange(self.numbers(x), "b (three q k) -> three b q k", three=3, k=self.components)
+            numbers = self.numbers(x) if self.numbers else x[:, :0]
+            raw = rearrange(numbers, "b (three q k) -> three b q k", three=3, q=len(slots), k=self.components)
             logit, mean, log_sigma = raw
             mixture = Mixture(F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX))
             return mixture, self._log_probabilities([layer(x) for layer in self.classes])
