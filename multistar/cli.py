@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -295,6 +296,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 with one line on stderr that says what was wrong; 3 if some of many tables were left out."""
     args = parser().parse_args(arguments)
+    usual, warnings.formatwarning = (
+        warnings.formatwarning,
+        lambda text, *_: f"multistar {args.command}: warning: {text}\n",
+    )
     try:
         return args.run_command(args) or 0
     except (OSError, ValueError, KeyError, TypeError, FloatingPointError, ImportError, MemoryError) as error:
@@ -304,6 +309,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"multistar {args.command}: interrupted{RESUMES.get(args.command, '')}", file=sys.stderr)
         return 130
+    finally:
+        warnings.formatwarning = usual
 
 
 if __name__ == "__main__":
