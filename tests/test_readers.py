@@ -320,3 +320,8 @@ def test_irrelevant_orders_are_read_on_request(mock_table):
     some, every = read_stars(cut).xp["bp"].value, read_stars(cut, all_orders=True).xp["bp"].value
     assert np.isfinite(some).sum(1).tolist() == [4, 55, 1]
     np.testing.assert_array_equal(every, read_stars(table).xp["bp"].value)
+
+
+def test_stars_are_shown_in_one_line(mock_table):
+    shown = repr(read_stars(mock_table[:7]))
+    assert shown.startswith("Stars(7 stars: g, ") and "'bp': 55" in shown and "\n" not in shown

@@ -30,7 +30,7 @@ class Scalar:
     sigma: np.ndarray
 
 
-@dataclass
+@dataclass(repr=False)
 class Stars:
     """source_id (n,) int64; flags (n,) bits of status.BIT; scalars by quantity name; xp by band; light_curve."""
 
@@ -43,6 +43,11 @@ class Stars:
 
     def __len__(self) -> int:
         return len(self.source_id)
+
+    def __repr__(self) -> str:
+        bands = {band: x.value.shape[1] for band, x in self.xp.items()}
+        curves = ", light curves" if self.light_curve is not None else ""
+        return f"Stars({len(self)} stars: {', '.join(self.scalars)}; XP orders {bands}{curves})"
 
     @property
     def mock(self) -> bool:
