@@ -1,14 +1,16 @@
 """Stars per second of CPU time of embed, predict, joint sampling and a training step, how they grow, and peak memory.
 
-    OMP_NUM_THREADS=2 python scripts/benchmark_speed.py [--stars 8192] [--rows 100000] [--model mini]
+    OMP_NUM_THREADS=2 python scripts/benchmark_speed.py [--stars 8192] [--rows 20000 200000] [--model mini]
 
 All in one run, as ratios to `predict` of the same stars in float32. CPU time of all threads is divided by their number.
-Memory is that of a process of its own that runs `multistar embed` on a Parquet file of ROWS stars.
+Memory and time by the clock are those of a process that runs `multistar embed` or `predict` on a Parquet file of ROWS
+stars.
 """
 
 import argparse
 import dataclasses
-import resource
+import itertools
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from multistar.api import MultiStar
+from multistar.api import PRECISIONS, MultiStar
 from multistar.data.stars import Stars, read_stars
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.training.objective import negative_log_likelihood
@@ -63,24 +65,27 @@ def training(model: MultiStar, stars: Stars) -> float:
     return speed(steps, STEPS * BATCH)
 
 
-def peak_memory(model: str, table: pa.Table, rows: int) -> tuple[float, float]:
-    """MB of a process that embeds `rows` stars in parts, and stars per second of wall time."""
+def of_files(command: str, precision: str, model: str, table: pa.Table, rows: int) -> tuple[float, float]:
+    """Peak MB of a process that does `command` to `rows` stars in parts, and stars per second of wall time."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "stars.parquet", Path(folder) / "vectors.parquet"
         with pq.ParquetWriter(source, table.schema) as writer:
             for start in range(0, rows, len(table)):
                 writer.write_table(table.slice(0, min(len(table), rows - start)))
         start = time.monotonic()
-        command = ["-m", "multistar.cli", "embed", str(source), "--model", model, "--out", str(out)]
-        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+        arguments = [command, str(source), "--precision", precision, "--model", model, "--out", str(out)]
+        child = subprocess.Popen([sys.executable, "-m", "multistar.cli", *arguments], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
         seconds = time.monotonic() - start
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, rows / seconds
+        if status:
+            raise SystemExit(f"multistar {' '.join(arguments)} failed")
+    return usage.ru_maxrss / 1024, rows / seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--stars", type=int, default=8192)
-    parser.add_argument("--rows", type=int, default=100_000, help="of the file that is embedded; 0 for none")
+    parser.add_argument("--rows", type=int, nargs="*", default=[20_000, 200_000], help="of files; without any, none")
     parser.add_argument("--model", default="mini")
     args = parser.parse_args()
     table = pa.concat_tables(survey(args.stars, SurveyConfig(seed=77)))
@@ -120,11 +125,10 @@ def main() -> None:
     one, other = exact.predict(stars), fast.predict(stars)
     moved = {n: moved_by(one, other, n) for n in exact.model.vocabulary.labels}
     console.print("bfloat16 moves labels by, median in errors: " + ", ".join(f"{n} {x:.3f}" for n, x in moved.items()))
-    for n in filter(None, (args.rows // 10, args.rows)):
-        memory, rate = peak_memory(args.model, table, n)
-        console.print(
-            f"embed of {n:,} stars, Parquet to Parquet: at most {memory:.0f} MB, {rate:,.0f} stars/s of wall time"
-        )
+    for n, command, precision in itertools.product(args.rows, ("embed", "predict"), PRECISIONS):
+        memory, rate = of_files(command, precision, args.model, table, n)
+        text = f"{command}, {precision}, {n:,} stars, Parquet to Parquet: at most {memory:.0f} MB, {rate:,.0f} stars/s"
+        console.print(f"{text} by the clock")
 
 
 def moved_by(one: pa.Table, other: pa.Table, name: str) -> float:

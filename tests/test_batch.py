@@ -72,6 +72,21 @@ def test_parts_of_a_table_are_the_whole(bare, ending, tmp_path):
     assert stem(path) == "stars.v1"
 
 
+def test_parts_of_parquet_do_not_follow_its_row_groups_nor_keep_them(bare, tmp_path):
+    """Arrow holds what a few row groups need, not what all of them together do."""
+    many = pa.concat_tables([bare] * 40).combine_chunks()
+    pq.write_table(many, tmp_path / "many.parquet", row_group_size=60)
+    before = pa.total_allocated_bytes()
+    sizes, held, ids = [], [], []
+    for part in chunks(tmp_path / "many.parquet", 50):
+        sizes.append(len(part))
+        ids.append(np.asarray(part["source_id"]).copy())
+        held.append(pa.total_allocated_bytes())
+    assert sizes == [50] * 48
+    np.testing.assert_array_equal(np.concatenate(ids), many["source_id"].to_numpy())
+    assert max(held) - before < 0.5 * many.nbytes
+
+
 def test_an_empty_table_is_one_empty_part(bare, tmp_path, model_folder):
     pq.write_table(bare[:0], tmp_path / "none.parquet")
     assert [len(part) for part in chunks(tmp_path / "none.parquet")] == [0]

@@ -7,6 +7,7 @@ import torch
 from test_finetune import draw, toy_base
 
 from multistar.api import MultiStar
+from multistar.finetune.adapter import Adapter
 from multistar.finetune.copula import correlation, follow, told_by
 from multistar.model.mixture import Mixture
 
@@ -108,3 +109,11 @@ def test_joint_samples_survive_saving_and_repeat(correlated):
     model, stars, again = correlated
     one, two = (m.predict(stars, samples=50, seed=7) for m in (model, again))
     assert one.equals(two)
+
+
+def test_adapters_from_before_joint_samples_have_independent_labels(correlated):
+    model, _, again = correlated
+    old = Adapter.fresh(model.model, again.adapters[0].request)
+    old.apply({name: x for name, x in again.adapters[0].changes.items() if name != "readout.correlation"})
+    assert torch.equal(old.readout.correlation, torch.eye(len(old.readout.correlation)))
+    assert not torch.equal(again.adapters[0].readout.correlation, old.readout.correlation)

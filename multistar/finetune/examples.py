@@ -34,6 +34,13 @@ class Examples:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def useful(self) -> Tensor:
+        """(n,) which stars have a measurement and a label. ValueError if none has a measurement."""
+        measured = self.stars.observed.any(1)
+        if not measured.any():
+            raise ValueError("no star has a measurement that the model reads; name your columns with --columns")
+        return measured & (self.target.observed.any(1) | (self.codes >= 0).any(1))
+
     def rows(self, which: slice | Tensor) -> "Examples":
         return Examples(self.stars.rows(which), self.target.rows(which), self.codes[which])
 

@@ -58,14 +58,8 @@ def finetune(
     new = [name for name in adapter.model.vocabulary.scalars if name not in base.vocabulary.scalars]
     if new:
         adapter.model.standardiser.fit_scalars(stars.select(~out_of_training), new)
-    whole = examples(adapter.model, request, stars, codes)
-    if not whole.stars.observed.any():
-        raise ValueError(
-            f"no star has a measurement that the model reads ({', '.join(adapter.model.vocabulary.measurements)}, XP); "
-            "name your columns with --columns"
-        )
-    useful = whole.stars.observed.any(1) & (whole.target.observed.any(1) | (whole.codes >= 0).any(1))
-    outside = torch.from_numpy(out_of_training)
+    whole, outside = examples(adapter.model, request, stars, codes), torch.from_numpy(out_of_training)
+    useful = whole.useful()
     train, validation = whole.rows(useful & ~outside), whole.rows(useful & outside)
     check_split(request, train, validation)
     like = begin(adapter, base, train) if mode != "probe" else {}
