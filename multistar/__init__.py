@@ -8,8 +8,8 @@ import encoders
 
 if TYPE_CHECKING:
     from multistar.api import MultiStar
-    from multistar.data.stars import Stars, read_stars
     from multistar.index.star_index import StarIndex
+    from multistar.stars import Stars, read_stars
 
 if Path(encoders.__path__[0]).resolve().parent != Path(__file__).resolve().parent.parent:
     raise ImportError(f"multistar needs its own package `encoders`, but Python found another at {encoders.__path__[0]}")
@@ -20,8 +20,8 @@ __all__ = ["MultiStar", "StarIndex", "Stars", "read_stars"]
 _HOME = {
     "MultiStar": "multistar.api",
     "StarIndex": "multistar.index.star_index",
-    "Stars": "multistar.data.stars",
-    "read_stars": "multistar.data.stars",
+    "Stars": "multistar.stars",
+    "read_stars": "multistar.stars",
 }
 
 

@@ -8,22 +8,22 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from multistar.data.read_light_curves import read_light_curves
-from multistar.data.stars import Stars, read_stars
 from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
 from multistar.finetune.dropout import check_passes
 from multistar.finetune.finetune import finetune
 from multistar.finetune.joint import with_joint
 from multistar.finetune.predict import check_new, check_stack, with_adapters
-from multistar.finetune.train import FinetuneConfig
+from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
+from multistar.inference.embed import embed
+from multistar.inference.generate import generate
+from multistar.inference.inpaint import inpaint
+from multistar.inference.predict import predict
+from multistar.modalities.light_curve.read import read_light_curves
 from multistar.model.checkpoint import Model, device_of, load_model, save_model
-from multistar.model.erasure import Eraser
+from multistar.model.nuisance import Eraser
 from multistar.quantities import Quantity
-from multistar.tasks.embed import embed
-from multistar.tasks.generate import generate
-from multistar.tasks.inpaint import inpaint
-from multistar.tasks.predict import predict
+from multistar.stars import Stars, read_stars
 
 PRECISIONS = ("float32", "bfloat16")
 

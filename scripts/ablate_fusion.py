@@ -19,10 +19,10 @@ from rich.table import Table
 
 from multistar.api import MultiStar
 from multistar.checks.metrics import scatter
-from multistar.data.stars import read_stars
+from multistar.inference.views import views
 from multistar.model.network import ModelConfig
-from multistar.tasks.views import views
-from multistar.training.loop import pretrain
+from multistar.stars import read_stars
+from multistar.training.pretrain import pretrain
 from multistar.training.run import DataConfig, RunConfig, TrainingConfig
 
 VARIANTS = (

@@ -28,15 +28,15 @@ from rich.console import Console
 from rich.table import Table
 
 from multistar.checks.metrics import coverage, scatter
-from multistar.data.stars import Stars, read_stars
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predictions
-from multistar.finetune.train import FinetuneConfig
+from multistar.finetune.tune import FinetuneConfig
 from multistar.model.checkpoint import Model, load_model, save_model
 from multistar.model.network import ModelConfig
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES
+from multistar.stars import Stars, read_stars
 
 DROPOUT, PASSES, COMPONENTS = 0.1, 32, 20
 KEPLER_INPUTS = ("teff", "logg", "m_h", "alpha_m")

@@ -20,15 +20,15 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from multistar.api import PRECISIONS, MultiStar
-from multistar.data.stars import read_stars
+from multistar.inference.predict import LEVELS
+from multistar.inference.stream import BATCH, BATCH_ON_GPU, shown
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.checkpoint import device_of
-from multistar.tasks.predict import LEVELS
-from multistar.tasks.stream import BATCH, BATCH_ON_GPU, shown
+from multistar.stars import read_stars
+from multistar.training.masks import Splitter
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.optimiser import build
 from multistar.training.run import TrainingConfig
-from multistar.training.splits import Splitter
 
 REPEATS = 7
 SAMPLES = 64

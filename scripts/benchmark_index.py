@@ -21,11 +21,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from multistar.files import atomic_write
 from multistar.index.embeddings import Embeddings, embedding_sources
 from multistar.index.kinds import KINDS
 from multistar.index.source import union
 from multistar.index.star_index import StarIndex
+from multistar.io.files import atomic_write
 
 K, QUERIES, SINGLE = 10, 1000, 200
 LATENT, CLUSTERS, BENDS, NOISE = 10, 300, 96, 2e-3

@@ -27,10 +27,10 @@ from multistar.api import MultiStar
 from multistar.checks import baselines
 from multistar.checks.calibration import energy_score
 from multistar.checks.metrics import coverage, scatter
-from multistar.data.stars import Stars, read_stars
-from multistar.files import atomic_write
+from multistar.io.files import atomic_write
 from multistar.mock.survey import SurveyConfig, survey
-from multistar.training.dataset import held_out
+from multistar.stars import Stars, read_stars
+from multistar.training.data import held_out
 
 TEST_STARS = 10_000
 EVOLUTIONARY, ATMOSPHERIC = ("mass", "age"), ("teff", "logg", "m_h")

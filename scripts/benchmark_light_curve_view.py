@@ -12,10 +12,10 @@ from astropy.timeseries import LombScargle
 from rich.console import Console
 from rich.table import Table
 
-from multistar.data.light_curve_view import view
-from multistar.data.light_curves import LightCurves, from_points
-from multistar.data.periodogram import OVERSAMPLING, sampling
 from multistar.mock.variability.light_curve import StarParameters, light_curve
+from multistar.modalities.light_curve.features import view
+from multistar.modalities.light_curve.periodogram import OVERSAMPLING, sampling
+from multistar.modalities.light_curve.points import LightCurves, from_points
 
 REPEATS = 5
 MISSIONS = ("kepler", "tess", "k2", "gaia", "kepler-long")

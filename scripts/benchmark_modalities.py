@@ -17,8 +17,8 @@ from rich.table import Table
 from multistar.api import MultiStar
 from multistar.checks.baselines import trees
 from multistar.checks.metrics import coverage, scatter
-from multistar.data.stars import Stars, read_stars
 from multistar.quantities import QUANTITIES
+from multistar.stars import Stars, read_stars
 
 LABELS = ("teff", "logg", "m_h", "mass", "age")
 

@@ -20,12 +20,12 @@ from rich.table import Table
 
 from multistar.api import MultiStar
 from multistar.checks.neighbours import nearest, squared_correlation
-from multistar.data.stars import read_stars
-from multistar.files import atomic_write
+from multistar.io.files import atomic_write
 from multistar.mock.survey import SurveyConfig, survey
-from multistar.model.erasure import INTRINSIC
+from multistar.model.nuisance import INTRINSIC
 from multistar.model.standardise import forward
 from multistar.quantities import QUANTITIES
+from multistar.stars import read_stars
 
 K, QUERIES, FLOOR = 10, 5000, 0.01
 JUDGED = ("teff", "logg", "m_h", "mass", "age")

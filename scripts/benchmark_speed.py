@@ -25,12 +25,12 @@ from rich.console import Console
 from rich.table import Table
 
 from multistar.api import PRECISIONS, MultiStar
-from multistar.data.stars import Stars, read_stars
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.stars import Stars, read_stars
+from multistar.training.masks import Splitter
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.optimiser import build
 from multistar.training.run import TrainingConfig
-from multistar.training.splits import Splitter
 
 REPEATS = 3
 STEPS, BATCH = 6, 128

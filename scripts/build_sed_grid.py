@@ -23,10 +23,10 @@ from rich.progress import track
 from scipy.ndimage import distance_transform_edt
 
 from multistar.checks.colour_teff import DWARF, GIANT, colour_from_teff
-from multistar.files import atomic_write, refuse_existing
+from multistar.io.files import atomic_write, refuse_existing
 from multistar.mock.atmosphere.spectrum import WAVELENGTH, model_atmosphere, with_composition
 from multistar.mock.atmosphere.sun import Forest, calibrate_forest
-from multistar.mock.xp_operator import STEP, fine_grid, load_band, resampling_matrix
+from multistar.modalities.gaia_xp.instrument import STEP, fine_grid, load_band, resampling_matrix
 
 TEFF = np.array([3300, 3450, 3600, 3800, 4000, 4250, 4500, 4750, 5000, 5300, 5600, 6000, 6400, 6900, 7500, 8200.0])
 LOGG = np.array([-0.2, 0.6, 1.4, 2.2, 3.0, 3.8, 4.5, 5.2])

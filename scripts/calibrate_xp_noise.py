@@ -12,10 +12,10 @@ import json
 
 import numpy as np
 
-from multistar.data.stars import read_stars
-from multistar.data.tables import read_columns
-from multistar.files import atomic_write
+from multistar.io.files import atomic_write
+from multistar.io.tables import read_columns
 from multistar.mock.noise import CALIBRATION_SCATTER, photon_sigma
+from multistar.stars import read_stars
 
 BRIGHT, FAINT = 13.0, 17.0  # G; brighter stars are limited by calibration, fainter ones by the background
 TRANSITS = 34

@@ -16,9 +16,9 @@ from rich.progress import track
 from rich.table import Table
 from xgboost import XGBRegressor
 
-from multistar.data.gaia_xp import read_xp
-from multistar.data.tables import read_columns
+from multistar.io.tables import read_columns
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.modalities.gaia_xp.read import read_xp
 from multistar.model.standardise import G_ZERO_POINT
 
 LABELS = {"teff": "47 K", "logg": "0.11", "m_h": "0.07", "mass": "0.114", "age": "1.334"}

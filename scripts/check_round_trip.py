@@ -12,9 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
 from multistar.mock.sed import load_sed_table
-from multistar.mock.xp_operator import xp_matrix
+from multistar.modalities.gaia_xp.instrument import xp_matrix
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
 
 MODELS = ((6800, 4.2, 0.0), (5772, 4.44, 0.0), (4750, 2.5, 0.0), (4750, 2.5, -2.0), (4200, 1.6, -0.5), (3850, 1.0, 0.0))
 BANDS = ((336, 360), (360, 400), (400, 500), (500, 640), (640, 800), (800, 950), (950, 1020))  # nm

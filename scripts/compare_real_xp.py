@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy.spatial import KDTree
 
-from multistar.data.gaia_xp import XP_BANDS, read_xp
-from multistar.data.tables import read_columns
-from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix, synthetic_magnitudes
+from multistar.io.tables import read_columns
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.modalities.gaia_xp.read import XP_BANDS, read_xp
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix, synthetic_magnitudes
 from multistar.model.standardise import G_ZERO_POINT
 
 matplotlib.use("Agg")

@@ -19,15 +19,15 @@ from multistar.api import MultiStar
 from multistar.checks.baselines import trees as boosted_trees
 from multistar.checks.metrics import coverage, scatter
 from multistar.checks.report import Report
-from multistar.data.stars import Stars, read_stars
-from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
 from multistar.index.embeddings import Embeddings
 from multistar.index.star_index import StarIndex
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
 from multistar.quantities import QUANTITIES
-from multistar.training.dataset import held_out
-from multistar.training.loop import pretrain
+from multistar.stars import Stars, read_stars
+from multistar.training.data import held_out
+from multistar.training.pretrain import pretrain
 from multistar.training.run import load_run
 
 HERE = Path(__file__).parent

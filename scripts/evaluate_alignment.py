@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from multistar.data.stars import read_stars
+from multistar.inference.views import views
 from multistar.model.alignment import LOSSES, Alignment
 from multistar.model.checkpoint import load_model
-from multistar.tasks.views import views
+from multistar.stars import read_stars
 
 STEPS, BATCH, RATE = 1500, 512, 3e-3
 RANKS = (1, 10)

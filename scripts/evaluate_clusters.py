@@ -29,17 +29,17 @@ from rich.table import Table
 from scipy.stats import spearmanr
 
 from multistar.checks.metrics import coverage, scatter
-from multistar.data.stars import Stars, read_stars
-from multistar.data.status import BIT
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import decoded, predictions
-from multistar.finetune.train import FinetuneConfig
+from multistar.finetune.tune import FinetuneConfig
+from multistar.inference.predict import predict
+from multistar.inference.stream import measurements
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.mixture import Mixture
 from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
-from multistar.tasks.predict import predict
-from multistar.tasks.stream import measurements
+from multistar.stars import Stars, read_stars
+from multistar.status import BIT
 
 LABELS = ("age", "ebv", "distance")
 UNITS = {"age": "dex", "ebv": "mag", "distance": "ln"}  # of the differences that are measured

@@ -16,10 +16,10 @@ from scipy.stats import spearmanr
 
 from multistar.api import MultiStar
 from multistar.checks.colour_teff import teff_from_colour
-from multistar.data.stars import read_stars
-from multistar.data.xp_synthesis import synthetic_magnitudes
 from multistar.index.embeddings import Embeddings
 from multistar.index.star_index import StarIndex
+from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
+from multistar.stars import read_stars
 
 
 def timed(task, *args):

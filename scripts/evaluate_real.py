@@ -27,15 +27,15 @@ from torch import nn
 
 from multistar.checks.baselines import XGBOOST
 from multistar.checks.metrics import scatter
-from multistar.data.stars import Stars, read_stars
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import decoded, predictions
-from multistar.finetune.train import FinetuneConfig
+from multistar.finetune.tune import FinetuneConfig
+from multistar.inference.stream import shown
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
-from multistar.tasks.stream import shown
+from multistar.stars import Stars, read_stars
 
 TEST_STARS, SEEDS, FOLDS = 5000, 3, 5
 console = Console(width=150)

@@ -16,8 +16,8 @@ from rich.table import Table
 
 from multistar.api import MultiStar
 from multistar.checks.physics import inpainting
-from multistar.data.stars import Stars, read_stars
-from multistar.training.dataset import held_out
+from multistar.stars import Stars, read_stars
+from multistar.training.data import held_out
 
 SKY_HELD_OUT = 0.2
 BINS = ((0, 14), (14, 16), (16, 17.65))  # G

@@ -33,16 +33,16 @@ from scipy.stats import spearmanr
 
 from multistar.checks.metrics import coverage, scatter
 from multistar.checks.reddening import reddening
-from multistar.data.stars import Scalar, Stars, read_stars
-from multistar.data.xp_synthesis import synthetic_magnitudes
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predictions
-from multistar.finetune.train import FinetuneConfig
+from multistar.finetune.tune import FinetuneConfig
+from multistar.inference.predict import predict
+from multistar.inference.stream import measurements
+from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
-from multistar.tasks.predict import predict
-from multistar.tasks.stream import measurements
+from multistar.stars import Scalar, Stars, read_stars
 
 FOLDS, LEARNT, TESTED = 5, 1000, 5000
 MAGNITUDE_ERROR = 0.005  # mag, of those that follow from XP

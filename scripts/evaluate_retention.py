@@ -15,7 +15,7 @@ from rich.table import Table
 
 from multistar.finetune.finetune import finetune
 from multistar.finetune.retention import mock_stars
-from multistar.finetune.train import LEARNING_RATE
+from multistar.finetune.tune import LEARNING_RATE
 from multistar.model.checkpoint import load_model
 
 NEW = {"teff": "lamost_teff", "logg": "lamost_logg", "mh": "lamost_m_h"}

@@ -39,17 +39,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from multistar.checks.metrics import scatter
-from multistar.data.gaia_xp import XPCoefficients
-from multistar.data.stars import Scalar, Stars, read_stars
-from multistar.data.status import BIT
-from multistar.data.xp_synthesis import synthetic_magnitudes
-from multistar.files import atomic_write
+from multistar.inference.embed import embed
+from multistar.inference.predict import predict
+from multistar.inference.stream import shown
+from multistar.io.files import atomic_write
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.modalities.gaia_xp.read import XPCoefficients
+from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.mismatch import ZERO_POINTS
-from multistar.tasks.embed import embed
-from multistar.tasks.predict import predict
-from multistar.tasks.stream import shown
+from multistar.stars import Scalar, Stars, read_stars
+from multistar.status import BIT
 
 SEED, FOLDS, MOST = 31, 5, 2500
 NEAR = {"g": 0.5, "colour": 0.05, "absolute": 0.5}  # mag; a twin is no farther than 1 in these units together

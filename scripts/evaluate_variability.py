@@ -33,10 +33,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from multistar.api import MultiStar
-from multistar.data.light_curve_view import LAYOUT, SUMMARY, LightCurveView, view
-from multistar.data.light_curves import LightCurves, join
-from multistar.data.read_light_curves import read_light_curves
-from multistar.data.stars import Stars
+from multistar.modalities.light_curve.features import LAYOUT, SUMMARY, LightCurveView, view
+from multistar.modalities.light_curve.points import LightCurves, join
+from multistar.modalities.light_curve.read import read_light_curves
+from multistar.stars import Stars
 
 FOLDS, SEED = 5, 0
 FEWEST = 15  # stars of a class

@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multistar.data.chunks import chunks
-from multistar.data.stars import read_stars
-from multistar.data.write import to_astropy
+from multistar.io.chunks import chunks
+from multistar.io.write import to_astropy
+from multistar.stars import read_stars
 
 SLOW = 20  # seconds for one small file
 PLAIN = {"csv": "ascii.csv", "ecsv": "ascii.ecsv", "fits": "fits", "vot": "votable"}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from multistar.files import atomic_write
+from multistar.io.files import atomic_write
 from multistar.mock.noise import noisy_parallax
 
 VEGA = {"W1": 2.699, "W2": 3.339}  # AB - Vega (Jarrett et al. 2011)

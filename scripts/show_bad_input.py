@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from astropy import units as u
 from astropy.table import Column, Table
 
-from multistar.cli import main as multistar
+from multistar.cli.app import main as multistar
 from multistar.mock.survey import SurveyConfig, survey_block
 
 STARS = 5

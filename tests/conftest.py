@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from multistar.api import MultiStar
-from multistar.data.write import to_astropy
+from multistar.io.write import to_astropy
 from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.network import ModelConfig
-from multistar.training.loop import pretrain
+from multistar.training.pretrain import pretrain
 from multistar.training.run import DataConfig, RunConfig, TrainingConfig
 
 

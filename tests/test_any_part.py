@@ -9,8 +9,8 @@ import torch
 
 from encoders import Measurement
 from multistar.api import MultiStar
-from multistar.data.stars import read_stars
 from multistar.model.head import joint_log_prob
+from multistar.stars import read_stars
 
 PARTS = ("bp", "rp", "photometry", "parallax", "g")
 

@@ -17,15 +17,15 @@ from multistar.api import MultiStar
 from multistar.batch import job as job_module
 from multistar.batch.folder import prepare, process, run, shards
 from multistar.batch.job import Job
-from multistar.cli import main
-from multistar.data.chunks import chunks, stem
-from multistar.data.stars import read_stars
-from multistar.data.status import with_word
-from multistar.data.tables import read_columns
-from multistar.data.write import to_astropy
-from multistar.files import sha256
-from multistar.tasks import predict as predict_module
-from multistar.tasks import stream as stream_module
+from multistar.cli.app import main
+from multistar.inference import predict as predict_module
+from multistar.inference import stream as stream_module
+from multistar.io.chunks import chunks, stem
+from multistar.io.files import sha256
+from multistar.io.tables import read_columns
+from multistar.io.write import to_astropy
+from multistar.stars import read_stars
+from multistar.status import with_word
 
 
 @pytest.fixture(scope="module")

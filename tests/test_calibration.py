@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest, norm
 
 from multistar.checks.calibration import LEVELS, central_coverage, energy_score, ranks, tarp
-from multistar.cli import main
+from multistar.cli.app import main
 
 N, S = 3000, 200
 COVARIANCE = np.array([[1.0, 0.9], [0.9, 1.0]])

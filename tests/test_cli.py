@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
-from multistar.cli import main
+from multistar.cli.app import main
 from multistar.model.checkpoint import load_model
 from multistar.quantities import LABELS
 

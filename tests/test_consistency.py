@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from multistar.api import MultiStar
-from multistar.data.stars import read_stars
+from multistar.inference.consistency import EDGE, FEWEST, mean_squared_score
 from multistar.mock.survey import SurveyConfig, survey_block
-from multistar.tasks.consistency import EDGE, FEWEST, mean_squared_score
+from multistar.stars import read_stars
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from conftest import small_run
 
-from multistar.data.stars import concatenate, read_stars
 from multistar.model.checkpoint import load_model
-from multistar.training.dataset import held_out, load_dataset, stars_folder
-from multistar.training.loop import Trainer, pretrain
+from multistar.stars import concatenate, read_stars
+from multistar.training.data import held_out, load_dataset, stars_folder
+from multistar.training.pretrain import Trainer, pretrain
 from multistar.training.run import DataConfig
 from multistar.training.workers import Workers
 

@@ -13,9 +13,9 @@ from multistar.checks import disentangle as check
 from multistar.checks.disentangle import angle, linear_probe, probes, residuals
 from multistar.checks.neighbours import nearest
 from multistar.checks.reddening import open_map, positions, reddening
-from multistar.cli import main
-from multistar.data.stars import read_stars
+from multistar.cli.app import main
 from multistar.mock.dust_map import MockDustQuery
+from multistar.stars import read_stars
 
 
 def test_neighbours_never_are_the_star_itself():

@@ -24,8 +24,8 @@ from astropy.table import MaskedColumn, Table, vstack
 
 from multistar._compat import load_gaiaxpy
 from multistar.batch.folder import shards
-from multistar.cli import main
-from multistar.data.download_gaia import (
+from multistar.cli.app import main
+from multistar.download.gaia import (
     RELEASES,
     SELECTION,
     WITHOUT_SPECTRA,
@@ -35,7 +35,7 @@ from multistar.data.download_gaia import (
     _Server,
     download_gaia,
 )
-from multistar.data.stars import MAG_PER_RELATIVE_FLUX, read_stars
+from multistar.stars import MAG_PER_RELATIVE_FLUX, read_stars
 
 N = 20
 NO_XP, NOT_SENT, NO_RP_MAG = 3, 7, 5  # rows of the sky with something missing
@@ -394,7 +394,7 @@ def test_no_server_at_all(tmp_path):
 
 
 def test_an_interrupted_run_goes_on(archive, sky, tmp_path, monkeypatch):
-    from multistar.data import download_gaia as module
+    from multistar.download import gaia as module
 
     fetch = module._fetch
 

@@ -10,15 +10,15 @@ from scipy.integrate import trapezoid
 from test_finetune import SCATTER, SLOPE, draw, toy_base
 
 from multistar.api import MultiStar
-from multistar.cli import main
-from multistar.data.stars import read_stars
+from multistar.cli.app import main
 from multistar.finetune.adapter import load_adapter
 from multistar.finetune.dropout import densities, dropped, thinned_layers
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predictions
-from multistar.finetune.train import FinetuneConfig, Trainer
+from multistar.finetune.tune import FinetuneConfig, Trainer
+from multistar.inference.stream import shown
 from multistar.model.mixture import Mixture, pooled
-from multistar.tasks.stream import shown
+from multistar.stars import read_stars
 
 LABELS = ["y", "z", "kind"]
 

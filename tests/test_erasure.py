@@ -10,14 +10,14 @@ from astropy.stats import mad_std
 
 from multistar.api import MultiStar
 from multistar.checks.neighbours import nearest, squared_correlation
-from multistar.cli import main
-from multistar.data.stars import read_stars
+from multistar.cli.app import main
+from multistar.index.search import search_like, search_stars, search_table
 from multistar.index.star_index import StarIndex
+from multistar.inference.erase import eraser_of
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.checkpoint import ERASERS, load_model, save_model
-from multistar.model.erasure import fit_eraser, load_eraser, save_eraser
-from multistar.tasks.erase import eraser_of
-from multistar.tasks.search import search_like, search_stars, search_table
+from multistar.model.nuisance import fit_eraser, load_eraser, save_eraser
+from multistar.stars import read_stars
 
 
 def made_up(n: int = 3000, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:

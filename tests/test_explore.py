@@ -15,15 +15,15 @@ import pytest
 
 from multistar import _compat
 from multistar.api import MultiStar
-from multistar.cli import main
-from multistar.data.light_curves import LightCurves
-from multistar.data.lookup import Lookup
-from multistar.data.stars import read_stars
-from multistar.data.xp_synthesis import flux_matrix
+from multistar.cli.app import main
 from multistar.explore.data import Explorer, file_of, number, read_places, umap_places
 from multistar.explore.star import CONTEXTS, Measured, model_of
 from multistar.index.star_index import StarIndex
+from multistar.io.lookup import Lookup
+from multistar.modalities.gaia_xp.synthesis import flux_matrix
+from multistar.modalities.light_curve.points import LightCurves
 from multistar.model.checkpoint import load_model
+from multistar.stars import read_stars
 
 
 def folder_of(star_model, table: pa.Table, folder) -> None:

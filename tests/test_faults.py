@@ -24,17 +24,17 @@ from multistar.api import MultiStar
 from multistar.batch import job as job_module
 from multistar.batch.folder import prepare, run, shards
 from multistar.batch.job import Job
-from multistar.cli import main
-from multistar.data import tables
-from multistar.data.chunks import chunks
-from multistar.data.stars import read_stars
-from multistar.files import atomic_write, sha256
+from multistar.cli.app import main
 from multistar.finetune.adapter import load_adapter
 from multistar.index.star_index import StarIndex
+from multistar.io import tables
+from multistar.io.chunks import chunks
+from multistar.io.files import atomic_write, sha256
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig
 from multistar.model.checkpoint import load_model, save_model
-from multistar.model.erasure import load_eraser
+from multistar.model.nuisance import load_eraser
+from multistar.stars import read_stars
 
 LABELS = ("teff", "logg", "m_h", "mass", "age", "ebv", "distance")
 
@@ -152,7 +152,7 @@ def test_a_file_that_asks_for_more_memory_than_there_is_is_left_out(folder, job,
     def greedy(path, rows):
         with monkeypatch.context() as patch:
             if path.name == "b.parquet":
-                patch.setattr("multistar.data.chunks._parquet", lambda *_: map(np.empty, [1 << 55]))
+                patch.setattr("multistar.io.chunks._parquet", lambda *_: map(np.empty, [1 << 55]))
             yield from real(path, rows)
 
     monkeypatch.setattr(job_module, "chunks", greedy)

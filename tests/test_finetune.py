@@ -11,20 +11,20 @@ from conftest import assert_same_table
 from safetensors.torch import load_file
 
 from multistar.api import MultiStar
-from multistar.cli import main
-from multistar.data.stars import read_stars
+from multistar.cli.app import main
 from multistar.finetune.adapter import load_adapter
 from multistar.finetune.examples import held_out_stars
 from multistar.finetune.extend import extend
 from multistar.finetune.finetune import finetune
 from multistar.finetune.retention import retention
-from multistar.finetune.train import FinetuneConfig
+from multistar.finetune.tune import FinetuneConfig
+from multistar.inference.predict import predict
+from multistar.inference.stream import shown
 from multistar.model.checkpoint import Model, save_model
 from multistar.model.network import ModelConfig
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES, declared
-from multistar.tasks.predict import predict
-from multistar.tasks.stream import shown
+from multistar.stars import read_stars
 
 SLOPE, SCATTER, ERROR = 2.0, 0.5, 1.5  # of the new label: 2 x + N(0, 0.5), measured with errors of 1.5 or none
 
@@ -214,7 +214,7 @@ def test_adapters_stand_side_by_side(base, folder, test_stars, tmp_path):
 def test_an_interrupted_run_goes_on_exactly(mode, base, tmp_path, monkeypatch):
     table, config = draw(300, 5), FinetuneConfig(steps=14, seed=3)
     whole = finetune(base.model, table, ["y", "kind"], mode, config=config)
-    from multistar.finetune import train
+    from multistar.finetune import tune as train
 
     advance, stop = train.Trainer.advance, 8
 

@@ -9,10 +9,10 @@ from test_finetune import SCATTER, SLOPE, draw, toy_base
 
 from encoders import Measurement
 from multistar.api import MultiStar
-from multistar.cli import main
+from multistar.cli.app import main
 from multistar.finetune.examples import Examples
 from multistar.finetune.losses import Loss, loss_of, mahalanobis
-from multistar.finetune.train import FinetuneConfig
+from multistar.finetune.tune import FinetuneConfig
 from multistar.model.mixture import Mixture
 
 COVARIANCE = np.array([[1.0, -0.8, 0.1], [-0.8, 1.5, 0.2], [0.1, 0.2, 0.5]])

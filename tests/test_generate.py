@@ -5,10 +5,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from multistar.cli import main
-from multistar.data.stars import read_stars
-from multistar.data.xp_synthesis import WAVELENGTH
+from multistar.cli.app import main
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
 from multistar.quantities import LABELS
+from multistar.stars import read_stars
 
 
 def matrix(table, name: str) -> np.ndarray:

@@ -11,11 +11,11 @@ from timm.layers.attention import Attention
 
 from encoders import Measurement
 from multistar.api import MultiStar
-from multistar.data.stars import read_stars
+from multistar.model.attention import HadamardAttention
 from multistar.model.checkpoint import load_model
-from multistar.model.hadamard import HadamardAttention
 from multistar.model.network import ModelConfig
-from multistar.training.loop import pretrain
+from multistar.stars import read_stars
+from multistar.training.pretrain import pretrain
 
 B, T, D, H = 3, 5, 8, 2
 

@@ -1,59 +1,34 @@
-"""Imports run one way: a file may import only files named before it in ORDER."""
+"""Imports run one way: from the layers below, and within a package without circles."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ORDER = """
-encoders.contract encoders.layers encoders.scalars encoders.xp encoders.xp_components encoders.lightcurve encoders
-multistar multistar.config multistar.files multistar.quantities multistar._compat
-multistar.data multistar.data.tables multistar.data.status multistar.data.gaia_xp multistar.data.xp_synthesis
-multistar.data.write multistar.data.light_curves multistar.data.periodogram multistar.data.light_curve_samples
-multistar.data.light_curve_view multistar.data.stars multistar.data.lookup multistar.data.light_curve_columns
-multistar.data.light_curve_tables multistar.data.mission_light_curves multistar.data.read_light_curves
-multistar.data.download_light_curves multistar.data.download_gaia multistar.data.chunks
-multistar.mock multistar.mock.sed multistar.mock.evolution multistar.mock.dust multistar.mock.dust_map
-multistar.mock.variability multistar.mock.variability.rotation multistar.mock.variability.oscillations
-multistar.mock.variability.eclipses multistar.mock.variability.pulsation multistar.mock.variability.pulsators
-multistar.mock.variability.missions multistar.mock.variability.light_curve multistar.mock.galaxy multistar.mock.phases
-multistar.mock.binaries multistar.mock.pulsating multistar.mock.population multistar.mock.activity
-multistar.mock.light_curves multistar.mock.atmosphere multistar.mock.atmosphere.gas
-multistar.mock.atmosphere.continuum multistar.mock.atmosphere.molecules multistar.mock.atmosphere.lines
-multistar.mock.atmosphere.structure multistar.mock.atmosphere.spectrum multistar.mock.atmosphere.sun
-multistar.mock.xp_operator multistar.mock.observe multistar.mock.noise multistar.mock.selection multistar.mock.survey
-multistar.mock.shards multistar.mock.describe
-multistar.model multistar.model.vocabulary multistar.model.standardise multistar.model.mismatch
-multistar.model.alignment multistar.model.hadamard multistar.model.fusion multistar.model.mixture multistar.model.head
-multistar.model.network multistar.model.domain multistar.model.recalibrate multistar.model.erasure
-multistar.model.checkpoint multistar.model.graft
-multistar.model.card
-multistar.hub
-multistar.training multistar.training.run multistar.training.splits multistar.training.objective
-multistar.training.optimiser multistar.training.workers multistar.training.dataset multistar.training.loop
-multistar.index multistar.index.metadata multistar.index.source multistar.index.embeddings multistar.index.kinds
-multistar.index.recall multistar.index.folder multistar.index.star_index
-multistar.tasks multistar.tasks.stream multistar.tasks.views multistar.tasks.consistency multistar.tasks.predict
-multistar.tasks.embed multistar.tasks.erase multistar.tasks.umap_map multistar.tasks.generate multistar.tasks.inpaint
-multistar.tasks.search multistar.tasks.explain
-multistar.checks multistar.checks.metrics
-multistar.finetune multistar.finetune.request multistar.finetune.extend multistar.finetune.lora
-multistar.finetune.readout multistar.finetune.copula multistar.finetune.adapter multistar.finetune.examples
-multistar.finetune.losses multistar.finetune.dropout multistar.finetune.begin multistar.finetune.train
-multistar.finetune.predict multistar.finetune.joint multistar.finetune.retention multistar.finetune.finetune
-multistar.api
-multistar.batch multistar.batch.job multistar.batch.folder multistar.batch.ray_engine
-multistar.checks.colour_teff multistar.checks.neighbours
-multistar.checks.report multistar.checks.calibration multistar.checks.baselines multistar.checks.physics
-multistar.checks.reddening multistar.checks.disentangle multistar.checks.populations
-multistar.explore multistar.explore.data multistar.explore.map multistar.explore.star multistar.explore.figures
-multistar.explore.widgets multistar.explore.map_panel multistar.explore.page
-multistar.cli_index multistar.cli_population multistar.cli_finetune multistar.cli_download multistar.cli_batch
-multistar.cli_explore
-multistar.cli
-""".split()  # noqa: SIM905
-FILES = [p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))]
+# From the bottom up. A package imports what stands above it in this list, and itself.
+LAYERS = (
+    "encoders",
+    "multistar._compat multistar.quantities multistar.status multistar.io",
+    "multistar.modalities",
+    "multistar.stars",
+    "multistar.mock",
+    "multistar.download",
+    "multistar.model",
+    "multistar.training",
+    "multistar.inference",
+    "multistar.finetune",
+    "multistar.index",
+    "multistar.checks",
+    "multistar.hub",
+    "multistar.api",
+    "multistar.batch",
+    "multistar.explore",
+    "multistar.cli",
+)
+LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages.split()}
+FRONT_DOOR = "multistar"  # re-exports names on first use; below everything
 
 
 def module_name(path: Path) -> str:
@@ -61,27 +36,48 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_modules(path: Path) -> set[str]:
+FILES = {module_name(p): p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))}
+
+
+def package_of(module: str) -> str:
+    """The entry of LAYERS that a module belongs to."""
+    return next((p for p in LEVEL if module == p or module.startswith(f"{p}.")), FRONT_DOOR)
+
+
+def imported_modules(module: str) -> set[str]:
     """Our modules that a file imports anywhere in it, also inside functions."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             full = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= (full & set(ORDER)) or {node.module or ""}
+            found |= (full & set(FILES)) or {node.module or ""}
     return {name for name in found if name.split(".")[0] in ("encoders", "multistar")}
 
 
-def test_order_names_every_file_once():
-    assert sorted(ORDER) == sorted(module_name(p) for p in FILES)
+def test_every_package_has_a_layer():
+    packages = {".".join(module.split(".")[:2]) for module in FILES if module.startswith("multistar.")}
+    assert packages | {"encoders"} == set(LEVEL)
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_imports_point_left(path):
-    name = module_name(path)
-    if name == "multistar":
-        return  # the front door re-exports what lies behind it
-    allowed = set(ORDER[: ORDER.index(name)])
-    wrong = sorted(imported_modules(path) - allowed)
-    assert not wrong, f"{name} imports {wrong}, which come after it"
+@pytest.mark.parametrize("module", [m for m in FILES if m != FRONT_DOOR])
+def test_imports_come_from_lower_layers(module):
+    own = LEVEL[package_of(module)]
+    imported = {m for m in imported_modules(module) if package_of(m) != FRONT_DOOR}
+    wrong = sorted(m for m in imported if LEVEL[package_of(m)] > own)
+    assert not wrong, f"{module} imports {wrong}, which stand above it in LAYERS"
+
+
+def test_no_circles():
+    """Within a layer, too, files can be read in some order; CycleError names the circle."""
+    graph = {module: imported_modules(module) & set(FILES) - {module} for module in FILES if module != FRONT_DOOR}
+    order = list(TopologicalSorter(graph).static_order())
+    assert set(order) >= set(graph)
+
+
+def test_rooms_of_modalities_do_not_know_each_other():
+    rooms = {m: m.split(".")[2] for m in FILES if m.startswith("multistar.modalities.") and m.count(".") > 1}
+    for module, room in rooms.items():
+        others = {m for m in imported_modules(module) if rooms.get(m, room) != room}
+        assert not others, f"{module} imports {sorted(others)} of another modality"

@@ -11,10 +11,10 @@ from multistar.model.head import GAIN_WIDTHS, gains, joint_log_prob
 from multistar.model.mixture import Mixture
 from multistar.model.network import ModelConfig, Network
 from multistar.model.vocabulary import Vocabulary
+from multistar.training.masks import Split, Splitter
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.optimiser import build, learning_rate
 from multistar.training.run import TrainingConfig
-from multistar.training.splits import Split, Splitter
 
 VOCABULARY = Vocabulary(("bp", "rp", "j"), ("teff", "logg", "m_h"), 0, 0)
 CONFIG = ModelConfig(width=32, encoder_depth=1, decoder_depth=1, heads=2, embedding=8, components=2)

@@ -12,14 +12,14 @@ from conftest import small_run
 
 from encoders import Measurement
 from multistar.api import MultiStar
-from multistar.cli import main
-from multistar.data.light_curve_view import LAYOUT, LightCurveView
-from multistar.data.stars import read_stars
+from multistar.cli.app import main
 from multistar.mock.survey import SurveyConfig, survey
-from multistar.model.graft import graft
-from multistar.training.dataset import load_dataset
-from multistar.training.loop import Trainer, pretrain
-from multistar.training.splits import Splitter
+from multistar.modalities.light_curve.features import LAYOUT, LightCurveView
+from multistar.stars import read_stars
+from multistar.training.add_encoder import graft
+from multistar.training.data import load_dataset
+from multistar.training.masks import Splitter
+from multistar.training.pretrain import Trainer, pretrain
 from multistar.training.workers import Workers
 
 

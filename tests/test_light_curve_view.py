@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from astropy.timeseries import LombScargle
 
-from multistar.data.light_curve_view import EDGES, LAYOUT, N_SLOTS, SUMMARY, pools, view
-from multistar.data.light_curves import LightCurves, from_points
-from multistar.data.periodogram import lomb_scargle, periodogram, sampling
 from multistar.mock.variability.light_curve import StarParameters, light_curve
 from multistar.mock.variability.missions import kepler_noise
 from multistar.mock.variability.oscillations import granulation_density, numax
+from multistar.modalities.light_curve.features import EDGES, LAYOUT, N_SLOTS, SUMMARY, pools, view
+from multistar.modalities.light_curve.periodogram import lomb_scargle, periodogram, sampling
+from multistar.modalities.light_curve.points import LightCurves, from_points
 
 CENTRES = np.sqrt(EDGES[1:] * EDGES[:-1])
 CADENCE = 29.4244 / 1440  # d

@@ -16,14 +16,14 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
 
-from multistar.cli import main
-from multistar.data import status
-from multistar.data.download_light_curves import JOURNAL, NOT_FOUND, download_light_curves
-from multistar.data.light_curve_tables import JD_ZERO, MISSION_ZERO
-from multistar.data.light_curves import LightCurves, concatenate, from_points, join, match
-from multistar.data.read_light_curves import read_light_curves
+from multistar import status
+from multistar.cli.app import main
+from multistar.download.light_curves import JOURNAL, NOT_FOUND, download_light_curves
 from multistar.mock.light_curves import light_curve_of, with_light_curves
 from multistar.mock.variability.missions import MISSIONS
+from multistar.modalities.light_curve.points import LightCurves, concatenate, from_points, join, match
+from multistar.modalities.light_curve.read import read_light_curves
+from multistar.modalities.light_curve.tables import JD_ZERO, MISSION_ZERO
 
 IDS = np.array([6917528997577384320, 17, 4295806720], np.int64)
 PARTS = ("source_id", "first", "time", "flux", "sigma", "flags")

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from encoders import Measurement
-from multistar.data.stars import read_stars
-from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
+from multistar.inference.predict import predict
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
 from multistar.model.mismatch import MAGNITUDE, ZERO_POINTS, Mismatch, responses
-from multistar.tasks.predict import predict
+from multistar.stars import read_stars
 
 
 @pytest.fixture(scope="module")

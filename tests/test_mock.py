@@ -5,7 +5,6 @@ import pyarrow as pa
 import pytest
 from conftest import assert_same_table
 
-from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import load_evolution
 from multistar.mock.noise import noisy_coefficients, pack_correlations
@@ -15,7 +14,8 @@ from multistar.mock.sed import BANDS, load_sed_table
 from multistar.mock.selection import GIANTS, SELECTIONS
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SOURCE_ID_STEP, SurveyConfig, survey, survey_block
-from multistar.mock.xp_operator import xp_matrix
+from multistar.modalities.gaia_xp.instrument import xp_matrix
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
 
 RSUN_IN_PC = 2.2546e-8
 

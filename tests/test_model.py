@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from encoders import Measurement
-from multistar.data.stars import read_stars
 from multistar.model.checkpoint import load_model
 from multistar.model.network import ModelConfig
 from multistar.model.standardise import forward, inverse, slope
 from multistar.quantities import LABELS, QUANTITIES
+from multistar.stars import read_stars
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from multistar.checks import physics
-from multistar.cli import main
-from multistar.data.stars import read_stars
+from multistar.cli.app import main
+from multistar.stars import read_stars
 
 
 def test_relations_of_made_up_labels():

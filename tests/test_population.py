@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import assert_same_table
 
-from multistar.cli import main
-from multistar.data.tables import read_columns
+from multistar.cli.app import main
+from multistar.io.tables import read_columns
 from multistar.mock import galaxy
 from multistar.mock.binaries import Orbits, draw_orbits, is_eclipsing, is_synchronised, no_orbits, semi_major_axis
 from multistar.mock.dust import DustDisc

@@ -11,14 +11,14 @@ from conftest import small_run
 
 from multistar.api import MultiStar
 from multistar.checks.populations import classified, figure, metadata, populations, questions, regressed
-from multistar.cli import main
-from multistar.data.light_curve_view import SAMPLING
-from multistar.data.stars import Stars, read_stars
+from multistar.cli.app import main
+from multistar.index.search import search_stars, search_table
 from multistar.index.star_index import StarIndex
+from multistar.inference.views import views
 from multistar.mock.survey import SurveyConfig, survey
-from multistar.tasks.search import search_stars, search_table
-from multistar.tasks.views import views
-from multistar.training.loop import pretrain
+from multistar.modalities.light_curve.features import SAMPLING
+from multistar.stars import Stars, read_stars
+from multistar.training.pretrain import pretrain
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from multistar.data import status
-from multistar.data.stars import Stars, id_numbers, read_stars
-from multistar.data.write import to_astropy
+from multistar import status
+from multistar.io.ids import id_numbers
+from multistar.io.write import to_astropy
 from multistar.model.standardise import forward, inverse
 from multistar.quantities import MEASUREMENTS, QUANTITIES, Quantity, declared
+from multistar.stars import Stars, read_stars
 
 settings.register_profile(
     "multistar", derandomize=True, deadline=None, database=None, max_examples=60,

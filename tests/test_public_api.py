@@ -81,7 +81,7 @@ import sys
 for name in {OPTIONAL}:
     sys.modules[name] = None  # as if not installed
 from multistar import MultiStar, read_stars
-from multistar.cli import main
+from multistar.cli.app import main
 stars = {{"source_id": [1, 2], "phot_g_mean_mag": [12.0, 13.0], "parallax": [1.0, 2.0]}}
 model = MultiStar.from_pretrained("mini")
 print(len(model.predict(stars)), len(model.embed(stars)))

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 
 from multistar.api import MultiStar
-from multistar.data.stars import read_stars
+from multistar.index.explain import exactly, explain, part_distances, print_explanation
+from multistar.index.search import search_like, search_stars, search_table
 from multistar.index.star_index import StarIndex
-from multistar.tasks.explain import exactly, explain, part_distances, print_explanation
-from multistar.tasks.search import search_like, search_stars, search_table
+from multistar.stars import read_stars
 
 
 @pytest.fixture(scope="module")

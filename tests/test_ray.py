@@ -13,7 +13,7 @@ import pytest
 from multistar.batch.folder import prepare, run, shards
 from multistar.batch.job import Job
 from multistar.batch.ray_engine import on_ray
-from multistar.files import sha256
+from multistar.io.files import sha256
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -11,9 +11,10 @@ import pytest
 from astropy.io import votable
 from astropy.table import MaskedColumn, Table
 
-from multistar.data import status
-from multistar.data.stars import read_ids, read_stars
-from multistar.data.tables import read_columns
+from multistar import status
+from multistar.io.ids import read_ids
+from multistar.io.tables import read_columns
+from multistar.stars import read_stars
 
 IDS = np.array([4295806720, 6917528997577384320, 34361129088], np.int64)
 

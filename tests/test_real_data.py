@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multistar.data.stars import read_stars
-from multistar.data.xp_synthesis import WAVELENGTH, flux_matrix, synthetic_magnitudes
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix, synthetic_magnitudes
+from multistar.stars import read_stars
 
 pytestmark = pytest.mark.realdata
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from astropy_healpix import HEALPix
 
-from multistar.data.stars import Scalar, read_stars
+from multistar.stars import Scalar, read_stars
 
 SCRIPTS = str(Path(__file__).parents[1] / "scripts")
 

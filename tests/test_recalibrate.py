@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from multistar.model.calibration import MIN_STARS, Recalibrator
 from multistar.model.mixture import Mixture
-from multistar.model.recalibrate import MIN_STARS, Recalibrator
 
 LEVELS = torch.tensor([0.1, 0.16, 0.5, 0.84, 0.975])
 

@@ -6,7 +6,7 @@ import pytest
 from astropy.table import Table
 
 from multistar.api import MultiStar
-from multistar.cli import main
+from multistar.cli.app import main
 from multistar.quantities import LABELS
 
 N = 200
@@ -63,7 +63,7 @@ def test_the_seed_decides(star_model, mock_table, result):
 
 
 def test_chunks_do_not_change_the_shape_or_the_distribution(star_model, mock_table, result, monkeypatch):
-    monkeypatch.setattr("multistar.tasks.predict.AT_ONCE", 70)  # fewer than the samples of one star
+    monkeypatch.setattr("multistar.inference.predict.AT_ONCE", 70)  # fewer than the samples of one star
     few = star_model.predict(mock_table[:3], samples=N)
     assert matrix(few, "age_samples").shape == (3, N)
     difference = matrix(few, "age_samples").mean(1) - matrix(result, "age_samples")[:3].mean(1)

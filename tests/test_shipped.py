@@ -14,16 +14,16 @@ from astropy.modeling.models import BlackBody
 
 from multistar import MultiStar
 from multistar.checks.metrics import coverage, scatter
-from multistar.cli import main
-from multistar.data.gaia_xp import XPCoefficients
-from multistar.data.stars import Scalar, Stars
-from multistar.data.xp_synthesis import synthetic_magnitudes
+from multistar.cli.app import main
 from multistar.hub import download_model
 from multistar.mock.survey import SurveyConfig, survey
-from multistar.mock.xp_operator import xp_matrix
+from multistar.modalities.gaia_xp.instrument import xp_matrix
+from multistar.modalities.gaia_xp.read import XPCoefficients
+from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
 from multistar.model import checkpoint
 from multistar.model.card import card
 from multistar.model.checkpoint import CARD, device_of, load_model, save_model
+from multistar.stars import Scalar, Stars
 
 
 @pytest.fixture(scope="module")

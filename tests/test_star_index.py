@@ -8,12 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from multistar.index import embeddings as embeddings_module
-from multistar.index import kinds, source
+from multistar.index import kinds, search, source
 from multistar.index.embeddings import Embeddings
 from multistar.index.kinds import KINDS
+from multistar.index.search import search_table
 from multistar.index.star_index import StarIndex
-from multistar.tasks import search
-from multistar.tasks.search import search_table
 
 N, D, MODEL = 2500, 32, "cafe"
 APPROXIMATE = [kind for kind in KINDS if kind != "exact"]

@@ -15,17 +15,17 @@ from conftest import small_run
 
 from encoders import Measurement
 from multistar.checks.metrics import coverage
-from multistar.config import from_table
-from multistar.data.stars import read_stars
-from multistar.model.recalibrate import Recalibrator
+from multistar.inference.predict import predict
+from multistar.io.config import from_table
+from multistar.model.calibration import Recalibrator
 from multistar.model.vocabulary import Vocabulary
-from multistar.tasks.predict import predict
-from multistar.training import loop
-from multistar.training.dataset import held_out, load_dataset
-from multistar.training.loop import Trainer, pretrain
+from multistar.stars import read_stars
+from multistar.training import pretrain as loop
+from multistar.training.data import held_out, load_dataset
+from multistar.training.masks import P_NO_BAND, P_NO_BAND_SKY, Splitter
 from multistar.training.objective import negative_log_likelihood
+from multistar.training.pretrain import Trainer, pretrain
 from multistar.training.run import RunConfig, TrainingConfig, load_run
-from multistar.training.splits import P_NO_BAND, P_NO_BAND_SKY, Splitter
 from multistar.training.workers import Workers
 
 ROOT = Path(__file__).parents[1]
@@ -89,8 +89,8 @@ def test_what_is_saved_is_the_running_average_of_the_weights(mock_file, tmp_path
 
 def test_enough_held_out_stars_recalibrate_the_intervals(mock_file, tmp_path, monkeypatch):
     """A network after one step is far off; its recalibrated intervals cover what they say."""
-    monkeypatch.setattr("multistar.model.recalibrate.MIN_STARS", 50)
-    monkeypatch.setattr("multistar.training.dataset.held_out", lambda ids, _: np.arange(len(ids)) % 2 == 0)
+    monkeypatch.setattr("multistar.model.calibration.MIN_STARS", 50)
+    monkeypatch.setattr("multistar.training.data.held_out", lambda ids, _: np.arange(len(ids)) % 2 == 0)
     stars = read_stars(mock_file)
     trainer = fresh(small_run(mock_file, tmp_path / "m"))
     trainer.advance()
@@ -113,8 +113,8 @@ from pathlib import Path
 torch.set_num_threads(1)
 sys.path.insert(0, "tests")
 from conftest import small_run
-from multistar.training.dataset import load_dataset
-from multistar.training.loop import Trainer
+from multistar.training.data import load_dataset
+from multistar.training.pretrain import Trainer
 from multistar.training.workers import workers
 with workers() as group:
     run = small_run(sys.argv[1], Path(sys.argv[2], "model"))

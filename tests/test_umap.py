@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
-from multistar.cli import main
-from multistar.tasks.umap_map import map_figure, umap_map, with_numbers
+from multistar.cli.app import main
+from multistar.index.umap_map import map_figure, umap_map, with_numbers
 
 
 def vectors(n: int = 300, seed: int = 0) -> tuple[pa.Table, np.ndarray]:

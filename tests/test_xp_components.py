@@ -9,9 +9,9 @@ from conftest import assert_same_table, small_run
 
 from encoders import Measurement, XPComponents
 from multistar.api import MultiStar
-from multistar.data.stars import read_stars
 from multistar.model.network import ModelConfig
-from multistar.training.loop import pretrain
+from multistar.stars import read_stars
+from multistar.training.pretrain import pretrain
 
 N, K, NOISE = 12, 3, 0.3
 

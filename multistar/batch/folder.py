@@ -20,8 +20,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from multistar import __version__
 from multistar.batch.job import Job
-from multistar.data.chunks import stem, table_format
-from multistar.files import atomic_write, sha256
+from multistar.io.chunks import stem, table_format
+from multistar.io.files import atomic_write, sha256
 
 RUN, RECORD, FAILURE = "run.json", ".record.json", ".failed.json"
 

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from multistar import status
 from multistar.api import MultiStar
-from multistar.data import status
-from multistar.data.chunks import ROWS, chunks
-from multistar.files import atomic_write, sha256
 from multistar.finetune.adapter import WEIGHTS
+from multistar.io.chunks import ROWS, chunks
+from multistar.io.files import atomic_write, sha256
 
 COMMANDS = ("embed", "predict")
 

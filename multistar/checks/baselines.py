@@ -9,10 +9,10 @@ import numpy as np
 from rich.progress import track
 
 from encoders import Measurement
-from multistar.data.stars import Stars
 from multistar.model.checkpoint import Model
 from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
+from multistar.stars import Stars
 
 XGBOOST = {"n_estimators": 350, "max_depth": 6, "learning_rate": 0.07, "subsample": 0.8, "colsample_bytree": 0.6}
 

@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from scipy.stats import kstest
 
 from multistar.checks.metrics import coverage
-from multistar.data.stars import Stars
-from multistar.files import atomic_write
+from multistar.inference.predict import predict
+from multistar.io.files import atomic_write
 from multistar.model.checkpoint import Model
 from multistar.model.standardise import forward
 from multistar.quantities import QUANTITIES
-from multistar.tasks.predict import predict
+from multistar.stars import Stars
 
 LEVELS = (0.50, 0.68, 0.80, 0.95)
 BINS = 4  # per quantity, of equal numbers

@@ -18,15 +18,15 @@ from multistar.checks.neighbours import nearest
 from multistar.checks.physics import GENERATED_LOGG, extinction
 from multistar.checks.reddening import COLUMN, reddening
 from multistar.checks.report import Report
-from multistar.data.stars import Stars
-from multistar.data.write import write_table
-from multistar.files import atomic_write
+from multistar.index.umap_map import coloured_map, umap_map
+from multistar.inference.embed import embed
+from multistar.inference.erase import known_label
+from multistar.inference.predict import predict
+from multistar.io.files import atomic_write
+from multistar.io.write import write_table
 from multistar.model.checkpoint import Model
 from multistar.quantities import QUANTITIES
-from multistar.tasks.embed import embed
-from multistar.tasks.erase import known_label
-from multistar.tasks.predict import predict
-from multistar.tasks.umap_map import coloured_map, umap_map
+from multistar.stars import Stars
 
 OWNED = JSON, PAGE, MAPS = "disentangle.json", "report.html", "umap.parquet"
 DUST, FLOOR = "ln(E(B-V) + 0.01)", 0.01  # mag

@@ -16,14 +16,14 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr, theilslopes
 
 from multistar.checks.baselines import conditional_gaussian
-from multistar.data.stars import Stars, read_stars
-from multistar.data.xp_synthesis import WAVELENGTH
-from multistar.files import atomic_write
+from multistar.inference.generate import generate
+from multistar.inference.inpaint import inpaint
+from multistar.inference.predict import predict
+from multistar.io.files import atomic_write
 from multistar.mock.phases import SOLAR_LOGG, SOLAR_TEFF
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
 from multistar.model.checkpoint import Model
-from multistar.tasks.generate import generate
-from multistar.tasks.inpaint import inpaint
-from multistar.tasks.predict import predict
+from multistar.stars import Stars, read_stars
 
 JSON, PICTURE = "physics.json", "physics.png"
 OWNED = (JSON, PICTURE)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from multistar.data.light_curve_view import SAMPLING, SUMMARY
-from multistar.data.stars import Stars
-from multistar.files import atomic_write
+from multistar.inference.views import views
+from multistar.io.files import atomic_write
+from multistar.modalities.light_curve.features import SAMPLING, SUMMARY
 from multistar.model.checkpoint import Model
-from multistar.tasks.views import views
+from multistar.stars import Stars
 
 JSON, PICTURE = "populations.json", "populations.png"
 OWNED = (JSON, PICTURE)

@@ -16,7 +16,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 
-from multistar.data.stars import Stars
+from multistar.stars import Stars
 
 COLUMN = "column"
 MAPS = {

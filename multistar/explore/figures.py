@@ -14,10 +14,10 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
-from multistar.data.light_curves import LightCurves
-from multistar.data.xp_synthesis import WAVELENGTH
 from multistar.explore.data import DIGITS, titled
 from multistar.explore.star import Posterior
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
+from multistar.modalities.light_curve.points import LightCurves
 from multistar.quantities import QUANTITIES
 
 FONT = "'Helvetica Neue', Helvetica, Arial, sans-serif"

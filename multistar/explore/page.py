@@ -9,12 +9,12 @@ import numpy as np
 import panel as pn
 import pyarrow as pa
 
-from multistar.data.xp_synthesis import flux_matrix
 from multistar.explore.data import Explorer, file_of, in_table, number
 from multistar.explore.figures import THEME, corner, light_curve_figure, spectra_figure, spoken
 from multistar.explore.map_panel import MapPanel
 from multistar.explore.star import CONTEXTS, NO_TABLE, Measured, Posterior
 from multistar.explore.widgets import HERE, STYLE, NeighbourTable, button, note, words
+from multistar.modalities.gaia_xp.synthesis import flux_matrix
 
 NO_DRAWS = "no model draws"
 SPECTRA_HEIGHT, CURVE_HEIGHT = 330, 260

@@ -10,16 +10,16 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from multistar.data.light_curve_tables import table_light_curves
-from multistar.data.light_curves import LightCurves, match
-from multistar.data.lookup import Lookup
-from multistar.data.stars import Scalar, Stars, read_stars
-from multistar.data.xp_synthesis import DR3_ORDERS, WAVELENGTH, flux_matrix
 from multistar.index.star_index import StarIndex
+from multistar.inference.generate import drawn_coefficients
+from multistar.inference.predict import predict
+from multistar.inference.stream import encoded
+from multistar.io.lookup import Lookup
+from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, WAVELENGTH, flux_matrix
+from multistar.modalities.light_curve.points import LightCurves, match
+from multistar.modalities.light_curve.tables import table_light_curves
 from multistar.model.checkpoint import Model, load_model
-from multistar.tasks.generate import drawn_coefficients
-from multistar.tasks.predict import predict
-from multistar.tasks.stream import encoded
+from multistar.stars import Scalar, Stars, read_stars
 
 SAMPLES = 1000  # of the joint posterior
 DRAWS = 24  # spectra

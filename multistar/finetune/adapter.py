@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from multistar import __version__
-from multistar.files import atomic_write, sha256
 from multistar.finetune.extend import extend
 from multistar.finetune.lora import LowRank
 from multistar.finetune.readout import Readout
 from multistar.finetune.request import Request
+from multistar.io.files import atomic_write, sha256
 from multistar.model.checkpoint import Model
 
 WEIGHTS, CONFIG = "adapter.safetensors", "adapter.json"

@@ -10,12 +10,12 @@ from astropy_healpix import lonlat_to_healpix
 from torch import Tensor
 
 from encoders import Measurement
-from multistar.data.stars import Stars
 from multistar.finetune.request import Request
+from multistar.inference.stream import shown
 from multistar.model.checkpoint import Model
-from multistar.tasks.stream import shown
-from multistar.training.dataset import held_out
-from multistar.training.splits import OUTLIER
+from multistar.stars import Stars
+from multistar.training.data import held_out
+from multistar.training.masks import OUTLIER
 
 SPLITS = ("star", "healpix")
 BLOCK_LEVEL = 5  # HEALPix level of the blocks on the sky: 1.8 degrees

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from multistar.model.calibration import Recalibrator
 from multistar.model.checkpoint import Model
-from multistar.model.recalibrate import Recalibrator
 from multistar.quantities import QUANTITIES, Quantity
 
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import torch
 
-from multistar.data.light_curves import LightCurves
-from multistar.data.stars import Stars
-from multistar.files import refuse_existing
 from multistar.finetune.adapter import OWNED, Adapter, save_adapter
 from multistar.finetune.begin import begin
 from multistar.finetune.examples import check_split, examples, held_out_stars, used
 from multistar.finetune.joint import fit_dependence
 from multistar.finetune.request import read_labelled
 from multistar.finetune.retention import retention
-from multistar.finetune.train import CHECKPOINT_SECONDS, PARTIAL, PROGRESS, FinetuneConfig, Trainer, run
+from multistar.finetune.tune import CHECKPOINT_SECONDS, PARTIAL, PROGRESS, FinetuneConfig, Trainer, run
+from multistar.io.files import refuse_existing
+from multistar.modalities.light_curve.points import LightCurves
 from multistar.model.checkpoint import Model
 from multistar.quantities import Quantity
+from multistar.stars import Stars
 
 
 def finetune(

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from multistar.data.stars import Stars
-from multistar.data.write import to_arrow
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.copula import correlation, follow, told_by
 from multistar.finetune.predict import decoded
+from multistar.inference.predict import ROW_MAJOR, SCORES, at_scores, covariances, scores_of, seed_at
+from multistar.inference.stream import encoded
+from multistar.io.write import to_arrow
 from multistar.model.checkpoint import Model
 from multistar.model.mixture import Mixture
-from multistar.tasks.predict import ROW_MAJOR, SCORES, at_scores, covariances, scores_of, seed_at
-from multistar.tasks.stream import encoded
-from multistar.training.splits import OUTLIER
+from multistar.stars import Stars
+from multistar.training.masks import OUTLIER
 
 OTHER_SEED = 1_000_003  # from that of one adapter to the next: more than there are parts of a table
 

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from multistar.data import status
-from multistar.data.stars import Stars
+from multistar import status
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.dropout import check_passes, densities
+from multistar.inference.predict import LEVELS, SUFFIXES
+from multistar.inference.stream import measurements
 from multistar.quantities import Quantity
-from multistar.tasks.predict import LEVELS, SUFFIXES
-from multistar.tasks.stream import measurements
+from multistar.stars import Stars
 
 
 def check_stack(adapters: Sequence[Adapter]) -> None:

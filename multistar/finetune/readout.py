@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from multistar.model.calibration import Recalibrator
 from multistar.model.fusion import Memory
 from multistar.model.head import LOG_SIGMA_MAX, LOG_SIGMA_MIN
 from multistar.model.mixture import Mixture
 from multistar.model.network import ModelConfig, Network
-from multistar.model.recalibrate import Recalibrator
 
 TEMPERATURES = torch.logspace(-0.5, 0.7, 49)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multistar.data.stars import Stars, read_stars
-from multistar.data.tables import Columns, read_columns
+from multistar.io.tables import Columns, read_columns
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import MEASUREMENTS, QUANTITIES, Quantity, declared, quantity_from
+from multistar.stars import Stars, read_stars
 
 MODES = ("probe", "head", "lora", "full")
 READS_NEW = ("lora", "full")  # modes that train the encoder, so that it can learn new inputs

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from multistar.checks.metrics import scatter
-from multistar.data.stars import Stars
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.predict import predictions
+from multistar.inference.stream import measurements
 from multistar.model.checkpoint import Model
-from multistar.tasks.stream import measurements
+from multistar.stars import Stars
 
 FEWEST = 20  # stars with a label
 
@@ -17,8 +17,8 @@ def mock_stars(number: int = 1000, seed: int = 9_000_000) -> Stars:
     """Mock stars like those of the base's training, of a seed that no training used."""
     import pyarrow as pa
 
-    from multistar.data.stars import read_stars
     from multistar.mock.survey import SurveyConfig, survey
+    from multistar.stars import read_stars
 
     return read_stars(pa.concat_tables(survey(number, SurveyConfig(seed))))
 

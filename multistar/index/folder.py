@@ -9,8 +9,8 @@ import faiss
 import numpy as np
 
 from multistar import __version__
-from multistar.config import from_table
-from multistar.files import atomic_write, sha256
+from multistar.io.config import from_table
+from multistar.io.files import atomic_write, sha256
 
 INDEX, IDS, ORDER, METADATA, CARD = "index.faiss", "source_ids.npy", "id_order.npy", "metadata.npy", "card.json"
 FILES = (INDEX, IDS, ORDER, METADATA)

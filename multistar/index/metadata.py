@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multistar.data.stars import id_numbers
-from multistar.data.tables import ID_COLUMNS, read_columns
+from multistar.io.ids import id_numbers
+from multistar.io.tables import ID_COLUMNS, read_columns
 
 
 @dataclass(frozen=True)

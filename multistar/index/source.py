@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from multistar.index.metadata import Metadata, stacked
-from multistar.model.erasure import Eraser
+from multistar.model.nuisance import Eraser
 
 CHUNK = 65_536  # stars whose vectors are in memory at once: 64 MB at 256 dimensions
 UNIT_NORM_TOLERANCE = 1e-3

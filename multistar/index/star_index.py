@@ -15,7 +15,7 @@ from multistar.index.folder import Card, Content, read_folder, write_folder
 from multistar.index.metadata import Metadata, joined, stacked
 from multistar.index.recall import K, Witnesses, tuned
 from multistar.index.source import CHUNK, Duplicates, Source, check_same_model, check_vectors, keep_masks, union
-from multistar.model.erasure import Eraser
+from multistar.model.nuisance import Eraser
 
 IDENTICAL = 1e-6  # distance of two vectors of the same data, which only rounding keeps apart
 TWINS = 16  # neighbours among which identical vectors are looked for

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from multistar.data.light_curve_view import N_SLOTS, view
-from multistar.data.light_curves import from_points
 from multistar.mock.variability.light_curve import LightCurve, StarParameters, light_curve
+from multistar.modalities.light_curve.features import N_SLOTS, view
+from multistar.modalities.light_curve.points import from_points
 
 PARTS = {"time": np.float64, "flux": np.float32, "flux_error": np.float32}
 # StarParameters field -> column of a mock survey

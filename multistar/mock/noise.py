@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from multistar.mock.sed import BANDS
-from multistar.mock.xp_operator import load_band
+from multistar.modalities.gaia_xp.instrument import load_band
 
 EXPOSURE = 4.42  # s per CCD transit
 BACKGROUND = 1.0  # e- s-1 per pixel

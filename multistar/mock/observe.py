@@ -11,7 +11,7 @@ from dust_extinction.parameter_averages import G23
 from multistar.mock.phases import Evolved
 from multistar.mock.population import Population, dredge_up
 from multistar.mock.sed import BANDS, load_sed_table
-from multistar.mock.xp_operator import xp_matrix
+from multistar.modalities.gaia_xp.instrument import xp_matrix
 
 CHUNK = 4000  # stars whose spectra are held at once
 R_SUN_PER_KPC = 6.957e8 / 3.0857e19

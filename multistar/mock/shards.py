@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from multistar import __version__
-from multistar.files import atomic_write, refuse_existing, sha256
+from multistar.io.files import atomic_write, refuse_existing, sha256
 from multistar.mock.survey import Place, SurveyConfig
 
 MANIFEST = "manifest.json"

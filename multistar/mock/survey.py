@@ -12,7 +12,7 @@ from astropy.coordinates import ICRS, Galactic, SkyCoord
 from astropy_healpix import HEALPix
 
 from multistar import __version__
-from multistar.data.write import to_arrow
+from multistar.io.write import to_arrow
 from multistar.mock import noise
 from multistar.mock.activity import draw_activity
 from multistar.mock.dust import DustDisc
@@ -24,7 +24,7 @@ from multistar.mock.population import Population, draw_population
 from multistar.mock.sed import BANDS
 from multistar.mock.selection import SELECTIONS
 from multistar.mock.variability.missions import MISSIONS
-from multistar.mock.xp_operator import load_band
+from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.quantities import QUANTITIES
 
 BLOCK = 16384  # candidates per block; each block has its own random stream, so a survey can be streamed

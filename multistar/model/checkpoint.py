@@ -10,12 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from multistar import __version__
-from multistar.config import from_table
-from multistar.files import atomic_write, sha256
+from multistar.io.config import from_table
+from multistar.io.files import atomic_write, sha256
+from multistar.model.calibration import Recalibrator
 from multistar.model.domain import Domain
-from multistar.model.erasure import Eraser, eraser_file, load_eraser, quantity_of, save_eraser
 from multistar.model.network import ModelConfig, Network
-from multistar.model.recalibrate import Recalibrator
+from multistar.model.nuisance import Eraser, eraser_file, load_eraser, quantity_of, save_eraser
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import LABELS, quantity_from

@@ -14,7 +14,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from encoders import Tokens
-from multistar.model.hadamard import HadamardAttention
+from multistar.model.attention import HadamardAttention
 
 
 @dataclass(frozen=True)

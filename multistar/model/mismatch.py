@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from encoders import Measurement
-from multistar.data.xp_synthesis import DR3_ORDERS
+from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS
 from multistar.model.standardise import Standardiser
 
 # Error of the mean spectrum, rms [%] at wavelengths [nm]. Calibration to flux amplifies it about three times at the
@@ -39,7 +39,7 @@ def responses(band: str) -> Tensor:
     The mean spectrum is h(u) = sum_n c_n basis_n(u); a relative error e(wavelength) changes c_n by the
     integral of basis_n h e, as the bases are orthonormal.
     """
-    from multistar.mock.xp_operator import RANGE, load_band  # here, because it loads all of GaiaXPy
+    from multistar.modalities.gaia_xp.instrument import RANGE, load_band  # here, because it loads all of GaiaXPy
 
     model = load_band(band)
     basis, step = model.internal_basis(SAMPLES), model.scale * (SAMPLES[1] - SAMPLES[0])

@@ -12,10 +12,10 @@ from scipy.stats import median_abs_deviation
 from torch import nn
 
 from encoders import Measurement
-from multistar.data.light_curve_view import pools
-from multistar.data.stars import Stars
+from multistar.modalities.light_curve.features import pools
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import Quantity
+from multistar.stars import Stars
 
 NORMAL_MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 G_ZERO_POINT = 25.6873668671  # mag, Gaia DR3 G of 1 e-/s (Riello et al. 2021)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from encoders import LightCurveLayout
-from multistar.data.gaia_xp import XP_BANDS
-from multistar.data.light_curve_view import LAYOUT, physical
-from multistar.data.stars import Stars
+from multistar.modalities.gaia_xp.read import XP_BANDS
+from multistar.modalities.light_curve.features import LAYOUT, physical
 from multistar.quantities import LABELS, QUANTITIES, Quantity
+from multistar.stars import Stars
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from torch import Tensor
 from encoders import Measurement
 from multistar.model.mixture import Mixture
 from multistar.model.network import Network
-from multistar.training.splits import Split
+from multistar.training.masks import Split
 
 MEASUREMENT_WEIGHT = 0.3  # of a hidden measurement against a hidden label
 ALIGNMENT_WEIGHT = 0.3

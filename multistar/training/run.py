@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from multistar.config import from_table
+from multistar.io.config import from_table
 from multistar.model.network import ModelConfig
 
 MODALITIES = ("photometry", "astrometry", "xp", "light_curve")

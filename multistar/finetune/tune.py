@@ -1,0 +1,375 @@
+"""Fine-tuning: which weights move, the loop with early stopping, checkpoints from which it goes on exactly."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from encoders import Measurement
+from multistar.finetune.adapter import Adapter, difference
+from multistar.finetune.dropout import PASSES, densities, dropped
+from multistar.finetune.examples import SPLITS, Examples
+from multistar.finetune.lora import LowRank, add_low_rank, merge
+from multistar.finetune.losses import LOSSES, loss_of
+from multistar.finetune.request import READS_NEW
+from multistar.io.files import atomic_write
+from multistar.model.checkpoint import Model
+from multistar.model.domain import extremes
+from multistar.model.fusion import Memory
+from multistar.training.optimiser import restore, state_of
+
+LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 1e-3, "full": 5e-4}
+FEWEST_STEPS, STEPS_PER_ROOT = 300, 15  # steps = 15 sqrt(stars): 470 for 1,000 stars, 15,000 for a million
+LOW_RANK_UNDER = ("scalars.mix", "fusion.blocks", "head.blocks", "head.to_mixture")  # names of layers begin so
+WARMUP = 20  # steps
+FINAL_SHARE = 0.02  # of the learning rate, at the end of the cosine
+WEIGHT_DECAY = 0.01  # of matrices; not of tokens, norms and biases
+CLIP = 1.0  # gradient norm
+EVALUATIONS = 30  # per run
+PATIENCE = 10  # evaluations without a better validation loss, the last of which is clearly worse
+LOSS_SCATTER = 0.5  # nats, of the difference that two sets of weights make for one star and label
+BATCH_EVALUATE = 256
+SHOWN = 0.5  # least share of its tokens that a star keeps when some are hidden
+MOST_REMEMBERED = 2**28  # numbers in memories kept for a frozen encoder, 1 GB; more are made anew each time
+FEWEST_TO_CALIBRATE = 100  # held-out stars of a class label
+PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """mode is in the request. steps and learning_rate 0: chosen by the number of stars, by mode."""
+
+    held_out: float = 0.15  # share of the stars that decides when to stop, and calibrates
+    split: str = "star"
+    steps: int = 0
+    batch: int = 64
+    learning_rate: float = 0.0
+    rank: int = 8  # of low-rank changes
+    loss: str = "likelihood"  # or "mahalanobis", see losses.py
+    dropout: float = 0.0  # share of the decoder's hidden units that are silent in a step, see dropout.py
+    hide: float = 0.5  # share of the stars of a batch that are shown in part
+    average: float = 0.98  # most that the average of the weights keeps of itself per step; the average is what is saved
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("held_out", "average"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must lie between 0 and 1")
+        if self.split not in SPLITS:
+            raise ValueError(f"split must be one of {SPLITS}, got {self.split!r}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} must be at least 0 (none) and below 1")
+        if not 0 <= self.hide <= 1:
+            raise ValueError(f"hide={self.hide} must lie between 0 and 1")
+        for name, least in (("batch", 1), ("rank", 1), ("steps", 0), ("learning_rate", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
+
+
+class Trainer:
+    """The state of one run; the random choices of a step depend on (seed, step) alone."""
+
+    def __init__(self, base: Model, adapter: Adapter, config: FinetuneConfig, train: Examples, validation: Examples):
+        torch.manual_seed(config.seed)
+        self.base, self.adapter, self.config = base, adapter, config
+        self.network, self.mode, self.slots = adapter.model.network, adapter.request.mode, adapter.slots
+        self.loss = loss_of(config.loss, train)
+        self.batch = min(config.batch, max(8, len(train) // 4))
+        self.steps = config.steps or max(FEWEST_STEPS, round(STEPS_PER_ROOT * math.sqrt(len(train))))
+        self.every = max(1, self.steps // EVALUATIONS)
+        self.low_rank: dict[str, LowRank] = {}
+        self.trained = self._trained()
+        self.train, self.validation = (self._remembered(part) for part in (train, validation))
+        self.rate = config.learning_rate or LEARNING_RATE[self.mode]
+        matrices = [p for n, p in self.trained.items() if p.ndim > 1 and n not in self._tables()]
+        others = [p for n, p in self.trained.items() if p.ndim < 2 or n in self._tables()]
+        groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.rate)
+        self.step, self.since, self.best_loss, self.least = 0, 0, math.inf, math.inf
+        self.noise = LOSS_SCATTER * len(adapter.request.names) / math.sqrt(len(validation))
+        self.losses: list[list[float]] = []  # step, training and validation loss at every evaluation
+        self.recent: list[float] = []
+        self.average = self._copy()
+        self.best = self._copy()
+        self.generator = torch.Generator()
+
+    def _tables(self) -> set[str]:
+        """Parameters with one row per token, which are no matrices and do not decay."""
+        names = ("head.identity.weight", "scalars.embed.weight", "scalars.embed.bias")
+        return {f"network.{name}" for name in names} | {"readout.token"}
+
+    def _trained(self) -> dict[str, Tensor]:
+        """Name -> parameter that moves; all others are frozen."""
+        network, readout = self.network, self.adapter.readout
+        network.requires_grad_(False)
+        found: dict[str, Tensor] = {}
+        if self.mode == "full":
+            found |= {f"network.{n}": p for n, p in network.named_parameters()}
+        elif self.mode == "lora":
+            rank, seed = self.config.rank, self.config.seed
+            self.low_rank = add_low_rank(network, LOW_RANK_UNDER, rank, seed)
+            changes = self.low_rank.items()
+            found |= {f"low_rank.{layer}.{n}": p for layer, change in changes for n, p in change.named_parameters()}
+        elif self.mode == "head":
+            inside = ("blocks", "norm", "to_mixture")
+            found |= {f"network.head.{n}": p for n, p in network.head.named_parameters() if n.startswith(inside)}
+        if self.mode in ("head", "lora"):
+            found["network.head.identity.weight"] = self._only_rows(network.head.identity.weight, self.slots.tolist())
+        if self.mode == "lora":  # all rows: the zero points and errors of known inputs are the table's own, too
+            embed = network.scalars.embed
+            found |= {f"network.scalars.embed.{n}": p for n, p in embed.named_parameters()}
+        found |= {f"readout.{n}": p for n, p in readout.named_parameters()}
+        for parameter in found.values():
+            parameter.requires_grad_(True)
+        return {n: p for n, p in found.items() if p.numel()}
+
+    @staticmethod
+    def _only_rows(table: Tensor, rows: list[int]) -> Tensor:
+        """The table, of which gradients reach these rows alone."""
+        mask = torch.zeros(len(table), *(1,) * (table.ndim - 1))
+        mask[rows] = 1
+        table.requires_grad_(True)
+        table.register_hook(lambda gradient: gradient * mask)
+        return table
+
+    def _remembered(self, part: Examples) -> "Remembered":
+        """With the encoder frozen, its memories are computed once."""
+        memory = None
+        if self.mode not in READS_NEW:
+            tokens = int(part.stars.observed.any(0).sum()) + 1
+            if len(part) * tokens * self.base.config.width < MOST_REMEMBERED:
+                memory = remember(self.network, part.stars)
+        return Remembered(part, memory)
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self.trained.items()}
+
+    def advance(self) -> None:
+        """One optimiser step, and an evaluation where one is due."""
+        n = len(self.train.examples)
+        epoch, place = divmod(self.step, max(1, n // self.batch))
+        order = np.random.default_rng([self.config.seed, epoch]).permutation(n)
+        rows = torch.from_numpy(order[place * self.batch : (place + 1) * self.batch])
+        self.generator.manual_seed(self.config.seed * 1_000_003 + self.step)
+        part = self.train.examples.rows(rows)
+        memory = self.train.memory and hide_tokens(self.train.memory.rows(rows), self.config.hide, self.generator)
+        if memory is None:
+            memory = self.network.encode(hide_slots(part.stars, self.config.hide, self.generator))
+        loss = self._loss(part, memory).sum()
+        warm = min(1.0, (self.step + 1) / WARMUP)
+        cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate * warm * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(list(self.trained.values()), CLIP)
+        self.optimiser.step()
+        keep = min(self.config.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                self.average[name].lerp_(parameter, 1 - keep)
+        self.step += 1
+        self.recent.append(loss.item())
+        if not math.isfinite(self.recent[-1]):
+            raise FloatingPointError(f"loss became {self.recent[-1]} at step {self.step}; lower --learning-rate")
+        if self.step % self.every == 0 or self.step == self.steps:
+            self._evaluate()
+
+    def _loss(self, part: Examples, memory: Memory) -> Tensor:
+        """(terms,) means over the stars that have the label."""
+        with dropped(self.adapter, self.generator):
+            mixture, logs = self.adapter.readout(self.network, memory, self.slots)
+        return self.loss.means(mixture, logs, part)
+
+    @torch.no_grad()
+    def _evaluate(self) -> None:
+        """Validation loss of the averaged weights, which are kept unless they are worse than the best were.
+
+        Worse by more than the held-out stars can tell, that is: of weights alike in loss the later ones, of lower
+        learning rate, are the better ones.
+        """
+        current = self._copy()
+        self._put(self.average)
+        total, number = 0.0, 0
+        for part, memory in self.batches(self.validation):
+            mixture, logs = self.adapter.readout(self.network, memory, self.slots)
+            losses, known = self.loss.sums(mixture, logs, part)
+            total, number = total + losses, number + known
+        loss = float((total / torch.as_tensor(number).clamp(min=1)).sum())
+        self._put(current)
+        self.losses.append([self.step, float(np.mean(self.recent)), loss])
+        self.recent = []
+        self.least = min(self.least, loss)
+        self.since = 0 if loss <= self.least else self.since + 1
+        if loss <= self.least + self.noise:
+            self.best_loss, self.since = loss, min(self.since, PATIENCE - 1)
+            self.best = {name: tensor.clone() for name, tensor in self.average.items()}
+
+    def batches(self, part: "Remembered") -> Iterator[tuple[Examples, Memory]]:
+        for start in range(0, len(part.examples), BATCH_EVALUATE):
+            rows = slice(start, start + BATCH_EVALUATE)
+            some = part.examples.rows(rows)
+            yield some, part.memory.rows(rows) if part.memory else self.network.encode(some.stars)
+
+    def _put(self, tensors: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                parameter.copy_(tensors[name])
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.steps or self.since >= PATIENCE
+
+    @torch.no_grad()
+    def finish(self) -> Adapter:
+        """Take the best averaged weights; fit recalibrator, temperatures of classes, and domain."""
+        self._put(self.best)
+        merge(self.network, self.low_rank)
+        adapter, model = self.adapter, self.adapter.model
+        self.network.requires_grad_(False)
+        adapter.readout.requires_grad_(False)
+        if self.mode in READS_NEW:
+            self.train, self.validation = (Remembered(p.examples, None) for p in (self.train, self.validation))
+        pit, thinned, logs, embeddings = [], [], [], []
+        for part, memory in self.batches(self.validation):
+            mixture, log = adapter.readout(self.network, memory, self.slots)
+            pit.append(mixture.cdf(part.target.value, part.target.sigma))
+            if adapter.dropout:
+                mixture, _ = densities(adapter, memory, PASSES)
+                thinned.append(mixture.cdf(part.target.value, part.target.sigma))
+            logs.append(log)
+            embeddings.append(memory.embedding)
+        known = self.validation.examples.target.observed
+        labels = self.slots - model.vocabulary.label_slots.start
+        model.recalibrator.refit(labels, torch.cat(pit), known)
+        if adapter.readout.thinned is not None:
+            adapter.readout.thinned.refit(torch.arange(len(labels)), torch.cat(thinned), known)
+        adapter.readout.calibrate(
+            [torch.cat(x) for x in zip(*logs, strict=True)], self.validation.examples.codes, FEWEST_TO_CALIBRATE
+        )
+        trained = torch.cat([memory.embedding for _, memory in self.batches(self.train)])
+        stars = self.train.examples.stars, self.validation.examples.stars
+        model.domain.fit(trained, *extremes(stars[0]), (torch.cat(embeddings), stars[1]))
+        changes = difference(adapter, self.base, self.low_rank)
+        adapter = Adapter.fresh(self.base, adapter.request, adapter.dropout)  # as it will be when it is read from disk
+        adapter.apply(changes)
+        adapter.provenance = {
+            "settings": dataclasses.asdict(self.config),
+            "training_stars": len(self.train.examples),
+            "held_out_stars": len(self.validation.examples),
+            "steps": self.step,
+            "validation_loss": self.best_loss,
+            "losses": self.losses,
+        }
+        return adapter
+
+    def save(self, folder: Path) -> None:
+        parts = {"current": self._copy(), "average": self.average, "best": self.best}
+        tensors = {f"{part}.{name}": t.contiguous() for part, own in parts.items() for name, t in own.items()}
+        remembered, _ = state_of(self.optimiser)  # all of AdamW's are tensors
+        tensors |= {f"optimiser.{name}": tensor for name, tensor in remembered.items()}
+        numbers = {"step": self.step, "since": self.since, "losses": self.losses, "recent": self.recent}
+        losses = {
+            name: None if math.isinf(x) else x for name, x in (("best_loss", self.best_loss), ("least", self.least))
+        }
+        progress = numbers | losses | {"run": self._fingerprint()}
+        with atomic_write(folder, True, PARTIAL) as temporary:
+            temporary.mkdir()
+            save_file(tensors, temporary / STATE)
+            (temporary / PROGRESS).write_text(json.dumps(progress))
+
+    def resume(self, folder: Path) -> None:
+        """Go on where `save` was called. ValueError if that run had other settings, stars or base."""
+        progress = json.loads((folder / PROGRESS).read_text())
+        if progress["run"] != self._fingerprint():
+            raise ValueError(f"{folder} belongs to a run with other settings or data; delete it to start anew")
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in load_file(folder / STATE).items():
+            part, _, inner = name.partition(".")
+            parts.setdefault(part, {})[inner] = tensor
+        self._put(parts["current"])
+        self.average, self.best = parts["average"], parts["best"]
+        restore(self.optimiser, dict(parts.get("optimiser", {})))
+        self.step, self.since = progress["step"], progress["since"]
+        self.losses, self.recent = progress["losses"], progress["recent"]
+        self.best_loss, self.least = (math.inf if progress[n] is None else progress[n] for n in ("best_loss", "least"))
+
+    def _fingerprint(self) -> dict:
+        """What must be equal for a run to be resumed, as JSON would give it back."""
+        content = hashlib.sha256()
+        for part in (self.train.examples, self.validation.examples):
+            for tensor in (part.stars.value, part.stars.observed, part.target.value, part.target.sigma, part.codes):
+                content.update(tensor.numpy().tobytes())
+        described = {"config": dataclasses.asdict(self.config), "request": self.adapter.request.as_json()}
+        described |= {"base": self.base.hash, "data": content.hexdigest()}
+        return json.loads(json.dumps(described))
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Examples and, for a frozen encoder, their memories."""
+
+    examples: Examples
+    memory: Memory | None
+
+
+@torch.no_grad()
+def remember(network, stars: Measurement) -> Memory:
+    """Memories of all stars (n, T, D); batches that lack tokens are padded with unobserved ones."""
+    starts = range(0, len(stars.value), BATCH_EVALUATE)
+    parts = [network.encode(stars.rows(slice(start, start + BATCH_EVALUATE))) for start in starts]
+    longest = max(p.features.shape[1] for p in parts)
+    features = [F.pad(p.features, (0, 0, 0, longest - p.features.shape[1])) for p in parts]
+    observed = [F.pad(p.observed, (0, longest - p.observed.shape[1])) for p in parts]
+    return Memory(torch.cat(features), torch.cat(observed), torch.cat([p.embedding for p in parts]))
+
+
+def hide_slots(m: Measurement, share: float, generator: torch.Generator) -> Measurement:
+    """Of a share of the stars, hide some of what was measured: the labels must follow from any part."""
+    return Measurement(m.value, m.sigma, m.observed & _kept(m.observed, share, generator))
+
+
+def hide_tokens(memory: Memory, share: float, generator: torch.Generator) -> Memory:
+    """The same for memories, whose first token, the summary, always stays."""
+    kept = _kept(memory.observed, share, generator)
+    kept[:, 0] = True
+    return Memory(memory.features, memory.observed & kept, memory.embedding)
+
+
+def _kept(like: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    n = len(like)
+    keep = SHOWN + (1 - SHOWN) * torch.rand(n, 1, generator=generator)
+    whole = torch.rand(n, 1, generator=generator) >= share
+    return (torch.rand(like.shape, generator=generator) < keep) | whole
+
+
+def run(trainer: Trainer, partial: Path | None, quiet: bool, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Adapter:
+    """Train to the end, with a checkpoint in `partial` now and then."""
+    bar = Progress(
+        TextColumn("finetune"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+        TimeRemainingColumn(), disable=quiet,
+    )  # fmt: skip
+    with bar:
+        task, saved = bar.add_task("", total=trainer.steps, completed=trainer.step), time.monotonic()
+        while not trainer.done:
+            trainer.advance()
+            text = f"validation loss {trainer.losses[-1][2]:.3f}" if trainer.losses else ""
+            bar.update(task, completed=trainer.step, description=text)
+            if partial and not trainer.done and time.monotonic() - saved >= checkpoint_seconds:
+                trainer.save(partial)
+                saved = time.monotonic()
+    return trainer.finish()

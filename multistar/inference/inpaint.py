@@ -1,0 +1,62 @@
+"""Part of an XP spectrum -> the rest of it: hidden orders, or one band from the other."""
+
+import dataclasses
+from collections.abc import Collection
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from multistar import status
+from multistar.inference.stream import encoded
+from multistar.io.write import to_arrow
+from multistar.modalities.gaia_xp.read import VECTORS, XP_BANDS, XPCoefficients, archive_columns
+from multistar.model.checkpoint import Model
+from multistar.stars import Stars
+
+LEVELS = (0.5, 0.16, 0.84)
+
+
+def inpaint(model: Model, stars: Stars, bands: Collection[str] = (), quiet: bool = False) -> pa.Table:
+    """Predicts the XP coefficients that are not observed, from everything else that is known of the star.
+
+    bands  ("bp",), ("rp",) or both: these are predicted whole, as if never observed
+
+    Columns: source_id, status, phot_g_mean_mag, for each band those of `archive_columns` [e-/s], and
+    bp_predicted, rp_predicted (lists of 0 and 1). Observed coefficients and errors stay as they are;
+    predicted ones are the median of the noise-free coefficient and half the distance of its 16th and 84th
+    percentiles. Correlations are zero: none are predicted. Without G there is no flux scale: such rows hold NaN.
+
+    Raises ValueError for an unknown band, or one that the model was not trained on.
+    """
+    if unknown := sorted(set(bands) - set(XP_BANDS)):
+        raise ValueError(f"unknown bands {unknown}; known are {list(XP_BANDS)}")
+    slots = model.vocabulary.band_slots
+    if empty := [band for band in XP_BANDS if not slots[band]]:
+        raise ValueError(f"the model was trained without {empty} coefficients, so it cannot predict them")
+    n = len(stars)
+    context = dataclasses.replace(stars, xp={band: x for band, x in stars.xp.items() if band not in bands})
+    query = torch.tensor(list(model.vocabulary.xp_slots))
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    quantiles = np.empty((n, len(query), len(LEVELS)))
+    for rows, memory in encoded(model, context, "inpaint", quiet):
+        with torch.inference_mode():
+            mixture = model.network.decode(memory, query.to(memory.features.device))
+            quantiles[rows] = mixture.quantile(levels).cpu().numpy()
+    g = stars.scalars["g"].value if "g" in stars.scalars else np.full(n, np.nan)
+    xp, predicted = {}, {}
+    for band, z in zip(XP_BANDS, np.split(quantiles, [len(slots["bp"])], axis=1), strict=True):
+        orders = stars.xp[band].value.shape[1] if band in stars.xp else len(slots[band])
+        median, low, high = (model.standardiser.coefficients(band, z[:, :orders, i], g) for i in range(len(LEVELS)))
+        observed = np.isfinite(context.xp[band].value) if band in context.xp else np.zeros((n, orders), bool)
+        xp[band] = _filled(context.xp.get(band), observed, median, (high - low) / 2)
+        predicted[f"{band}_predicted"] = (~observed).astype(np.uint8)
+    columns = {"source_id": stars.source_id, "status": status.words(context.flags), "phot_g_mean_mag": g}
+    metadata = {"model_sha256": model.hash, "coefficients": "e-/s"}
+    return to_arrow(columns | archive_columns(xp) | predicted, metadata, ragged=VECTORS)
+
+
+def _filled(known: XPCoefficients | None, observed: np.ndarray, value: np.ndarray, error: np.ndarray) -> XPCoefficients:
+    if known is None:
+        return XPCoefficients(value, error)
+    return XPCoefficients(np.where(observed, known.value, value), np.where(observed, known.sigma, error))

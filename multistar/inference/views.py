@@ -1,0 +1,53 @@
+"""A star by its light curve, by everything else, and by both: embeddings to compare, and the space they share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from encoders import Measurement
+from multistar.inference.stream import measurements
+from multistar.model.checkpoint import Model
+from multistar.stars import Stars
+
+
+@dataclass(frozen=True)
+class Views:
+    """(n, E) float32 embeddings of unit norm, NaN where a star has no such view.
+
+    curve    of the light curve alone
+    rest     of spectra, photometry and parallax
+    fused    of everything
+    aligned  curve and rest mapped into the space that they share
+    """
+
+    curve: np.ndarray
+    rest: np.ndarray
+    fused: np.ndarray
+    aligned: tuple[np.ndarray, np.ndarray]
+
+
+@torch.inference_mode()
+def views(model: Model, stars: Stars, quiet: bool = True) -> Views:
+    """Raises ValueError for a model that was not trained to align a light curve with the rest of its star."""
+    alignment = model.network.alignment if model.vocabulary.light_curve else None
+    if alignment is None:
+        raise ValueError("this model does not align light curves with other data; train one with [model] alignment")
+    start, labels = model.vocabulary.light_curve_slots.start, list(model.vocabulary.label_slots)
+    parts = []
+    for _, m in measurements(model, stars, "views", quiet):
+        observed = m.observed.clone()
+        observed[:, labels] = False
+        curve, rest = _seen(observed[:, start:]), _seen(observed[:, :start])
+        e1, e2 = model.network.views(m)
+        fused = model.network.encode(Measurement(m.value, m.sigma, observed)).embedding
+        p1, p2 = (torch.nn.functional.normalize(p, dim=-1) for p in alignment(e1, e2))
+        parts.append((e1 + curve, e2 + rest, fused + torch.minimum(curve, rest).nan_to_num(), p1 + curve, p2 + rest))
+    e1, e2, fused, p1, p2 = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    return Views(e1, e2, fused, (p1, p2))
+
+
+def _seen(observed: Tensor) -> Tensor:
+    """(n, 1) 0 for stars of which something is observed, NaN for the others."""
+    return torch.where(observed.any(1, keepdim=True), 0.0, torch.nan)

@@ -1,0 +1,172 @@
+"""What a run trains on: tables of any size, standardised once and memory-mapped, split by star."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from encoders import Measurement
+from multistar.io.files import refuse_existing
+from multistar.model.checkpoint import Model, load_model
+from multistar.model.standardise import Standardiser
+from multistar.model.vocabulary import Vocabulary
+from multistar.quantities import QUANTITIES
+from multistar.stars import Stars, concatenate, read_stars
+from multistar.training.add_encoder import graft
+from multistar.training.run import DataConfig, RunConfig
+from multistar.training.workers import Workers
+
+FIT_STARS = 200_000  # from them come the vocabulary and the scale of every number
+MOST_HELD_OUT = 50_000  # stars; more say nothing new about calibration
+AT_ONCE = 50_000  # stars that are standardised together
+PARTS = ("train", "validation", "sky", "unseen")
+DTYPES = {"value": np.float32, "sigma": np.float32, "observed": np.bool_}
+
+
+@dataclass
+class Dataset:
+    """A model before training and the stars for it, standardised.
+
+    sky: real stars without labels, which teach what spectra look like; none in most runs.
+    """
+
+    model: Model
+    train: Measurement
+    validation: Measurement
+    sky: Measurement
+
+
+def held_out(source_id: np.ndarray, share: float) -> np.ndarray:
+    """(n,) True for the stars kept for validation, decided by a hash of the id, so one star is on one side."""
+    x = source_id.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # the splitmix64 finaliser
+        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+    return (x ^ (x >> np.uint64(31))) < np.uint64(share * 2**64)
+
+
+def stars_folder(config: RunConfig) -> Path:
+    """Where an unfinished run keeps its standardised stars: beside the model to be."""
+    return Path(config.out).with_name(Path(config.out).name + ".stars")
+
+
+def load_dataset(config: RunConfig, group: Workers) -> Dataset:
+    """Read config.data; under torchrun the first process writes the standardised stars, all map them.
+
+    Raises FileNotFoundError and ValueError for tables that are missing, without labels or too small.
+    """
+    data, folder = config.data, stars_folder(config)
+    model = _begin(config)
+    if group.rank == 0:
+        refuse_existing(folder, True, PARTS)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        train = (_only(read_stars(file, data.columns), data.only) for file in tables(data.train))
+        sky = (_only(read_stars(file, all_orders=True), data.only) for file in tables(data.sky))
+        _write(folder, PARTS[:2], train, data.held_out, model.standardiser)
+        _write(folder, PARTS[2:], sky, data.sky_held_out, model.standardiser)
+    group.wait()
+    train, validation, sky, _ = (_open(folder / part, model.vocabulary.n_slots) for part in PARTS)
+    if len(train.value) < config.training.batch or len(validation.value) < 2:
+        raise ValueError(
+            f"{', '.join(data.train)}: {len(train.value)} training and {len(validation.value)} held-out stars are too "
+            f"few for batches of {config.training.batch}"
+        )
+    every = -(-len(validation.value) // MOST_HELD_OUT)  # of all tables, which stand one after the other
+    return Dataset(model, train, validation.rows(slice(None, None, every)), sky)
+
+
+def tables(paths: list[str]) -> list[Path]:
+    """The files themselves; a folder stands for the Parquet files in it."""
+    found = []
+    for path in map(Path, paths):
+        inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not inside:
+            raise FileNotFoundError(f"{path}: a folder without Parquet files")
+        found += inside
+    return found
+
+
+def _begin(config: RunConfig) -> Model:
+    """The model to start from, or a fresh one whose vocabulary and scales come from stars of all tables."""
+    if config.start:
+        model = load_model(config.start).with_mismatch(config.model.mismatch)
+        if not config.graft:
+            return model
+        grafted = graft(model, load_model(config.graft))
+        grafted.hash = model.hash  # for the provenance: what the run goes on from
+        return grafted
+    if config.graft:
+        raise ValueError(f"graft={config.graft!r} needs a model to be put into: name it as `start`")
+    stars = _some(config.data)
+    vocabulary = Vocabulary.of(stars)
+    if not vocabulary.labels:
+        raise ValueError(f"{config.data.train}: no label column found; expected some of teff, logg, m_h, ...")
+    torch.manual_seed(config.training.seed)
+    model = Model.fresh(config.model, vocabulary)
+    model.standardiser.fit(stars)
+    if config.model.xp_components:
+        model.network.fit(model.standardiser(stars))
+    return model
+
+
+def _some(data: DataConfig) -> Stars:
+    """Up to FIT_STARS training stars, as many from each table, evenly spread over its rows."""
+    files, parts = tables(data.train), []
+    for file in files:
+        stars = _only(read_stars(file, data.columns), data.only)
+        stars = stars.select(~held_out(stars.source_id, data.held_out))
+        parts.append(stars.select(slice(None, None, max(1, len(stars) * len(files) // FIT_STARS))))
+    return concatenate(parts)
+
+
+def _only(stars: Stars, modalities: list[str]) -> Stars:
+    """The stars with measurements of these modalities alone, and all labels."""
+    if not modalities:
+        return stars
+    kinds = {"photometry": "magnitude", "astrometry": "astrometry"}
+    wanted = {"label", *(kinds[m] for m in modalities if m in kinds)}
+    return dataclasses.replace(
+        stars,
+        scalars={name: s for name, s in stars.scalars.items() if QUANTITIES[name].kind in wanted},
+        xp=stars.xp if "xp" in modalities else {},
+        light_curve=stars.light_curve if "light_curve" in modalities else None,
+    )
+
+
+def _write(
+    folder: Path, names: tuple[str, ...], parts: Iterable[Stars], share: float, standardiser: Standardiser
+) -> None:
+    """Append the stars of all parts to one set of arrays for each of names: those kept and those held out."""
+    targets = [folder / name for name in names]
+    for target in targets:
+        target.mkdir()
+        for field in DTYPES:
+            (target / field).touch()
+    for stars in parts:
+        for start in range(0, len(stars), AT_ONCE):
+            part = stars.select(slice(start, start + AT_ONCE))
+            out = torch.from_numpy(held_out(part.source_id, share))
+            m = standardiser(part)
+            for target, which in zip(targets, (~out, out), strict=True):
+                _append(target, m.rows(which))
+
+
+def _append(folder: Path, m: Measurement) -> None:
+    for field in DTYPES:
+        with open(folder / field, "ab") as stream:
+            vars(m)[field].numpy().tofile(stream)
+
+
+def _open(folder: Path, n_slots: int) -> Measurement:
+    """Arrays on disk as tensors (n, n_slots); mapped copy-on-write, because torch has no read-only tensors."""
+    arrays = {}
+    for field, dtype in DTYPES.items():
+        if (folder / field).stat().st_size:
+            arrays[field] = np.memmap(folder / field, dtype, "c").reshape(-1, n_slots)
+        else:
+            arrays[field] = np.empty((0, n_slots), dtype)
+    return Measurement(**{field: torch.from_numpy(array) for field, array in arrays.items()})
