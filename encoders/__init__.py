@@ -6,9 +6,20 @@ from encoders.scalars import ScalarEncoder
 from encoders.xp import XPEncoder
 from encoders.xp_components import XPComponents
 
-ENCODERS = {"scalars": ScalarEncoder, "xp": XPEncoder, "xp_components": XPComponents, "lightcurve": LightCurveEncoder}
+ENCODERS = {
+    "scalars": ScalarEncoder,
+    "xp": XPEncoder,
+    "xp_components": XPComponents,
+    "lightcurve": LightCurveEncoder,
+}
 
 __all__ = [
-    "ENCODERS", "LightCurveEncoder", "LightCurveLayout", "Measurement", "ScalarEncoder", "Tokens", "XPComponents",
+    "ENCODERS",
+    "LightCurveEncoder",
+    "LightCurveLayout",
+    "Measurement",
+    "ScalarEncoder",
+    "Tokens",
+    "XPComponents",
     "XPEncoder",
-]  # fmt: skip
+]

@@ -18,7 +18,9 @@ class Measurement:
     observed: Tensor  # (B, N) bool
 
     def slots(self, start: int, stop: int) -> "Measurement":
-        return Measurement(self.value[:, start:stop], self.sigma[:, start:stop], self.observed[:, start:stop])
+        return Measurement(
+            self.value[:, start:stop], self.sigma[:, start:stop], self.observed[:, start:stop]
+        )
 
     def rows(self, which: slice | Tensor) -> "Measurement":
         return Measurement(self.value[which], self.sigma[which], self.observed[which])

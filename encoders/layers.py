@@ -7,7 +7,10 @@ from torch import Tensor, nn
 
 from encoders.contract import Measurement
 
-LOG_SIGMA_RANGE = (-9.0, 4.0)  # of standardised errors; beyond, more or less is the same to the model
+LOG_SIGMA_RANGE = (
+    -9.0,
+    4.0,
+)  # of standardised errors; beyond, more or less is the same to the model
 N_CHANNELS = 4  # what `channels` gives per slot
 
 

@@ -28,9 +28,13 @@ class LightCurveLayout:
         """samples and sample_times hold patch after patch, sample_band one slot per patch."""
         all_samples = self.patches * self.samples
         sizes = {
-            "summary": self.summary, "spectrum": self.spectrum, "profile": self.profile,
-            "samples": all_samples, "sample_times": all_samples, "sample_band": self.patches,
-        }  # fmt: skip
+            "summary": self.summary,
+            "spectrum": self.spectrum,
+            "profile": self.profile,
+            "samples": all_samples,
+            "sample_times": all_samples,
+            "sample_band": self.patches,
+        }
         parts, start = {}, 0
         for name, size in sizes.items():
             parts[name] = slice(start, start + size)
@@ -66,16 +70,28 @@ class LightCurveEncoder(nn.Module):
         self.embed_samples = nn.Linear((2 * layout.samples + 1) * N_CHANNELS, width)
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList(
-            [Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU) for _ in range(depth)]
+            [
+                Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU)
+                for _ in range(depth)
+            ]
         )
-        self.mix_samples = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.mix_samples = nn.Sequential(
+            nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+        )
 
     def forward(self, m: Measurement) -> Tokens:
-        parts = {name: m.slots(where.start, where.stop) for name, where in self.layout.parts.items()}
+        parts = {
+            name: m.slots(where.start, where.stop) for name, where in self.layout.parts.items()
+        }
         tokens = [self._neighbours(name, parts[name]) for name in self.sizes]
         tokens.append(self._samples(parts["samples"], parts["sample_times"], parts["sample_band"]))
-        x, observed = torch.cat([t.features for t in tokens], 1), torch.cat([t.observed for t in tokens], 1)
-        itself = torch.eye(x.shape[1], dtype=torch.bool, device=x.device)  # a row without any key would give NaN
+        x, observed = (
+            torch.cat([t.features for t in tokens], 1),
+            torch.cat([t.observed for t in tokens], 1),
+        )
+        itself = torch.eye(
+            x.shape[1], dtype=torch.bool, device=x.device
+        )  # a row without any key would give NaN
         mask = rearrange(observed, "b t -> b 1 1 t") | itself
         for block in self.blocks:
             x = block(x, attn_mask=mask)
@@ -89,7 +105,8 @@ class LightCurveEncoder(nn.Module):
 
     def _samples(self, samples: Measurement, times: Measurement, band: Measurement) -> Tokens:
         by_patch = [
-            rearrange(channels(m), "b (t p) c -> b t (p c)", t=self.layout.patches) for m in (samples, times, band)
+            rearrange(channels(m), "b (t p) c -> b t (p c)", t=self.layout.patches)
+            for m in (samples, times, band)
         ]
         real = rearrange(samples.observed, "b (t p) -> b t p", t=self.layout.patches).any(-1)
         return Tokens(self.mix_samples(self.embed_samples(torch.cat(by_patch, -1))), real)

@@ -7,7 +7,10 @@ from encoders.contract import Measurement, Tokens
 from encoders.xp import XPEncoder
 
 LEAST = 1e-10  # variance
-RATIO = (1e-4, 1e4)  # limits of noise to spread of a component, so that few coefficients can be solved for
+RATIO = (
+    1e-4,
+    1e4,
+)  # limits of noise to spread of a component, so that few coefficients can be solved for
 
 
 class XPComponents(nn.Module):
@@ -28,7 +31,9 @@ class XPComponents(nn.Module):
     def __init__(self, orders: int, components: int, patch: int, width: int):
         super().__init__()
         if components > orders:
-            raise ValueError(f"{components} principal components of {orders} XP coefficients; ask for fewer")
+            raise ValueError(
+                f"{components} principal components of {orders} XP coefficients; ask for fewer"
+            )
         self.register_buffer("center", torch.zeros(orders))
         self.register_buffer("basis", torch.eye(orders, components))
         self.register_buffer("spread", torch.ones(components))
@@ -68,8 +73,15 @@ class XPComponents(nn.Module):
             unseen = torch.eye(len(prior), device=x.device) - gram
             through = torch.linalg.solve(gram + prior, unseen)
             known = x @ self.basis
-            value = known + torch.einsum("bkl,bk->bl", through, known)  # of the unseen ones their conditional mean
-            lost = self.noise * ((unseen * through.mT).sum(-1) + unseen.diagonal(dim1=-2, dim2=-1)).clamp(min=0)
+            value = known + torch.einsum(
+                "bkl,bk->bl", through, known
+            )  # of the unseen ones their conditional mean
+            lost = self.noise * (
+                (unseen * through.mT).sum(-1) + unseen.diagonal(dim1=-2, dim2=-1)
+            ).clamp(min=0)
             error = (sigma**2 @ self.basis**2 + lost).sqrt()
-        scale, some = self.spread.sqrt(), m.observed.any(1, keepdim=True).expand(-1, len(self.spread))
+        scale, some = (
+            self.spread.sqrt(),
+            m.observed.any(1, keepdim=True).expand(-1, len(self.spread)),
+        )
         return Measurement(value / scale, error / scale, some)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from multistar.stars import Stars, read_stars
 
 if Path(encoders.__path__[0]).resolve().parent != Path(__file__).resolve().parent.parent:
-    raise ImportError(f"multistar needs its own package `encoders`, but Python found another at {encoders.__path__[0]}")
+    raise ImportError(
+        f"multistar needs its own package `encoders`, but Python found another at {encoders.__path__[0]}"
+    )
 
 __version__ = "0.1.0"
 __all__ = ["MultiStar", "StarIndex", "Stars", "read_stars"]

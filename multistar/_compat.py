@@ -33,13 +33,17 @@ def load_lightkurve():
             warnings.simplefilter("ignore")
             import lightkurve
     except ImportError as error:
-        raise ImportError("lightkurve is not installed: pip install 'multistar[lightcurves]'") from error
+        raise ImportError(
+            "lightkurve is not installed: pip install 'multistar[lightcurves]'"
+        ) from error
     return lightkurve
 
 
 def check_explore() -> None:
     """Before the page of `multistar explore` is made: ImportError if the extra that it needs is not installed."""
-    if absent := [name for name in ("panel", "datashader") if importlib.util.find_spec(name) is None]:
+    if absent := [
+        name for name in ("panel", "datashader") if importlib.util.find_spec(name) is None
+    ]:
         raise ImportError(f"{' and '.join(absent)} not installed: pip install 'multistar[explore]'")
 
 

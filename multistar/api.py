@@ -64,7 +64,9 @@ class MultiStar:
         place, model = device_of(device), load_model(name)
         model.network.fusion.fast = model.network.head.fast = precision == "bfloat16"
         folders = [adapter] if isinstance(adapter, (str, Path)) else adapter
-        adapters = [load_adapter(model, folder) for folder in folders]  # copies, before the model moves
+        adapters = [
+            load_adapter(model, folder) for folder in folders
+        ]  # copies, before the model moves
         return cls(model.to(place), adapters)
 
     def finetune(
@@ -89,12 +91,27 @@ class MultiStar:
         labels, inputs = ([x] if isinstance(x, (str, Quantity)) else x for x in (labels, inputs))
         check_new(self.adapters, labels)
         curves = None if light_curves is None else read_light_curves(light_curves)
-        stars = read_stars(retain) if retain is not None and not isinstance(retain, Stars) else retain
+        stars = (
+            read_stars(retain) if retain is not None and not isinstance(retain, Stars) else retain
+        )
         config = FinetuneConfig(**settings)
         place = next(self.model.network.parameters()).device
         try:
             base = self.model.to(torch.device("cpu"))
-            adapter = finetune(base, table, labels, mode, inputs, columns, config, out, overwrite, quiet, curves, stars)
+            adapter = finetune(
+                base,
+                table,
+                labels,
+                mode,
+                inputs,
+                columns,
+                config,
+                out,
+                overwrite,
+                quiet,
+                curves,
+                stars,
+            )
         finally:
             self.model.to(place)
         return MultiStar(self.model, (*self.adapters, adapter))
@@ -156,7 +173,9 @@ class MultiStar:
         in which stars are near each other if their intrinsic labels are; see model/erasure.py. `space`: see
         tasks/embed.py.
         """
-        return embed(self.model, self._stars(table, columns, light_curves), quiet, ignore=ignore, space=space)
+        return embed(
+            self.model, self._stars(table, columns, light_curves), quiet, ignore=ignore, space=space
+        )
 
     def eraser(self, ignore: str = "dust") -> Eraser:
         """For StarIndex.build(vectors, eraser=...) and index.ignoring(...); ValueError if the model has none."""
@@ -172,7 +191,9 @@ class MultiStar:
         sampled: bool = False,
     ) -> pa.Table:
         """Labels and magnitudes -> XP coefficients with errors; `sampled` adds spectra [W m-2 nm-1]."""
-        return generate(self.model, self._stars(table, columns, labels=True), samples, seed, sampled, quiet)
+        return generate(
+            self.model, self._stars(table, columns, labels=True), samples, seed, sampled, quiet
+        )
 
     def inpaint(
         self,
@@ -197,7 +218,9 @@ class MultiStar:
         labels: bool | Collection[str] = False,
     ) -> Stars:
         if light_curves is not None and not self.model.vocabulary.light_curve:
-            raise ValueError("this model reads no light curves; train one that does, or leave them out")
+            raise ValueError(
+                "this model reads no light curves; train one that does, or leave them out"
+            )
         curves = None if light_curves is None else read_light_curves(light_curves)
         if table is None:
             if curves is None:

@@ -18,10 +18,16 @@ def push_to_hub(model: Model, repo: str, private: bool = False, token: str | Non
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         save_model(model, folder)
-        return str(api.upload_folder(folder_path=folder, repo_id=repo, commit_message=f"weights {model.hash[:12]}"))
+        return str(
+            api.upload_folder(
+                folder_path=folder, repo_id=repo, commit_message=f"weights {model.hash[:12]}"
+            )
+        )
 
 
-def download_model(repo: str, folder: str | Path, revision: str | None = None, token: str | None = None) -> Model:
+def download_model(
+    repo: str, folder: str | Path, revision: str | None = None, token: str | None = None
+) -> Model:
     """Download a model to a new folder, only the files that belong to one, and load it: strict, hash-checked.
 
     Raises FileExistsError if the folder exists, and what load_model raises.
@@ -30,5 +36,7 @@ def download_model(repo: str, folder: str | Path, revision: str | None = None, t
 
     if Path(folder).exists():
         raise FileExistsError(f"{folder} exists already; choose another name")
-    snapshot_download(repo, revision=revision, local_dir=folder, allow_patterns=list(OWNED), token=token)
+    snapshot_download(
+        repo, revision=revision, local_dir=folder, allow_patterns=list(OWNED), token=token
+    )
     return load_model(folder)

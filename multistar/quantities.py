@@ -35,23 +35,41 @@ class Quantity:
 
 def _gaia(name: str, band: str, description: str) -> Quantity:
     return Quantity(
-        name, "mag", "magnitude",
+        name,
+        "mag",
+        "magnitude",
         (f"phot_{band}_mean_mag", name.upper(), f"{name.upper()}mag"),
-        (f"phot_{band}_mean_mag_error", f"{name.upper()}_err", f"{name.upper()}_error", f"e_{name.upper()}mag"),
-        (-2.0, 23.0), snr_columns=(f"phot_{band}_mean_flux_over_error",), description=description,
-    )  # fmt: skip
+        (
+            f"phot_{band}_mean_mag_error",
+            f"{name.upper()}_err",
+            f"{name.upper()}_error",
+            f"e_{name.upper()}mag",
+        ),
+        (-2.0, 23.0),
+        snr_columns=(f"phot_{band}_mean_flux_over_error",),
+        description=description,
+    )
 
 
 def _magnitude(name: str, columns: str, error_columns: str, description: str) -> Quantity:
     return Quantity(
-        name, "mag", "magnitude", tuple(columns.split()), tuple(error_columns.split()), (-5.0, 25.0),
+        name,
+        "mag",
+        "magnitude",
+        tuple(columns.split()),
+        tuple(error_columns.split()),
+        (-5.0, 25.0),
         description=description,
-    )  # fmt: skip
+    )
 
 
-def _label(name, unit, valid, description, transform: Transform = "linear", softening=1.0) -> Quantity:
+def _label(
+    name, unit, valid, description, transform: Transform = "linear", softening=1.0
+) -> Quantity:
     errors = (f"{name}_error", f"{name}_err", f"e_{name}")
-    return Quantity(name, unit, "label", (name,), errors, valid, transform, softening, description=description)
+    return Quantity(
+        name, unit, "label", (name,), errors, valid, transform, softening, description=description
+    )
 
 
 _ROWS = (
@@ -60,17 +78,54 @@ _ROWS = (
     _gaia("rp", "rp", "Gaia RP (Vega)"),
     _magnitude("j", "j_m J Jmag", "j_msigcom J_err e_Jmag", "2MASS J (Vega)"),
     _magnitude("h", "h_m H Hmag", "h_msigcom H_err e_Hmag", "2MASS H (Vega)"),
-    _magnitude("ks", "ks_m k_m Ks K Ksmag Kmag", "ks_msigcom k_msigcom Ks_err K_err e_Ksmag e_Kmag", "2MASS Ks (Vega)"),
+    _magnitude(
+        "ks",
+        "ks_m k_m Ks K Ksmag Kmag",
+        "ks_msigcom k_msigcom Ks_err K_err e_Ksmag e_Kmag",
+        "2MASS Ks (Vega)",
+    ),
     _magnitude("w1", "w1mpro W1 W1mag", "w1mpro_error w1sigmpro W1_err e_W1mag", "WISE W1 (Vega)"),
     _magnitude("w2", "w2mpro W2 W2mag", "w2mpro_error w2sigmpro W2_err e_W2mag", "WISE W2 (Vega)"),
-    _magnitude("ps1_g", "g_mean_psf_mag gP1 gmag", "g_mean_psf_mag_error gP1_err e_gmag", "Pan-STARRS1 g (AB)"),
-    _magnitude("ps1_r", "r_mean_psf_mag rP1 rmag", "r_mean_psf_mag_error rP1_err e_rmag", "Pan-STARRS1 r (AB)"),
-    _magnitude("ps1_i", "i_mean_psf_mag iP1 imag", "i_mean_psf_mag_error iP1_err e_imag", "Pan-STARRS1 i (AB)"),
-    _magnitude("ps1_z", "z_mean_psf_mag zP1 zmag", "z_mean_psf_mag_error zP1_err e_zmag", "Pan-STARRS1 z (AB)"),
-    _magnitude("ps1_y", "y_mean_psf_mag yP1 ymag", "y_mean_psf_mag_error yP1_err e_ymag", "Pan-STARRS1 y (AB)"),
+    _magnitude(
+        "ps1_g",
+        "g_mean_psf_mag gP1 gmag",
+        "g_mean_psf_mag_error gP1_err e_gmag",
+        "Pan-STARRS1 g (AB)",
+    ),
+    _magnitude(
+        "ps1_r",
+        "r_mean_psf_mag rP1 rmag",
+        "r_mean_psf_mag_error rP1_err e_rmag",
+        "Pan-STARRS1 r (AB)",
+    ),
+    _magnitude(
+        "ps1_i",
+        "i_mean_psf_mag iP1 imag",
+        "i_mean_psf_mag_error iP1_err e_imag",
+        "Pan-STARRS1 i (AB)",
+    ),
+    _magnitude(
+        "ps1_z",
+        "z_mean_psf_mag zP1 zmag",
+        "z_mean_psf_mag_error zP1_err e_zmag",
+        "Pan-STARRS1 z (AB)",
+    ),
+    _magnitude(
+        "ps1_y",
+        "y_mean_psf_mag yP1 ymag",
+        "y_mean_psf_mag_error yP1_err e_ymag",
+        "Pan-STARRS1 y (AB)",
+    ),
     Quantity(
-        "parallax", "mas", "astrometry", ("parallax", "Plx"), ("parallax_error", "parallax_err", "e_Plx"),
-        (-50.0, 800.0), "asinh", 0.1, description="parallax as catalogued, zero point not removed",
+        "parallax",
+        "mas",
+        "astrometry",
+        ("parallax", "Plx"),
+        ("parallax_error", "parallax_err", "e_Plx"),
+        (-50.0, 800.0),
+        "asinh",
+        0.1,
+        description="parallax as catalogued, zero point not removed",
     ),
     _label("teff", "K", (2000.0, 60000.0), "effective temperature"),
     _label("logg", "dex", (-1.5, 9.5), "log10 of surface gravity in cm s-2"),
@@ -80,7 +135,7 @@ _ROWS = (
     _label("age", "Gyr", (0.0005, 30.0), "age", "log"),
     _label("ebv", "mag", (-0.5, 20.0), "reddening E(B-V)", "asinh", 0.02),
     _label("distance", "kpc", (0.0005, 500.0), "distance from the Sun", "log"),
-)  # fmt: skip
+)
 
 
 def declared(name: str, kind: Kind, unit: str = "", transform: Transform = "linear") -> Quantity:
@@ -89,10 +144,14 @@ def declared(name: str, kind: Kind, unit: str = "", transform: Transform = "line
     Raises ValueError for a name that no column of a result can have.
     """
     if not name.replace("_", "").isalnum():
-        raise ValueError(f"{name!r} must be letters, digits and underscores; give the column's own name with --columns")
+        raise ValueError(
+            f"{name!r} must be letters, digits and underscores; give the column's own name with --columns"
+        )
     errors = (f"{name}_error", f"{name}_err", f"e_{name}")
     valid = (1e-300 if transform == "log" else -1e300, 1e300)
-    return Quantity(name, unit, kind, (name,), errors, valid, transform, description="declared by the user")
+    return Quantity(
+        name, unit, kind, (name,), errors, valid, transform, description="declared by the user"
+    )
 
 
 def quantity_from(row: dict) -> Quantity:

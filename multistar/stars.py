@@ -36,7 +36,9 @@ class Stars:
     flags: np.ndarray
     scalars: dict[str, Scalar]
     xp: dict[str, XPCoefficients]
-    extra: dict[str, np.ndarray] = field(default_factory=dict)  # other numeric columns, carried along
+    extra: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # other numeric columns, carried along
     light_curve: LightCurveView | None = None
 
     def __len__(self) -> int:
@@ -60,7 +62,8 @@ class Stars:
             {k: Scalar(s.value[rows], s.sigma[rows]) for k, s in self.scalars.items()},
             {k: XPCoefficients(x.value[rows], x.sigma[rows]) for k, x in self.xp.items()},
             {k: v[rows] for k, v in self.extra.items()},
-            self.light_curve and LightCurveView(self.light_curve.value[rows], self.light_curve.sigma[rows]),
+            self.light_curve
+            and LightCurveView(self.light_curve.value[rows], self.light_curve.sigma[rows]),
         )
 
     def with_light_curves(self, curves: LightCurves, quiet: bool = True) -> "Stars":
@@ -89,19 +92,34 @@ def concatenate(parts: list[Stars]) -> Stars:
     scalars, xp = {}, {}
     for name in dict.fromkeys(name for p in parts for name in p.scalars):
         columns = [p.scalars.get(name) or Scalar(*np.full((2, len(p)), np.nan)) for p in parts]
-        scalars[name] = Scalar(*(np.concatenate([vars(c)[f] for c in columns]) for f in ("value", "sigma")))
+        scalars[name] = Scalar(
+            *(np.concatenate([vars(c)[f] for c in columns]) for f in ("value", "sigma"))
+        )
     for band in dict.fromkeys(band for p in parts for band in p.xp):
         orders = {p.xp[band].value.shape[1] for p in parts if band in p.xp}
         if len(orders) > 1:
             raise ValueError(f"tables with {sorted(orders)} {band} coefficients cannot be joined")
         absent = orders.pop()
-        bands = [p.xp.get(band) or XPCoefficients(*np.full((2, len(p), absent), np.nan)) for p in parts]
-        xp[band] = XPCoefficients(*(np.concatenate([vars(b)[f] for b in bands]) for f in ("value", "sigma")))
-    extra = {k: np.concatenate([p.extra[k] for p in parts]) for k in parts[0].extra if all(k in p.extra for p in parts)}
+        bands = [
+            p.xp.get(band) or XPCoefficients(*np.full((2, len(p), absent), np.nan)) for p in parts
+        ]
+        xp[band] = XPCoefficients(
+            *(np.concatenate([vars(b)[f] for b in bands]) for f in ("value", "sigma"))
+        )
+    extra = {
+        k: np.concatenate([p.extra[k] for p in parts])
+        for k in parts[0].extra
+        if all(k in p.extra for p in parts)
+    }
     seen = None
     if any(p.light_curve is not None for p in parts):
-        views = [p.light_curve or LightCurveView(*np.full((2, len(p), N_SLOTS), np.nan, np.float32)) for p in parts]
-        seen = LightCurveView(*(np.concatenate([vars(v)[f] for v in views]) for f in ("value", "sigma")))
+        views = [
+            p.light_curve or LightCurveView(*np.full((2, len(p), N_SLOTS), np.nan, np.float32))
+            for p in parts
+        ]
+        seen = LightCurveView(
+            *(np.concatenate([vars(v)[f] for v in views]) for f in ("value", "sigma"))
+        )
     return Stars(ids, flags, scalars, xp, extra, seen)
 
 
@@ -156,15 +174,21 @@ def _check_mapping(table: Columns, renamed: dict[str, str], quantities: Collecti
     if unknown := sorted(set(renamed) - known):
         raise ValueError(f"--columns: unknown quantities {unknown}; known are {sorted(known)}")
     if absent := sorted(column for column in renamed.values() if column not in table):
-        raise ValueError(f"{table.origin}: no column {absent}; the table has {sorted(table.data)[:20]}")
+        raise ValueError(
+            f"{table.origin}: no column {absent}; the table has {sorted(table.data)[:20]}"
+        )
 
 
-def _read_scalar(table: Columns, quantity: Quantity, renamed: dict[str, str], flags: np.ndarray) -> Scalar | None:
+def _read_scalar(
+    table: Columns, quantity: Quantity, renamed: dict[str, str], flags: np.ndarray
+) -> Scalar | None:
     column = renamed.get(quantity.name) or next((c for c in quantity.columns if c in table), None)
     if column is None:
         return None
     value = _in_unit(table, column, quantity)
-    error = renamed.get(f"{quantity.name}_error") or next((c for c in quantity.error_columns if c in table), None)
+    error = renamed.get(f"{quantity.name}_error") or next(
+        (c for c in quantity.error_columns if c in table), None
+    )
     ratio = next((c for c in quantity.snr_columns if c in table), None)
     if error is not None:
         sigma = _in_unit(table, error, quantity)
@@ -177,7 +201,9 @@ def _read_scalar(table: Columns, quantity: Quantity, renamed: dict[str, str], fl
     impossible = ~np.isnan(value) & ~((value >= low) & (value <= high))
     bad_sigma = ~np.isnan(sigma) & ~((sigma > 0) & np.isfinite(sigma) & (sigma < 1e8))
     flags[impossible | (bad_sigma & ~np.isnan(value))] |= status.BIT["bad_value"]
-    return Scalar(np.where(impossible, np.nan, value), np.where(bad_sigma | impossible, np.nan, sigma))
+    return Scalar(
+        np.where(impossible, np.nan, value), np.where(bad_sigma | impossible, np.nan, sigma)
+    )
 
 
 def _in_unit(table: Columns, name: str, quantity: Quantity) -> np.ndarray:
@@ -186,12 +212,16 @@ def _in_unit(table: Columns, name: str, quantity: Quantity) -> np.ndarray:
     unit = table.unit.get(name)
     if unit is None or unit == u.dimensionless_unscaled:
         return values
-    physical = getattr(unit, "physical_unit", None)  # logarithmic units such as mag(AB) or dex(cm s-2)
+    physical = getattr(
+        unit, "physical_unit", None
+    )  # logarithmic units such as mag(AB) or dex(cm s-2)
     if physical is not None or (unit in (u.mag, u.dex) and quantity.unit in ("mag", "dex")):
         return values
     wanted = u.Unit(quantity.unit.replace("Msun", "solMass"))
     if not unit.is_equivalent(wanted):
-        raise ValueError(f"{table.origin}: column {name} is in {unit}, expected {quantity.unit or 'a plain number'}")
+        raise ValueError(
+            f"{table.origin}: column {name} is in {unit}, expected {quantity.unit or 'a plain number'}"
+        )
     return values * unit.to(wanted)
 
 

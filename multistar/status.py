@@ -28,5 +28,7 @@ def words(flags: np.ndarray) -> np.ndarray:
 
 def with_word(text: np.ndarray, name: str) -> np.ndarray:
     """(n,) what `words` gives if the flag `name` is set too."""
-    flags = np.array([sum(int(BIT[word]) for word in row.split(",") if word != "ok") for row in text], np.uint16)
+    flags = np.array(
+        [sum(int(BIT[word]) for word in row.split(",") if word != "ok") for row in text], np.uint16
+    )
     return words(flags | BIT[name])

@@ -44,7 +44,9 @@ def run(train: str, out: Path, attention: str, alignment: str, steps: int) -> Mu
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--train", required=True)
     parser.add_argument("--test", required=True)
     parser.add_argument("--out", required=True, help="folder for the models")
@@ -53,16 +55,30 @@ def main() -> None:
     args = parser.parse_args()
     part = pq.read_table(args.test).slice(0, args.pairs)
     test = read_stars(part)
-    table = Table(title=f"{len(part)} mock stars, {args.steps} steps: MAD-std to the truth; recall of the other view")
-    for name in ("attention", "alignment", *LABELS, "curve -> rest @1", "@10", "rest -> curve @1", "@10"):
+    table = Table(
+        title=f"{len(part)} mock stars, {args.steps} steps: MAD-std to the truth; recall of the other view"
+    )
+    for name in (
+        "attention",
+        "alignment",
+        *LABELS,
+        "curve -> rest @1",
+        "@10",
+        "rest -> curve @1",
+        "@10",
+    ):
         table.add_column(name, justify="right")
     for attention, alignment in VARIANTS:
         model = run(args.train, Path(args.out), attention, alignment, args.steps)
         guess, seen = model.predict(test), views(model.model, test)
-        spread = [scatter(guess[n].to_numpy(), part[f"true_{n}"].to_numpy())["mad_std"] for n in LABELS]
+        spread = [
+            scatter(guess[n].to_numpy(), part[f"true_{n}"].to_numpy())["mad_std"] for n in LABELS
+        ]
         p1, p2 = (np.nan_to_num(p) for p in seen.aligned)
         found = recall(torch.from_numpy(p1), torch.from_numpy(p2))
-        table.add_row(attention, alignment, *(f"{x:.4g}" for x in spread), *(f"{x:.3f}" for x in found))
+        table.add_row(
+            attention, alignment, *(f"{x:.4g}" for x in spread), *(f"{x:.3f}" for x in found)
+        )
         Console(width=150).print(table)
 
 

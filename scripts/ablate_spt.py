@@ -76,7 +76,9 @@ def untrained(stars: Stars, recipe: Recipe, folder: Path) -> Model:
     return model
 
 
-def measured(base: Model, train: Stars, test: Stars, labels: list[str], recipe: Recipe, settings: dict, **how) -> dict:
+def measured(
+    base: Model, train: Stars, test: Stars, labels: list[str], recipe: Recipe, settings: dict, **how
+) -> dict:
     """Fine-tune, predict, compare: for "" and, with dropout, for "32 passes" what `compared` gives."""
     begun = time.process_time()
     config = FinetuneConfig(loss=recipe.loss, dropout=recipe.dropout, **settings)
@@ -107,14 +109,20 @@ def show(title: str, results: dict[str, list[dict]], labels: list[str]) -> None:
     """Means over the seeds."""
     per_label = ["MAD-std", "std", "%", "width", "in 68 %"]
     table = Table(title=title)
-    for name in ("", *(f"{label} {what}" for label in labels for what in per_label), "train [s]", "stars/s"):
+    for name in (
+        "",
+        *(f"{label} {what}" for label in labels for what in per_label),
+        "train [s]",
+        "stars/s",
+    ):
         table.add_column(name, justify="left" if not name else "right")
     for variant, runs in results.items():
         cells = []
         for label in labels:
             mean = {key: np.mean([run[label][key] for run in runs]) for key in runs[0][label]}
             cells += [
-                f"{mean[k]:.{digits}g}" for k, digits in (("mad_std", 3), ("std", 3), ("percent", 3), ("width", 3))
+                f"{mean[k]:.{digits}g}"
+                for k, digits in (("mad_std", 3), ("std", 3), ("percent", 3), ("width", 3))
             ]
             cells.append(f"{mean['coverage']:.0%}")
         cells += [f"{np.mean([run[key] for run in runs]):.0f}" for key in ("seconds", "speed")]
@@ -123,13 +131,19 @@ def show(title: str, results: dict[str, list[dict]], labels: list[str]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--train", required=True)
     parser.add_argument("--test", required=True)
     parser.add_argument("--out", required=True, help="folder for the JSON of every run")
-    parser.add_argument("--part", nargs="*", default=["scratch", "mini"], choices=("scratch", "mini", "kepler"))
+    parser.add_argument(
+        "--part", nargs="*", default=["scratch", "mini"], choices=("scratch", "mini", "kepler")
+    )
     parser.add_argument("--real", help="kepler: folder of the real tables")
-    parser.add_argument("--labels", nargs="*", default=["mass", "age"], choices=list(QUANTITIES), metavar="LABEL")
+    parser.add_argument(
+        "--labels", nargs="*", default=["mass", "age"], choices=list(QUANTITIES), metavar="LABEL"
+    )
     parser.add_argument("--steps", type=int, default=1200, help="scratch: at most")
     parser.add_argument("--rate", type=float, default=2e-3, help="scratch: learning rate")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
@@ -141,8 +155,12 @@ def main() -> None:
         results: dict[str, list[dict]] = {}
         for seed in args.seeds:
             for variant, recipe in recipes.items():
-                path = out / f"{part}-{'-'.join(args.labels)}-{variant.replace(' ', '_')}-{seed}.json"
-                for way, result in kept(path, lambda recipe=recipe, seed=seed: make(recipe, seed)).items():
+                path = (
+                    out / f"{part}-{'-'.join(args.labels)}-{variant.replace(' ', '_')}-{seed}.json"
+                )
+                for way, result in kept(
+                    path, lambda recipe=recipe, seed=seed: make(recipe, seed)
+                ).items():
                     results.setdefault(variant + way, []).append(result)
         show(f"{title}, {len(args.seeds)} seeds", results, args.labels)
 
@@ -153,19 +171,32 @@ def main() -> None:
         return measured(base, train, test, args.labels, recipe, settings, mode="full")
 
     def of_mini(recipe: Recipe, seed: int) -> dict:
-        return measured(load_model("mini"), train, test, args.labels, recipe, {"seed": seed}, mode="head")
+        return measured(
+            load_model("mini"), train, test, args.labels, recipe, {"seed": seed}, mode="head"
+        )
 
     def of_kepler(recipe: Recipe, seed: int) -> dict:
         frame = kepler(Path(args.real))
         first = np.random.default_rng(0).permutation(len(frame)) % FOLDS == 0
-        others, held_out = (read_stars(frame[which].reset_index(drop=True)) for which in (~first, first))
+        others, held_out = (
+            read_stars(frame[which].reset_index(drop=True)) for which in (~first, first)
+        )
         how = {"mode": "head", "inputs": KEPLER_INPUTS}
-        return measured(load_model("mini"), others, held_out, args.labels, recipe, {"seed": seed}, **how)
+        return measured(
+            load_model("mini"), others, held_out, args.labels, recipe, {"seed": seed}, **how
+        )
 
     if "scratch" in args.part:
-        table("scratch", f"{len(train)} mock giants from scratch, {len(test)} others", SCRATCH, from_scratch)
+        table(
+            "scratch",
+            f"{len(train)} mock giants from scratch, {len(test)} others",
+            SCRATCH,
+            from_scratch,
+        )
     if "mini" in args.part:
-        table("mini", f"mini's decoder, {len(train)} mock giants, {len(test)} others", HEAD, of_mini)
+        table(
+            "mini", f"mini's decoder, {len(train)} mock giants, {len(test)} others", HEAD, of_mini
+        )
     if "kepler" in args.part:
         table("kepler", "mini's decoder, real Kepler giants", HEAD, of_kepler)
 

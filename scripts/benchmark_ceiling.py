@@ -71,7 +71,15 @@ def matmul_ceiling(device: torch.device, dtype: torch.dtype, width: int, rows: i
     for n, k, m in ((rows, width, 4 * width), (rows, 4 * width, width), (large, large, large)):
         a, b = (torch.randn(shape, device=device, dtype=dtype) for shape in ((n, k), (k, m)))
         times = max(1, int(1e10 / (2 * n * k * m)))
-        best = max(best, times * 2 * n * k * m / seconds(lambda a=a, b=b, t=times: [a @ b for _ in range(t)], device))
+        best = max(
+            best,
+            times
+            * 2
+            * n
+            * k
+            * m
+            / seconds(lambda a=a, b=b, t=times: [a @ b for _ in range(t)], device),
+        )
     return best
 
 
@@ -89,13 +97,19 @@ def tasks(model: MultiStar, stars, few, device: torch.device) -> dict[str, tuple
     with torch.inference_mode():
         memory = network.encode(stars)
         mixture, part = network.decode(memory, labels), memory.rows(slice(0, few))
-    levels, generator = model.model.recalibrator(torch.tensor(LEVELS)), torch.Generator().manual_seed(0)
+    levels, generator = (
+        model.model.recalibrator(torch.tensor(LEVELS)),
+        torch.Generator().manual_seed(0),
+    )
     n = len(stars.value)
     return {
         "encode": (lambda: network.encode(stars), n),
         "decode 8 labels": (lambda: network.decode(memory, labels), n),
         "3 quantiles of each": (lambda: mixture.quantile(levels), n),
-        f"{SAMPLES} joint samples": (lambda: network.head.sample(part, labels, SAMPLES, generator), few),
+        f"{SAMPLES} joint samples": (
+            lambda: network.head.sample(part, labels, SAMPLES, generator),
+            few,
+        ),
     }
 
 
@@ -118,16 +132,24 @@ def training(model: MultiStar, stars) -> Callable:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--model", default="mini")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU where there is one)")
     args = parser.parse_args()
     device = device_of(args.device)
     size, few = (BATCH, 16) if device.type == "cpu" else (BATCH_ON_GPU, 1024)
     stars = read_stars(pa.concat_tables(survey(size, SurveyConfig(seed=77))))
-    machine = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    machine = (
+        f"{torch.get_num_threads()} threads"
+        if device.type == "cpu"
+        else torch.cuda.get_device_name(device)
+    )
     console, copied = Console(width=110), copy_ceiling(device)
-    console.print(f"{args.model} on {machine}, {size} stars at once; copies move {copied / 1e9:,.0f} GB/s")
+    console.print(
+        f"{args.model} on {machine}, {size} stars at once; copies move {copied / 1e9:,.0f} GB/s"
+    )
     for precision in PRECISIONS:
         model = MultiStar.from_pretrained(args.model, precision=precision, device=str(device))
         width, dtype = model.model.config.width, getattr(torch, precision)

@@ -42,7 +42,9 @@ def synthetic(n: int, dimension: int, seed: int = 0) -> Embeddings:
         part = vectors[start : start + 100_000]
         point = centres[rng.integers(CLUSTERS, size=len(part))]
         point = point + 0.4 * rng.standard_normal(point.shape, np.float32)
-        part[:] = np.tanh(point @ inner) @ outer + NOISE * rng.standard_normal(part.shape, np.float32)
+        part[:] = np.tanh(point @ inner) @ outer + NOISE * rng.standard_normal(
+            part.shape, np.float32
+        )
         part /= np.linalg.norm(part, axis=1, keepdims=True)
     return Embeddings(np.arange(n, dtype=np.int64), vectors, np.ones(n, bool), "synthetic")
 
@@ -88,7 +90,9 @@ def hits(found, truth: np.ndarray, ids: np.ndarray) -> float:
     return float((truth[rows] == neighbour[:, None]).any(1).sum() / truth.size)
 
 
-def measure(kind: str, stars: Embeddings, queries: np.ndarray, truth: np.ndarray | None, folder: Path) -> dict:
+def measure(
+    kind: str, stars: Embeddings, queries: np.ndarray, truth: np.ndarray | None, folder: Path
+) -> dict:
     index, build = timed(StarIndex.build, stars, kind)
     ids, vectors = stars.source_id[queries], stars.vector[queries]
     found, batch = timed(index.neighbours_of, vectors, ids, K)
@@ -136,11 +140,17 @@ def print_results(results: list[dict], n: int, dimension: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--stars", type=int, default=50_000)
     parser.add_argument("--dimension", type=int, default=256)
-    parser.add_argument("--embeddings", help="Parquet file of multistar embed, instead of synthetic vectors")
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="exact is always done")
+    parser.add_argument(
+        "--embeddings", help="Parquet file of multistar embed, instead of synthetic vectors"
+    )
+    parser.add_argument(
+        "--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="exact is always done"
+    )
     parser.add_argument("--out", help="JSON")
     args = parser.parse_args()
     faiss.omp_set_num_threads(1)
@@ -156,7 +166,9 @@ def main() -> None:
     print_results(results, n, dimension)
     if args.out:
         with atomic_write(args.out, overwrite=True) as temporary:
-            temporary.write_text(json.dumps({"stars": n, "dimension": dimension, "kinds": results}, indent=1))
+            temporary.write_text(
+                json.dumps({"stars": n, "dimension": dimension, "kinds": results}, indent=1)
+            )
 
 
 if __name__ == "__main__":

@@ -34,13 +34,19 @@ from multistar.training.data import held_out
 
 TEST_STARS = 10_000
 EVOLUTIONARY, ATMOSPHERIC = ("mass", "age"), ("teff", "logg", "m_h")
-BINS = {"phot_g_mean_mag": (11, 12, 13, 14, 15), "true_ebv": (0.1, 0.3, 0.8), "true_logg": (1.5, 2.3, 2.7)}
+BINS = {
+    "phot_g_mean_mag": (11, 12, 13, 14, 15),
+    "true_ebv": (0.1, 0.3, 0.8),
+    "true_logg": (1.5, 2.3, 2.7),
+}
 MIN_IN_BIN = 200
 console = Console(width=150)
 
 
 def without_parallax(stars: Stars) -> Stars:
-    return dataclasses.replace(stars, scalars={k: v for k, v in stars.scalars.items() if k != "parallax"})
+    return dataclasses.replace(
+        stars, scalars={k: v for k, v in stars.scalars.items() if k != "parallax"}
+    )
 
 
 def cached(path: Path, make) -> dict[str, np.ndarray]:
@@ -62,12 +68,16 @@ def worst_coverage(lower, upper, truth, frame: pd.DataFrame) -> tuple[float, str
             rows = place == i
             if rows.sum() >= MIN_IN_BIN:
                 limits = f"{edges[i - 1] if i else ''}..{edges[i] if i < len(edges) else ''}"
-                found.append((coverage(lower[rows], upper[rows], truth[rows]), f"{column} {limits}"))
+                found.append(
+                    (coverage(lower[rows], upper[rows], truth[rows]), f"{column} {limits}")
+                )
     return max(found, key=lambda pair: abs(pair[0] - 0.68))
 
 
 def score(name: str, predicted: np.ndarray, frame: pd.DataFrame) -> dict[str, float]:
-    surveyed, truth = (scatter(predicted, frame[column].to_numpy()) for column in (name, f"true_{name}"))
+    surveyed, truth = (
+        scatter(predicted, frame[column].to_numpy()) for column in (name, f"true_{name}")
+    )
     return {
         "surveyed": surveyed["mad_std"],
         "truth": truth["mad_std"],
@@ -80,14 +90,22 @@ def energy_ratio(table: pd.DataFrame, frame: pd.DataFrame, names) -> float:
     """Energy score (Gneiting & Raftery 2007) of joint samples over that of shuffled ones; labels over their MAD."""
     rng = np.random.default_rng(0)
     scale = [1.4826 * np.median(np.abs(frame[n] - np.median(frame[n]))) for n in names]
-    joint = np.stack([np.stack(list(table[f"{n}_samples"])) / s for n, s in zip(names, scale, strict=True)], -1)
-    truth = np.stack([frame[f"true_{n}"].to_numpy() / s for n, s in zip(names, scale, strict=True)], -1)
+    joint = np.stack(
+        [np.stack(list(table[f"{n}_samples"])) / s for n, s in zip(names, scale, strict=True)], -1
+    )
+    truth = np.stack(
+        [frame[f"true_{n}"].to_numpy() / s for n, s in zip(names, scale, strict=True)], -1
+    )
     shuffled = np.stack([rng.permuted(joint[..., i], axis=1) for i in range(len(names))], -1)
     return float(energy_score(joint, truth).mean() / energy_score(shuffled, truth).mean())
 
 
 def report(
-    title: str, results: dict[str, dict[str, dict]], predicted: pd.DataFrame, frame: pd.DataFrame, names
+    title: str,
+    results: dict[str, dict[str, dict]],
+    predicted: pd.DataFrame,
+    frame: pd.DataFrame,
+    names,
 ) -> dict:
     heads = [
         "median",
@@ -111,7 +129,10 @@ def report(
         )
         truth = frame[f"true_{name}"].to_numpy()
         lower, upper = predicted[f"{name}_lower"].to_numpy(), predicted[f"{name}_upper"].to_numpy()
-        inside, (worst, where) = coverage(lower, upper, truth), worst_coverage(lower, upper, truth, frame)
+        inside, (worst, where) = (
+            coverage(lower, upper, truth),
+            worst_coverage(lower, upper, truth, frame),
+        )
         perfect = scatter(truth, frame[name].to_numpy())["mad_std"] / trees["surveyed"]
         surveyed, exact, std = (ours[k] / trees[k] for k in ("surveyed", "truth", "std"))
         ratios = {"surveyed": surveyed, "truth": exact, "perfect": perfect, "std": std}
@@ -124,14 +145,24 @@ def report(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("--train", required=True, help="the table that the model was trained on")
-    parser.add_argument("--out", required=True, help="folder for the baselines' predictions and the JSON")
-    parser.add_argument("--held-out", type=float, default=0.05, help="share of MOCK that training did not see")
-    parser.add_argument("--test-seed", type=int, default=1000, help="of stars that no training has seen")
+    parser.add_argument(
+        "--out", required=True, help="folder for the baselines' predictions and the JSON"
+    )
+    parser.add_argument(
+        "--held-out", type=float, default=0.05, help="share of MOCK that training did not see"
+    )
+    parser.add_argument(
+        "--test-seed", type=int, default=1000, help="of stars that no training has seen"
+    )
     parser.add_argument("--samples", type=int, default=64, help="joint samples of 2,000 stars")
-    parser.add_argument("--no-parallax", action="store_true", help="also everything without parallaxes")
+    parser.add_argument(
+        "--no-parallax", action="store_true", help="also everything without parallaxes"
+    )
     args = parser.parse_args()
     out = Path(args.out)
     model = MultiStar.from_pretrained(args.model)
@@ -140,7 +171,11 @@ def main() -> None:
     train = train.select(~held_out(train.source_id, args.held_out))
     test_table = pa.concat_tables(survey(TEST_STARS, SurveyConfig(args.test_seed)))
     test, frame = read_stars(test_table), test_table.to_pandas()
-    summary: dict = {"model": model.model.hash, "training_stars": len(train), "test_stars": len(test)}
+    summary: dict = {
+        "model": model.model.hash,
+        "training_stars": len(train),
+        "test_stars": len(test),
+    }
     for variant in ("with parallax", "without parallax")[: 1 + args.no_parallax]:
         left_out = () if variant == "with parallax" else ("parallax",)
         stars = without_parallax(test) if left_out else test
@@ -157,14 +192,21 @@ def main() -> None:
             "XGBoost": cached(file, boosted),
             "model": {name: predicted[name].to_numpy() for name in names},
         }
-        results = {k: {n: score(n, x, frame) for n, x in guess.items()} for k, guess in guesses.items()}
-        summary[variant] = report(f"MAD-std, {variant}; predict {speed:,.0f} stars/s", results, predicted, frame, names)
+        results = {
+            k: {n: score(n, x, frame) for n, x in guess.items()} for k, guess in guesses.items()
+        }
+        summary[variant] = report(
+            f"MAD-std, {variant}; predict {speed:,.0f} stars/s", results, predicted, frame, names
+        )
         summary[variant]["stars_per_second"] = speed
     few = slice(0, 2000)
     begun = time.perf_counter()
     joint = model.predict(test.select(few), quiet=False, samples=args.samples).to_pandas()
     speed = len(joint) / (time.perf_counter() - begun)
-    summary["joint"] = {"energy_ratio": energy_ratio(joint, frame[few], names), "stars_per_second": speed}
+    summary["joint"] = {
+        "energy_ratio": energy_ratio(joint, frame[few], names),
+        "stars_per_second": speed,
+    }
     console.print(f"joint over shuffled energy score {summary['joint']['energy_ratio']:.4f}; "
                   f"{args.samples} samples: {speed:,.0f} stars/s")  # fmt: skip
     with atomic_write(out / "benchmark.json", True) as temporary:

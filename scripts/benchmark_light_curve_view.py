@@ -23,9 +23,15 @@ MISSIONS = ("kepler", "tess", "k2", "gaia", "kepler-long")
 
 def mock_curves(mission: str, n: int) -> LightCurves:
     """Red giants that also rotate."""
-    stars = (StarParameters(i, 1.2, 8.0, 4800, 12, 11.4, rotation_period=20, spot_amplitude=0.01) for i in range(n))
+    stars = (
+        StarParameters(i, 1.2, 8.0, 4800, 12, 11.4, rotation_period=20, spot_amplitude=0.01)
+        for i in range(n)
+    )
     curves = [light_curve(star, mission, 0) for star in stars]
-    times, flux, error = (np.concatenate([getattr(c, name) for c in curves]) for name in ("time", "flux", "flux_error"))
+    times, flux, error = (
+        np.concatenate([getattr(c, name) for c in curves])
+        for name in ("time", "flux", "flux_error")
+    )
     number = np.repeat(np.arange(n), [len(c.time) for c in curves])
     return from_points(number, times, flux, error, mission, unit="flux")
 
@@ -77,6 +83,8 @@ def main(n: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--stars", type=int, default=40)
     main(parser.parse_args().stars)

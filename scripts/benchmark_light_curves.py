@@ -57,7 +57,15 @@ def draw_giants(n: int, rng: np.random.Generator) -> tuple[list[StarParameters],
     magnitude = rng.uniform(9, 13.5, n)
     clump = (np.abs(logg - 2.45) < 0.2) & (rng.random(n) < 1 / 3)
     return [
-        StarParameters(i, mass[i], radius[i], teff[i], magnitude[i], magnitude[i] - 0.6, helium_burning=bool(clump[i]))
+        StarParameters(
+            i,
+            mass[i],
+            radius[i],
+            teff[i],
+            magnitude[i],
+            magnitude[i] - 0.6,
+            helium_burning=bool(clump[i]),
+        )
         for i in range(n)
     ], logg
 
@@ -78,7 +86,9 @@ def log_power(curve: LightCurve, n_bins: int = 120) -> np.ndarray:
 def print_information(console: Console, n: int) -> None:
     stars, logg = draw_giants(n, np.random.default_rng(1))
     curves = (light_curve(star, "kepler", 0) for star in stars)
-    features = np.array([log_power(curve) for curve in track(curves, "giants", total=n, console=console)])
+    features = np.array(
+        [log_power(curve) for curve in track(curves, "giants", total=n, console=console)]
+    )
     train = np.arange(n) % 5 > 0
     model = HistGradientBoostingRegressor(max_iter=300, learning_rate=0.06, random_state=0)
     error = model.fit(features[train], logg[train]).predict(features[~train]) - logg[~train]
@@ -89,7 +99,9 @@ def print_information(console: Console, n: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--giants", type=int, default=2600)
     console = Console()
     print_times(console)

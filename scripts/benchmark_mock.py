@@ -32,15 +32,25 @@ def peak_memory() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--stars", type=int, default=20000)
     parser.add_argument("--million", action="store_true")
     args = parser.parse_args()
     survey_block(SurveyConfig(), 0)  # load tables
-    table = Table("selection", "XP + photometry [stars/s]", "with Gaia light curves", "with Kepler light curves")
+    table = Table(
+        "selection",
+        "XP + photometry [stars/s]",
+        "with Gaia light curves",
+        "with Kepler light curves",
+    )
     for name in SELECTIONS:
         plain = speed(args.stars, SurveyConfig(selection=name))
-        curves = [speed(args.stars // 8, SurveyConfig(selection=name, light_curves=(m,))) for m in ("gaia", "kepler")]
+        curves = [
+            speed(args.stars // 8, SurveyConfig(selection=name, light_curves=(m,)))
+            for m in ("gaia", "kepler")
+        ]
         table.add_row(name, f"{plain:,.0f}", *(f"{x:,.0f} ({x / plain:.2f})" for x in curves))
     Console(width=110).print(table)
     print(f"peak memory {peak_memory():.2f} GB")

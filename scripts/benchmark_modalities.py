@@ -23,7 +23,9 @@ from multistar.stars import Stars, read_stars
 LABELS = ("teff", "logg", "m_h", "mass", "age")
 
 
-def row(model: MultiStar, stars: Stars, truth: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, float]]:
+def row(
+    model: MultiStar, stars: Stars, truth: dict[str, np.ndarray]
+) -> tuple[dict[str, float], dict[str, float]]:
     """MAD-std and the share of truths in the 68 % interval, by label."""
     table = model.predict(stars)
     spread, inside = {}, {}
@@ -35,20 +37,26 @@ def row(model: MultiStar, stars: Stars, truth: dict[str, np.ndarray]) -> tuple[d
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--train", required=True)
     parser.add_argument("--test", required=True)
     parser.add_argument("--light-curves", required=True, help="model of light curves alone")
     parser.add_argument("--core", default="mini", help="model without light curves")
     parser.add_argument("--fused", help="model of all modalities")
-    parser.add_argument("--trees", type=int, default=20000, help="training stars of the baseline; 0 for none")
+    parser.add_argument(
+        "--trees", type=int, default=20000, help="training stars of the baseline; 0 for none"
+    )
     args = parser.parse_args()
     test_table = pq.read_table(args.test)
     test = read_stars(test_table)
     truth = {name: test_table[f"true_{name}"].to_numpy() for name in LABELS}
     bare = dataclasses.replace(test, light_curve=None)
     curve = dataclasses.replace(test, scalars={}, xp={})
-    magnitudes = {name: s for name, s in test.scalars.items() if QUANTITIES[name].kind == "magnitude"}
+    magnitudes = {
+        name: s for name, s in test.scalars.items() if QUANTITIES[name].kind == "magnitude"
+    }
     photometry = dataclasses.replace(bare, xp={}, scalars=magnitudes)
     alone, core = MultiStar.from_pretrained(args.light_curves), MultiStar.from_pretrained(args.core)
     rows = {
@@ -65,7 +73,10 @@ def main() -> None:
     if args.trees:
         train = read_stars(pq.read_table(args.train).slice(0, args.trees))
         guess = trees(alone.model, dataclasses.replace(train, xp={}), curve, LABELS)
-        rows["light curve, XGBoost"] = {n: scatter(guess[n], truth[n])["mad_std"] for n in LABELS}, {}
+        rows["light curve, XGBoost"] = (
+            {n: scatter(guess[n], truth[n])["mad_std"] for n in LABELS},
+            {},
+        )
     table = Table(title=f"{len(test)} mock stars: MAD-std to the truth (share of truths in 68 %)")
     for name in ("", *LABELS):
         table.add_column(name, justify="left" if not name else "right")

@@ -70,7 +70,9 @@ def judged(found: np.ndarray, table: pa.Table) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--model", default="mini")
     parser.add_argument("--selection", default="apogee-like")
     parser.add_argument("--stars", type=int, default=20_000)
@@ -80,20 +82,35 @@ def main() -> None:
     model = MultiStar.from_pretrained(args.model)
     table = pa.concat_tables(survey(args.stars, SurveyConfig(args.seed, selection=args.selection)))
     queries = min(QUERIES, args.stars)
-    result = {name: judged(nearest(x, K, queries), table) for name, x in spaces_of(model, table).items()}
+    result = {
+        name: judged(nearest(x, K, queries), table) for name, x in spaces_of(model, table).items()
+    }
     shown = Table("neighbours in", "R2 of ln E(B-V)", *(f"{n} error (scatter)" for n in JUDGED))
     for name, found in result.items():
         cells = (f"{found['error'][n]:.3g} ({found['scatter'][n]:.3g})" for n in JUDGED)
         shown.add_row(name, f"{found['dust_r2']:.3f}", *cells)
     Console(width=150).print(shown)
-    before, after, natural = (result[n] for n in ("embedding", "embedding --ignore dust", "true labels (natural)"))
-    print(f"R2 above natural: {after['dust_r2'] - natural['dust_r2']:+.3f}; change of the neighbours' scatter:")
+    before, after, natural = (
+        result[n] for n in ("embedding", "embedding --ignore dust", "true labels (natural)")
+    )
+    print(
+        f"R2 above natural: {after['dust_r2'] - natural['dust_r2']:+.3f}; change of the neighbours' scatter:"
+    )
     for kind, text in (("scatter", "MAD-std"), ("std", "standard deviation")):
-        print(f"  {text}: " + ", ".join(f"{n} {after[kind][n] / before[kind][n] - 1:+.0%}" for n in JUDGED))
+        print(
+            f"  {text}: "
+            + ", ".join(f"{n} {after[kind][n] / before[kind][n] - 1:+.0%}" for n in JUDGED)
+        )
     if args.out:
         with atomic_write(args.out, True) as temporary:
-            about = {"model": model.model.hash, "eraser": model.eraser().name, "selection": args.selection}
-            temporary.write_text(json.dumps(about | {"stars": args.stars, "spaces": result}, indent=1))
+            about = {
+                "model": model.model.hash,
+                "eraser": model.eraser().name,
+                "selection": args.selection,
+            }
+            temporary.write_text(
+                json.dumps(about | {"stars": args.stars, "spaces": result}, indent=1)
+            )
 
 
 if __name__ == "__main__":

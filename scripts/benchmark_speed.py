@@ -53,7 +53,9 @@ def training(model: MultiStar, stars: Stars) -> float:
     """Stars per second of optimiser steps without light curves."""
     network, standardised = model.model.network.train(), model.model.standardiser(stars)
     optimiser = build(network, TrainingConfig())
-    splitter = Splitter(model.model.vocabulary, model.model.standardiser.scale, 16, 0.25, torch.Generator())
+    splitter = Splitter(
+        model.model.vocabulary, model.model.standardiser.scale, 16, 0.25, torch.Generator()
+    )
 
     def steps() -> None:
         for i in range(STEPS):
@@ -65,7 +67,9 @@ def training(model: MultiStar, stars: Stars) -> float:
     return speed(steps, STEPS * BATCH)
 
 
-def of_files(command: str, precision: str, model: str, table: pa.Table, rows: int) -> tuple[float, float]:
+def of_files(
+    command: str, precision: str, model: str, table: pa.Table, rows: int
+) -> tuple[float, float]:
     """Peak MB of a process that does `command` to `rows` stars in parts, and stars per second of wall time."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "stars.parquet", Path(folder) / "vectors.parquet"
@@ -73,8 +77,19 @@ def of_files(command: str, precision: str, model: str, table: pa.Table, rows: in
             for start in range(0, rows, len(table)):
                 writer.write_table(table.slice(0, min(len(table), rows - start)))
         start = time.monotonic()
-        arguments = [command, str(source), "--precision", precision, "--model", model, "--out", str(out)]
-        child = subprocess.Popen([sys.executable, "-m", "multistar.cli", *arguments], stdout=subprocess.DEVNULL)
+        arguments = [
+            command,
+            str(source),
+            "--precision",
+            precision,
+            "--model",
+            model,
+            "--out",
+            str(out),
+        ]
+        child = subprocess.Popen(
+            [sys.executable, "-m", "multistar.cli", *arguments], stdout=subprocess.DEVNULL
+        )
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.monotonic() - start
         if status:
@@ -83,16 +98,23 @@ def of_files(command: str, precision: str, model: str, table: pa.Table, rows: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--stars", type=int, default=8192)
-    parser.add_argument("--rows", type=int, nargs="*", default=[20_000, 200_000], help="of files; without any, none")
+    parser.add_argument(
+        "--rows", type=int, nargs="*", default=[20_000, 200_000], help="of files; without any, none"
+    )
     parser.add_argument("--model", default="mini")
     args = parser.parse_args()
     table = pa.concat_tables(survey(args.stars, SurveyConfig(seed=77)))
     with_curves = SurveyConfig(78, "kepler-like", light_curves=("kepler",), views=True)
     seen = read_stars(pa.concat_tables(survey(CURVES, with_curves)))
     stars = read_stars(table)
-    exact, fast = (MultiStar.from_pretrained(args.model, precision=p, device="cpu") for p in ("float32", "bfloat16"))
+    exact, fast = (
+        MultiStar.from_pretrained(args.model, precision=p, device="cpu")
+        for p in ("float32", "bfloat16")
+    )
     few = stars.select(slice(0, args.stars // 4))
     sampled = stars.select(slice(0, args.stars // 32))
     rows = {
@@ -102,12 +124,23 @@ def main() -> None:
         "predict, photometry and parallax": (exact.predict, dataclasses.replace(stars, xp={}), {}),
         "embed": (exact.embed, stars, {}),
         "embed, bfloat16": (fast.embed, stars, {}),
-        "embed, light curves (views) alone": (exact.embed, dataclasses.replace(seen, scalars={}, xp={}), {}),
+        "embed, light curves (views) alone": (
+            exact.embed,
+            dataclasses.replace(seen, scalars={}, xp={}),
+            {},
+        ),
         "embed, light curves and the rest": (exact.embed, seen, {}),
     }
     for n in ORDERS:
-        short = {name: dataclasses.replace(band, value=_first(band.value, n)) for name, band in stars.xp.items()}
-        rows[f"predict, {n} orders a band"] = (exact.predict, dataclasses.replace(stars, xp=short), {})
+        short = {
+            name: dataclasses.replace(band, value=_first(band.value, n))
+            for name, band in stars.xp.items()
+        }
+        rows[f"predict, {n} orders a band"] = (
+            exact.predict,
+            dataclasses.replace(stars, xp=short),
+            {},
+        )
     for n in SAMPLES:
         rows[f"predict, {n} joint samples"] = (exact.predict, sampled, {"samples": n})
     rows[f"predict, {n} joint samples, bfloat16"] = (fast.predict, sampled, {"samples": n})
@@ -119,12 +152,20 @@ def main() -> None:
     for name in ("", "stars/s", "ratio to predict", "cost in predictions"):
         shown.add_column(name, justify="right" if name else "left")
     for name, number in found.items():
-        shown.add_row(name, f"{number:,.0f}", f"{number / found['predict']:.3f}", f"{found['predict'] / number:.2f}")
+        shown.add_row(
+            name,
+            f"{number:,.0f}",
+            f"{number / found['predict']:.3f}",
+            f"{found['predict'] / number:.2f}",
+        )
     console = Console(width=100)
     console.print(shown)
     one, other = exact.predict(stars), fast.predict(stars)
     moved = {n: moved_by(one, other, n) for n in exact.model.vocabulary.labels}
-    console.print("bfloat16 moves labels by, median in errors: " + ", ".join(f"{n} {x:.3f}" for n, x in moved.items()))
+    console.print(
+        "bfloat16 moves labels by, median in errors: "
+        + ", ".join(f"{n} {x:.3f}" for n, x in moved.items())
+    )
     for n, command, precision in itertools.product(args.rows, ("embed", "predict"), PRECISIONS):
         memory, rate = of_files(command, precision, args.model, table, n)
         text = f"{command}, {precision}, {n:,} stars, Parquet to Parquet: at most {memory:.0f} MB, {rate:,.0f} stars/s"

@@ -28,12 +28,34 @@ from multistar.mock.atmosphere.spectrum import WAVELENGTH, model_atmosphere, wit
 from multistar.mock.atmosphere.sun import Forest, calibrate_forest
 from multistar.modalities.gaia_xp.instrument import STEP, fine_grid, load_band, resampling_matrix
 
-TEFF = np.array([3300, 3450, 3600, 3800, 4000, 4250, 4500, 4750, 5000, 5300, 5600, 6000, 6400, 6900, 7500, 8200.0])
+TEFF = np.array(
+    [
+        3300,
+        3450,
+        3600,
+        3800,
+        4000,
+        4250,
+        4500,
+        4750,
+        5000,
+        5300,
+        5600,
+        6000,
+        6400,
+        6900,
+        7500,
+        8200.0,
+    ]
+)
 LOGG = np.array([-0.2, 0.6, 1.4, 2.2, 3.0, 3.8, 4.5, 5.2])
 M_H = np.array([-2.5, -2, -1.5, -1, -0.6, -0.3, 0, 0.25, 0.5])
 STEP_ALPHA, STEP_CN = 0.3, -0.4  # dex, over which the derivatives are taken
 COMPONENTS = {"flux": 48, "alpha": 12, "cn": 8}
-GAIA_ZERO_POINT = {"bp": 25.3385422158, "rp": 24.7478955012}  # Riello et al. 2021, photo-electron rates
+GAIA_ZERO_POINT = {
+    "bp": 25.3385422158,
+    "rp": 24.7478955012,
+}  # Riello et al. 2021, photo-electron rates
 CURVES = {"g": "gaia_maw_g", "j": "2mass_j", "h": "2mass_h", "ks": "2mass_ks",
           "w1": "wise_rsr_w1", "w2": "wise_rsr_w2"}  # fmt: skip
 SOLAR_TEFF, SOLAR_COLOUR = 5772.0, 0.82  # K; BP-RP, mag (Casagrande & VandenBerg 2018)
@@ -45,10 +67,16 @@ def read_curve(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Wavelength [nm] and photon-counting transmission of a passband in pyphot's ASCII collection."""
     lines = (files("pyphot") / "libs" / "ascii_sources" / f"{name}.csv").read_text().splitlines()
     head = {
-        line.split()[1]: line.split()[-1].lower() for line in lines if line.startswith("#") and len(line.split()) > 2
+        line.split()[1]: line.split()[-1].lower()
+        for line in lines
+        if line.startswith("#") and len(line.split()) > 2
     }
     rows = np.array(
-        [[float(x) for x in line.split(",")[:2]] for line in lines if line[:1].isdigit() or line[:1] == "."]
+        [
+            [float(x) for x in line.split(",")[:2]]
+            for line in lines
+            if line[:1].isdigit() or line[:1] == "."
+        ]
     )
     wave = rows[:, 0] * TO_NM[head["WAVELENGTH_UNIT"]]
     return wave, rows[:, 1] / (wave if head["DETECTOR"] == "energy" else 1)
@@ -62,13 +90,19 @@ def passbands(wavelength: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
         rate = load_band(name).photon_rate(fine) * STEP
         out[name] = rate @ resampling_matrix(wavelength, fine), zero
     vega: Any = fits.getdata(str(files("pyphot") / "libs" / "alpha_lyr_mod_004.fits"))
-    vega_wave, vega_flux = vega["WAVELENGTH"] / 10.0, vega["FLUX"] * 1e-2  # erg s-1 cm-2 A-1 -> W m-2 nm-1
+    vega_wave, vega_flux = (
+        vega["WAVELENGTH"] / 10.0,
+        vega["FLUX"] * 1e-2,
+    )  # erg s-1 cm-2 A-1 -> W m-2 nm-1
     for name, curve in CURVES.items():
         wave, transmission = read_curve(curve)
         fine = np.linspace(max(wave.min(), 281), min(wave.max(), 5580), 1500)
         weight = np.interp(fine, wave, transmission) * fine * (fine[1] - fine[0])
         zero = 2.5 * np.log10(weight @ np.interp(fine, vega_wave, vega_flux))
-        out[name] = weight @ resampling_matrix(wavelength, fine), zero + (VEGA_G if name == "g" else 0)
+        out[name] = (
+            weight @ resampling_matrix(wavelength, fine),
+            zero + (VEGA_G if name == "g" else 0),
+        )
     return out
 
 
@@ -117,7 +151,9 @@ def node(parameters: tuple[float, float, float]) -> np.ndarray:
     alpha = with_composition(model, _FOREST.strength, alpha_m=STEP_ALPHA)
     cn = with_composition(model, _FOREST.strength, c_n=STEP_CN)
     ln_flux = np.log(model.flux * _FOREST.correction)
-    return np.array([ln_flux, np.log(alpha / model.flux) / STEP_ALPHA, np.log(cn / model.flux) / STEP_CN])
+    return np.array(
+        [ln_flux, np.log(alpha / model.flux) / STEP_ALPHA, np.log(cn / model.flux) / STEP_CN]
+    )
 
 
 def compute_grid(forest: Forest) -> np.ndarray:
@@ -125,7 +161,9 @@ def compute_grid(forest: Forest) -> np.ndarray:
     nodes = list(itertools.product(TEFF, LOGG, M_H))
     os.environ["OMP_NUM_THREADS"] = "1"  # for the workers: one model, one core
     with get_context("spawn").Pool(os.cpu_count(), start_worker, (forest,)) as pool:
-        rows = list(track(pool.imap(node, nodes, chunksize=8), f"{len(nodes)} models", total=len(nodes)))
+        rows = list(
+            track(pool.imap(node, nodes, chunksize=8), f"{len(nodes)} models", total=len(nodes))
+        )
     grid = np.array(rows).reshape(len(TEFF), len(LOGG), len(M_H), 3, -1)
     failed = ~np.isfinite(grid).all((-1, -2))
     print(f"{failed.sum()} nodes failed and are filled from their neighbours")
@@ -134,19 +172,31 @@ def compute_grid(forest: Forest) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--out", required=True)
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     refuse_existing(args.out, args.overwrite)
     forest = calibrate_forest()
-    print(f"solar spectrum over its model, 335-1066 nm: rms {np.std(forest.correction[WAVELENGTH > 335]):.3f}")
+    print(
+        f"solar spectrum over its model, 335-1066 nm: rms {np.std(forest.correction[WAVELENGTH > 335]):.3f}"
+    )
     values = compute_grid(forest)
     bands = passbands(WAVELENGTH)
     correction = colour_correction(values[..., 0, :], bands)
-    slope = (1000 / np.clip(WAVELENGTH, 400, 1000) - 1) / (1000 / 505 - 1000 / 790)  # 1 mag of BP-RP per unit
+    slope = (1000 / np.clip(WAVELENGTH, 400, 1000) - 1) / (
+        1000 / 505 - 1000 / 790
+    )  # 1 mag of BP-RP per unit
     values[..., 0, :] -= 0.4 * np.log(10) * correction[..., None] * slope
-    table: dict[str, Any] = {"teff": TEFF, "logg": LOGG, "m_h": M_H, "wavelength": WAVELENGTH, "bands": list(bands)}
+    table: dict[str, Any] = {
+        "teff": TEFF,
+        "logg": LOGG,
+        "m_h": M_H,
+        "wavelength": WAVELENGTH,
+        "bands": list(bands),
+    }
     table |= {"forest": forest.strength.astype("f4"), "solar_ratio": forest.correction.astype("f4")}
     table |= {"colour_correction": correction.astype("f4"), "colour_slope": slope.astype("f4")}
     table["passband"] = np.stack([b[0] for b in bands.values()]).astype("f4")

@@ -17,19 +17,26 @@ from multistar.io.tables import read_columns
 from multistar.mock.noise import CALIBRATION_SCATTER, photon_sigma
 from multistar.stars import read_stars
 
-BRIGHT, FAINT = 13.0, 17.0  # G; brighter stars are limited by calibration, fainter ones by the background
+BRIGHT, FAINT = (
+    13.0,
+    17.0,
+)  # G; brighter stars are limited by calibration, fainter ones by the background
 TRANSITS = 34
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("stars", help="table with untruncated XP coefficients and errors")
     parser.add_argument("--out", required=True)
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     table = read_columns(args.stars)
     for band in ("bp", "rp"):
-        table.data.pop(f"{band}_n_relevant_bases", None)  # all orders, whatever the archive thinks of them
+        table.data.pop(
+            f"{band}_n_relevant_bases", None
+        )  # all orders, whatever the archive thinks of them
     stars = read_stars(table)
     g = stars.scalars["g"].value
     stars = stars.select((g > BRIGHT) & (g < FAINT))

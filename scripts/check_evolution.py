@@ -21,12 +21,18 @@ from multistar.mock.sed import BANDS, load_sed_table
 # (Bressan et al. 2012) that is good to 2 %, 7 % at worst.
 BASE_AGES = {(1.0, 0.0): 10.2, (1.2, 0.0): 5.5, (1.5, 0.0): 2.7, (1.0, -0.5): 7.5}
 AGE_SLOPE = 3.3  # -d ln t / d ln M at the base of the giant branch
-CLUMP_SKY = {"ks": -1.61, "h": -1.46, "g": 0.5}  # mag: Hawkins et al. 2017 (2MASS, Gaia), from memory
+CLUMP_SKY = {
+    "ks": -1.61,
+    "h": -1.46,
+    "g": 0.5,
+}  # mag: Hawkins et al. 2017 (2MASS, Gaia), from memory
 
 
 def track(age: float, m_h: float, phase: str) -> np.ndarray:
     evolution = load_evolution()
-    return evolution.isochrone(np.array([age]), np.array([m_h]))[0][evolution.phase == PHASES.index(phase)]
+    return evolution.isochrone(np.array([age]), np.array([m_h]))[0][
+        evolution.phase == PHASES.index(phase)
+    ]
 
 
 def points(age: float, m_h: float, phase: str) -> Evolved:
@@ -86,11 +92,16 @@ def show_residuals(path: str) -> None:
             gyr = 10 ** (age - 9)
             teff += _giant_residuals(isochrone, points(gyr, m_h, "rgb"))
             if len(giants := isochrone[isochrone[:, 7] == 2]) and 0.9 < giants[0, 1] < 2.0:
-                ages.append(AGE_SLOPE * np.log(points(gyr, m_h, "rgb").initial_mass[0] / giants[0, 1]))
+                ages.append(
+                    AGE_SLOPE * np.log(points(gyr, m_h, "rgb").initial_mass[0] / giants[0, 1])
+                )
             burning = isochrone[isochrone[:, 7] == 3]
             if len(burning) > 3:
                 time = np.gradient(burning[:, 1])
-                clump.append(np.log10(clump_mean(gyr, m_h).luminosity[0]) - np.average(burning[:, 3], weights=time))
+                clump.append(
+                    np.log10(clump_mean(gyr, m_h).luminosity[0])
+                    - np.average(burning[:, 3], weights=time)
+                )
             dwarfs += _dwarf_residuals(isochrone, points(gyr, m_h, "main_sequence"))
     for label, x, unit in (("RGB Teff at given logg", teff, "K"), ("dwarfs' Teff at given mass", dwarfs, "K"),
                            ("clump log L", clump, "dex"), ("ln age at the base", ages, "")):  # fmt: skip
@@ -102,22 +113,34 @@ def _giant_residuals(isochrone, fitted: Evolved) -> list[float]:
     """At the logg of the table's red giants: mass hardly varies along the branch of one isochrone."""
     giants = isochrone[(isochrone[:, 7] == 2) & (isochrone[:, 5] > 0.3) & (isochrone[:, 5] < 3.3)]
     order = np.argsort(fitted.logg)
-    return list(np.interp(giants[:, 5], fitted.logg[order], fitted.teff[order]) - 10 ** giants[:, 4])
+    return list(
+        np.interp(giants[:, 5], fitted.logg[order], fitted.teff[order]) - 10 ** giants[:, 4]
+    )
 
 
 def _dwarf_residuals(isochrone, fitted: Evolved) -> list[float]:
-    dwarfs = isochrone[(isochrone[:, 7] == 0) & (isochrone[:, 1] > 0.5) & (isochrone[:, 1] < fitted.initial_mass[-1])]
+    dwarfs = isochrone[
+        (isochrone[:, 7] == 0)
+        & (isochrone[:, 1] > 0.5)
+        & (isochrone[:, 1] < fitted.initial_mass[-1])
+    ]
     inside = (10 ** dwarfs[:, 4] > 3800) & (10 ** dwarfs[:, 4] < 8000)
-    return list(np.interp(dwarfs[inside, 1], fitted.initial_mass, fitted.teff) - 10 ** dwarfs[inside, 4])
+    return list(
+        np.interp(dwarfs[inside, 1], fitted.initial_mass, fitted.teff) - 10 ** dwarfs[inside, 4]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--isochrones", help="the .npz that fit_evolution.py reads")
     args = parser.parse_args()
     show_lifetimes()
     show_clump()
-    sun = points(4.57, 0.07, "main_sequence")  # the Sun's composition at birth: metals have settled since
+    sun = points(
+        4.57, 0.07, "main_sequence"
+    )  # the Sun's composition at birth: metals have settled since
     print(f"1 Msun, [M/H] +0.07 at 4.57 Gyr: {np.interp(1, sun.initial_mass, sun.teff):.0f} K ({SOLAR_TEFF:.0f}), "
           f"{np.interp(1, sun.initial_mass, sun.luminosity):.2f} Lsun")  # fmt: skip
     if args.isochrones:

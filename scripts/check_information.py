@@ -29,7 +29,9 @@ def features(table: pa.Table) -> np.ndarray:
     xp = read_xp(read_columns(table))
     g = table["phot_g_mean_mag"].to_numpy()
     norm = 10 ** (0.4 * (G_ZERO_POINT - g))[:, None]
-    coefficients = [part.value / norm for part in xp.values()] + [part.sigma / norm for part in xp.values()]
+    coefficients = [part.value / norm for part in xp.values()] + [
+        part.sigma / norm for part in xp.values()
+    ]
     colours = [table[name].to_numpy() - g for name in MAGNITUDES]
     return np.hstack([*coefficients, np.stack(colours, -1)]).astype(np.float32)
 
@@ -39,7 +41,9 @@ def mad_std(x: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--stars", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -47,12 +51,21 @@ def main() -> None:
     x = features(table)
     train = np.random.default_rng(args.seed).random(len(x)) < 0.8
     g, ebv = (np.median(table[name].to_numpy()) for name in ("phot_g_mean_mag", "true_ebv"))
-    print(f"{len(x)} kepler-like giants, {train.sum()} to train; median G {g:.1f}, E(B-V) {ebv:.2f}")
-    out = Table("label", "MAD-std to surveyed", "MAE", "MAD-std to truth", "published (orientation)")
+    print(
+        f"{len(x)} kepler-like giants, {train.sum()} to train; median G {g:.1f}, E(B-V) {ebv:.2f}"
+    )
+    out = Table(
+        "label", "MAD-std to surveyed", "MAE", "MAD-std to truth", "published (orientation)"
+    )
     for name, published in track(LABELS.items(), "XGBoost"):
         surveyed, truth = table[name].to_numpy(), table[f"true_{name}"].to_numpy()
         model = XGBRegressor(
-            n_estimators=350, max_depth=6, learning_rate=0.06, subsample=0.8, tree_method="hist", n_jobs=2
+            n_estimators=350,
+            max_depth=6,
+            learning_rate=0.06,
+            subsample=0.8,
+            tree_method="hist",
+            n_jobs=2,
         )
         model.fit(x[train], surveyed[train])
         guess = model.predict(x[~train])

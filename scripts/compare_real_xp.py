@@ -110,7 +110,9 @@ def show(result: dict[str, np.ndarray], orders: int) -> None:
         for low, high in ((0, 1), (1, 2), (2, 3), (3, 5), (5, 10), (10, 20), (20, 30), (30, 55)):
             here = slice(first + low, first + high)
             cells = [f"{result['offset'][here][np.argmax(abs(result['offset'][here]))]:+.2f}"]
-            cells += [f"{np.median(result[name][here]):.2f}" for name in ("scatter", "spread", "errors")]
+            cells += [
+                f"{np.median(result[name][here]):.2f}" for name in ("scatter", "spread", "errors")
+            ]
             table.add_row(band, f"{low}-{high - 1}", *cells)
     Console(width=100).print(table)
     badness = abs(np.log(result["spread"])) + abs(np.log(result["errors"]))
@@ -122,7 +124,9 @@ def show(result: dict[str, np.ndarray], orders: int) -> None:
         inside = (low <= WAVELENGTH) & (high > WAVELENGTH)
         median = np.median(result["spectrum"][1][inside])
         wide = np.median((result["spectrum"][2] - result["spectrum"][0])[inside]) / 2
-        print(f"  {low:4d}-{high:4d} nm: real flux over mock {median:+.1f} % (scatter {wide:.1f} %)")
+        print(
+            f"  {low:4d}-{high:4d} nm: real flux over mock {median:+.1f} % (scatter {wide:.1f} %)"
+        )
 
 
 def draw(results: dict[str, dict], orders: int, path: str) -> None:
@@ -152,7 +156,9 @@ def draw(results: dict[str, dict], orders: int, path: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("real", nargs="+", help="tables with XP coefficients and errors")
     parser.add_argument("--out", required=True, help="figure (PNG)")
     parser.add_argument("--mock-stars", type=int, default=40000)

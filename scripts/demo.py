@@ -35,19 +35,36 @@ OUT = HERE.parent / "demo"
 STARS, SEED = 30_000, 1
 DEMO_STARS, DEMO_SEED = 5_000, 1001  # stars that no shipped model has seen
 NEIGHBOURS = 5
-DIGITS = {"teff": 1, "logg": 3, "m_h": 3, "alpha_m": 3, "mass": 3, "age": 2, "ebv": 4, "distance": 3}
+DIGITS = {
+    "teff": 1,
+    "logg": 3,
+    "m_h": 3,
+    "alpha_m": 3,
+    "mass": 3,
+    "age": 2,
+    "ebv": 4,
+    "distance": 3,
+}
 console = Console()
 
 
 def score(predicted: pd.DataFrame, trees: pd.DataFrame, test: Stars, report: Report) -> None:
     """The table of scatters, on the page and on the terminal; with XGBoost's where there are `trees`."""
-    header = ["label", "MAD-std", "std", "bias", "in 68 %"] + ["XGB MAD-std", "XGB std", "ratio"] * (not trees.empty)
+    header = ["label", "MAD-std", "std", "bias", "in 68 %"] + [
+        "XGB MAD-std",
+        "XGB std",
+        "ratio",
+    ] * (not trees.empty)
     rows = []
     for name, digits in DIGITS.items():
         truth = test.extra[f"true_{name}"]
         ours = scatter(predicted[name].to_numpy(), truth)
-        inside = coverage(predicted[f"{name}_lower"].to_numpy(), predicted[f"{name}_upper"].to_numpy(), truth)
-        numbers = [f"{ours[key]:.{digits}f}" for key in ("mad_std", "std", "bias")] + [f"{100 * inside:.0f} %"]
+        inside = coverage(
+            predicted[f"{name}_lower"].to_numpy(), predicted[f"{name}_upper"].to_numpy(), truth
+        )
+        numbers = [f"{ours[key]:.{digits}f}" for key in ("mad_std", "std", "bias")] + [
+            f"{100 * inside:.0f} %"
+        ]
         if not trees.empty:
             theirs = scatter(trees[name].to_numpy(), truth)
             numbers += [f"{theirs[key]:.{digits}f}" for key in ("mad_std", "std")]
@@ -71,10 +88,21 @@ def truth_figure(predicted: pd.DataFrame, test: Stars) -> Figure:
         truth = test.extra[f"true_{name}"]
         limits = np.percentile(truth, [0.2, 99.8])
         axis.hexbin(
-            truth, predicted[name], gridsize=60, extent=(*limits, *limits), bins="log", cmap="viridis", mincnt=1
+            truth,
+            predicted[name],
+            gridsize=60,
+            extent=(*limits, *limits),
+            bins="log",
+            cmap="viridis",
+            mincnt=1,
         )
         axis.plot(limits, limits, color="crimson", lw=1)
-        axis.set(xlabel=f"true {name} [{QUANTITIES[name].unit}]", ylabel="predicted", xlim=limits, ylim=limits)
+        axis.set(
+            xlabel=f"true {name} [{QUANTITIES[name].unit}]",
+            ylabel="predicted",
+            xlim=limits,
+            ylim=limits,
+        )
     return figure
 
 
@@ -82,9 +110,14 @@ def kiel_figure(predicted: pd.DataFrame, test: Stars) -> Figure:
     figure = Figure(figsize=(11, 5), layout="constrained")
     truth = {name: test.extra[f"true_{name}"] for name in ("teff", "logg", "m_h")}
     for axis, stars, title in zip(
-        figure.subplots(1, 2, sharex=True, sharey=True), (truth, predicted), ("true", "predicted"), strict=True
+        figure.subplots(1, 2, sharex=True, sharey=True),
+        (truth, predicted),
+        ("true", "predicted"),
+        strict=True,
     ):
-        dots = axis.scatter(stars["teff"], stars["logg"], c=stars["m_h"], s=3, cmap="coolwarm", vmin=-1, vmax=0.4)
+        dots = axis.scatter(
+            stars["teff"], stars["logg"], c=stars["m_h"], s=3, cmap="coolwarm", vmin=-1, vmax=0.4
+        )
         axis.set(xlabel="Teff [K]", ylabel="logg [dex]", title=title)
     axis.invert_xaxis()
     axis.invert_yaxis()
@@ -94,12 +127,16 @@ def kiel_figure(predicted: pd.DataFrame, test: Stars) -> Figure:
 
 def umap_figure(embeddings: Embeddings, test: Stars) -> Figure:
     with console.status("UMAP of the embeddings"):
-        place = np.asarray(umap.UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(embeddings.vector))
+        place = np.asarray(
+            umap.UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(embeddings.vector)
+        )
     figure = Figure(figsize=(12, 5), layout="constrained")
     for axis, name in zip(figure.subplots(1, 2), ("teff", "ebv"), strict=True):
         value = test.extra[f"true_{name}"]
         low, high = np.percentile(value, [2, 98])
-        dots = axis.scatter(place[:, 0], place[:, 1], c=value, s=3, cmap="plasma", vmin=low, vmax=high)
+        dots = axis.scatter(
+            place[:, 0], place[:, 1], c=value, s=3, cmap="plasma", vmin=low, vmax=high
+        )
         axis.set(xticks=[], yticks=[], title=f"true {name}")
         figure.colorbar(dots, label=f"{name} [{QUANTITIES[name].unit}]")
     return figure
@@ -120,7 +157,8 @@ def neighbour_section(embeddings: Embeddings, test: Stars, report: Report) -> No
         for i, d in zip(ids, distance, strict=True)
     ]
     report.section(
-        "One star and its neighbours", "True labels of a star and of the stars nearest to it in the embedding."
+        "One star and its neighbours",
+        "True labels of a star and of the stars nearest to it in the embedding.",
     )
     report.table(["source_id", "distance", *names], rows)
     figure = Figure(figsize=(10, 4.5), layout="constrained")
@@ -136,9 +174,16 @@ def neighbour_section(embeddings: Embeddings, test: Stars, report: Report) -> No
             color="black" if i == star else None,
             lw=2 if i == star else 1,
         )
-    axis.set(xlabel="wavelength [nm]", ylabel="flux / median", title="XP spectra: the star and its neighbours")
+    axis.set(
+        xlabel="wavelength [nm]",
+        ylabel="flux / median",
+        title="XP spectra: the star and its neighbours",
+    )
     axis.legend(title="distance")
-    report.figure(figure, "sampled XP spectra of the query star and its five neighbours, the nearest the most alike")
+    report.figure(
+        figure,
+        "sampled XP spectra of the query star and its five neighbours, the nearest the most alike",
+    )
 
 
 def joint_section(model: MultiStar, test: Stars, report: Report) -> None:
@@ -147,13 +192,29 @@ def joint_section(model: MultiStar, test: Stars, report: Report) -> None:
     table = model.predict(star, samples=1000).to_pandas()
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     for axis, (x, y) in zip(figure.subplots(1, 2), (("teff", "ebv"), ("mass", "age")), strict=True):
-        axis.plot(table[f"{x}_samples"][0], table[f"{y}_samples"][0], ".", ms=2, alpha=0.6, label="joint samples")
         axis.plot(
-            test.extra[f"true_{x}"][0], test.extra[f"true_{y}"][0], "+", ms=14, mew=2, color="crimson", label="truth"
+            table[f"{x}_samples"][0],
+            table[f"{y}_samples"][0],
+            ".",
+            ms=2,
+            alpha=0.6,
+            label="joint samples",
+        )
+        axis.plot(
+            test.extra[f"true_{x}"][0],
+            test.extra[f"true_{y}"][0],
+            "+",
+            ms=14,
+            mew=2,
+            color="crimson",
+            label="truth",
         )
         axis.set(xlabel=f"{x} [{QUANTITIES[x].unit}]", ylabel=f"{y} [{QUANTITIES[y].unit}]")
     axis.legend()
-    report.section("The joint posterior of one star", "What is uncertain together: temperature and dust, mass and age.")
+    report.section(
+        "The joint posterior of one star",
+        "What is uncertain together: temperature and dust, mass and age.",
+    )
     report.figure(figure, "joint posterior samples of one star in two planes, with the true values")
 
 
@@ -162,7 +223,9 @@ def generate_section(model: MultiStar, test: Stars, report: Report) -> None:
     star = test.select(slice(0, 1))
     names = ("teff", "logg", "m_h", "alpha_m", "ebv")
     labels = {"source_id": star.source_id, "phot_g_mean_mag": star.scalars["g"].value}
-    table = model.generate(labels | {name: star.extra[f"true_{name}"] for name in names}, sampled=True, samples=32)
+    table = model.generate(
+        labels | {name: star.extra[f"true_{name}"] for name in names}, sampled=True, samples=32
+    )
     flux, error = (np.array(table[name][0].as_py()) for name in ("flux", "flux_error"))
     own = np.r_[star.xp["bp"].value[0], star.xp["rp"].value[0]] @ flux_matrix()
     figure = Figure(figsize=(10, 4.5), layout="constrained")
@@ -170,10 +233,15 @@ def generate_section(model: MultiStar, test: Stars, report: Report) -> None:
     axis.plot(WAVELENGTH, own, color="black", lw=1, label="observed")
     axis.plot(WAVELENGTH, flux, color="C0", label="generated from its labels and G")
     axis.fill_between(WAVELENGTH, flux - error, flux + error, color="C0", alpha=0.3)
-    axis.set(xlabel="wavelength [nm]", ylabel="flux [W m-2 nm-1]", ylim=(0, 1.3 * np.nanmax(own[WAVELENGTH > 400])))
+    axis.set(
+        xlabel="wavelength [nm]",
+        ylabel="flux [W m-2 nm-1]",
+        ylim=(0, 1.3 * np.nanmax(own[WAVELENGTH > 400])),
+    )
     axis.legend()
     report.section(
-        "A spectrum from labels", f"Generated from true {', '.join(names)} and G; the band is its 68 % error."
+        "A spectrum from labels",
+        f"Generated from true {', '.join(names)} and G; the band is its 68 % error.",
     )
     report.figure(figure, "a generated spectrum with its error band beside the observed one")
 
@@ -205,7 +273,9 @@ def shipped_model(n_stars: int) -> tuple[MultiStar, Stars, pd.DataFrame]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train", action="store_true", help="train a small model first, seven minutes more")
+    parser.add_argument(
+        "--train", action="store_true", help="train a small model first, seven minutes more"
+    )
     parser.add_argument("--run", default=HERE / "demo.toml", help="TOML run file for --train")
     parser.add_argument("--stars", type=int, help=f"default {DEMO_STARS:,}; with --train {STARS:,}")
     args = parser.parse_args()
@@ -227,20 +297,30 @@ def main() -> None:
     )
     score(predicted, trees, test, report)
     report.section("Predicted against true labels")
-    report.figure(truth_figure(predicted, test), "eight panels of predicted against true labels around the 1:1 line")
+    report.figure(
+        truth_figure(predicted, test),
+        "eight panels of predicted against true labels around the 1:1 line",
+    )
     report.section("Kiel diagram")
     report.figure(
-        kiel_figure(predicted, test), "logg against Teff coloured by metallicity, true and predicted side by side"
+        kiel_figure(predicted, test),
+        "logg against Teff coloured by metallicity, true and predicted side by side",
     )
     joint_section(model, test, report)
     generate_section(model, test, report)
-    report.section("The embedding", "UMAP of the 256-dimensional vectors, coloured by temperature and by reddening.")
+    report.section(
+        "The embedding",
+        "UMAP of the 256-dimensional vectors, coloured by temperature and by reddening.",
+    )
     report.figure(
-        umap_figure(embeddings, test), "map of the embeddings coloured by effective temperature and by E(B-V)"
+        umap_figure(embeddings, test),
+        "map of the embeddings coloured by effective temperature and by E(B-V)",
     )
     neighbour_section(embeddings, test, report)
     report.write(OUT / "report.html", overwrite=True)
-    console.print(f"done in {(time.monotonic() - begun) / 60:.1f} minutes; open {OUT / 'report.html'}")
+    console.print(
+        f"done in {(time.monotonic() - begun) / 60:.1f} minutes; open {OUT / 'report.html'}"
+    )
 
 
 if __name__ == "__main__":

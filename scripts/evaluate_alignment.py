@@ -50,7 +50,9 @@ def learnt(kind: str, e1: torch.Tensor, e2: torch.Tensor, seed: int = 0) -> Alig
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("--train", required=True)
     parser.add_argument("--test", required=True)

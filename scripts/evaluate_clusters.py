@@ -73,8 +73,12 @@ def age_density(model: Model, mixture: Mixture, column: int) -> np.ndarray:
     """(n, grid) log density of log10 age at LOG_AGE, from the column of a mixture that is the age's."""
     z = np.asarray(forward(QUANTITIES["age"], 10**LOG_AGE))
     slot = model.vocabulary.slot("age")
-    z = torch.tensor((z - float(model.standardiser.center[slot])) / float(model.standardiser.scale[slot]))
-    one = Mixture(*(x[:, column : column + 1] for x in (mixture.log_weight, mixture.mean, mixture.log_sigma)))
+    z = torch.tensor(
+        (z - float(model.standardiser.center[slot])) / float(model.standardiser.scale[slot])
+    )
+    one = Mixture(
+        *(x[:, column : column + 1] for x in (mixture.log_weight, mixture.mean, mixture.log_sigma))
+    )
     wide = Mixture(*(x.expand(-1, len(z), -1) for x in (one.log_weight, one.mean, one.log_sigma)))
     value = z.float().expand(len(mixture.mean), -1)
     return wide.log_prob(value, torch.zeros_like(value)).numpy()
@@ -84,7 +88,9 @@ def age_density(model: Model, mixture: Mixture, column: int) -> np.ndarray:
 def zero_shot(model: Model, stars: Stars) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Label -> (n, 3) median and 68 % interval; (n, grid) log density of the age, over that of a star without data."""
     table = predict(model, stars)
-    guess = {x: np.stack([table[x + s].to_numpy() for s in ("", "_lower", "_upper")], 1) for x in LABELS}
+    guess = {
+        x: np.stack([table[x + s].to_numpy() for s in ("", "_lower", "_upper")], 1) for x in LABELS
+    }
     slot = torch.tensor([model.vocabulary.slot("age")])
     density, prior = np.empty((len(stars), len(LOG_AGE))), np.zeros(len(LOG_AGE))
     for rows, m in measurements(model, stars, "age of"):
@@ -98,15 +104,26 @@ def tuned(base: Model, frame: pd.DataFrame, fold: np.ndarray, k: int, mode: str,
     """Predictions for the clusters of fold k, learnt from at most `most` stars of the others, as lists for JSON."""
     rng = np.random.default_rng(k)
     train, test = rng.permutation(np.flatnonzero(fold != k))[:most], np.flatnonzero(fold == k)
-    adapter = finetune(base, frame.iloc[train], list(LABELS), mode, config=FinetuneConfig(split="healpix"), quiet=False)
+    adapter = finetune(
+        base,
+        frame.iloc[train],
+        list(LABELS),
+        mode,
+        config=FinetuneConfig(split="healpix"),
+        quiet=False,
+    )
     one, other = (read_stars(frame.iloc[rows]) for rows in (train, test))
     ours = predictions(adapter, other)
     result: dict[str, Any] = {
         x: np.stack([ours[x + s][0] for s in ("", "_lower", "_upper")], 1).tolist() for x in LABELS
     }
     place = [q.name for q in adapter.request.targets].index("age")
-    parts = [age_density(adapter.model, mixture, place) for _, mixture, _ in decoded(adapter, other)]
-    held = np.histogram(scaled("age", one.scalars["age"].value), np.append(LOG_AGE, LOG_AGE[-1] + 0.05))[0]
+    parts = [
+        age_density(adapter.model, mixture, place) for _, mixture, _ in decoded(adapter, other)
+    ]
+    held = np.histogram(
+        scaled("age", one.scalars["age"].value), np.append(LOG_AGE, LOG_AGE[-1] + 0.05)
+    )[0]
     prior = np.log(np.convolve(held / held.sum() + 1e-3, np.ones(5) / 5, "same"))
     result["density"] = np.round(np.concatenate(parts) - prior, 3).tolist()
     x, x_test = (numbers(base, stars, ()) for stars in (one, other))
@@ -127,10 +144,14 @@ def agreement(frame: pd.DataFrame, guess: dict[str, np.ndarray], of: np.ndarray)
     for name in LABELS:
         for group in dict.fromkeys(("all", *of)):
             rows = (of == group) | (group == "all")
-            value = pd.DataFrame(dict(zip(("x", "low", "high"), scaled(name, guess[name][rows]).T, strict=True)))
+            value = pd.DataFrame(
+                dict(zip(("x", "low", "high"), scaled(name, guess[name][rows]).T, strict=True))
+            )
             value["cluster"] = frame["cluster"].to_numpy()[rows]
             center = value.groupby("cluster")["x"].transform("median")
-            within, whole = (scatter(value["x"].to_numpy(), np.asarray(c)) for c in (center, value["x"].median()))
+            within, whole = (
+                scatter(value["x"].to_numpy(), np.asarray(c)) for c in (center, value["x"].median())
+            )
             told = float(((value["high"] - value["low"]) / 2).median())
             cells = (f"{x:.3f}" for x in (within["mad_std"], whole["mad_std"], told))
             table.add_row(f"{name}, {UNITS[name]}", group, *cells)
@@ -140,7 +161,9 @@ def agreement(frame: pd.DataFrame, guess: dict[str, np.ndarray], of: np.ndarray)
 def parallax_distance(frame: pd.DataFrame) -> pd.Series:
     """[kpc] by cluster, from the weighted mean of the members' parallaxes."""
     weight = frame["parallax_error"] ** -2
-    mean = (frame["parallax"] * weight).groupby(frame["cluster"]).sum() / weight.groupby(frame["cluster"]).sum()
+    mean = (frame["parallax"] * weight).groupby(frame["cluster"]).sum() / weight.groupby(
+        frame["cluster"]
+    ).sum()
     return 1 / (mean - ZERO_POINT)
 
 
@@ -165,20 +188,29 @@ def by_star(frame: pd.DataFrame, guesses: dict, of: np.ndarray) -> list[dict]:
 def cluster_values(frame: Any, guess: np.ndarray, name: str, rows: np.ndarray) -> Any:
     """By cluster: the median of its members' predictions and the catalogue's value, both scaled."""
     first = guess[:, 0] if guess.ndim == 2 else guess
-    part = pd.DataFrame({"cluster": frame["cluster"], "x": scaled(name, first), "truth": scaled(name, frame[name])})
-    found = part[rows].groupby("cluster").agg(x=("x", "median"), truth=("truth", "first"), members=("x", "size"))
+    part = pd.DataFrame(
+        {"cluster": frame["cluster"], "x": scaled(name, first), "truth": scaled(name, frame[name])}
+    )
+    found = (
+        part[rows]
+        .groupby("cluster")
+        .agg(x=("x", "median"), truth=("truth", "first"), members=("x", "size"))
+    )
     return found[found["members"] >= FEWEST]
 
 
 def product(frame: Any, density: np.ndarray, rows: np.ndarray) -> Any:
     """By cluster: log10 age at the maximum of the members' likelihoods multiplied; one in twenty may be no member."""
     mixed = np.logaddexp(
-        density, np.log(0.05) + np.maximum(density.mean(1, keepdims=True), density.max(1, keepdims=True) - 5)
+        density,
+        np.log(0.05)
+        + np.maximum(density.mean(1, keepdims=True), density.max(1, keepdims=True) - 5),
     )
     total = pd.DataFrame(mixed[rows]).groupby(frame["cluster"].to_numpy()[rows]).sum()
     truth = frame[rows].groupby("cluster")["age"].agg(["first", "size"])
     found = pd.DataFrame(
-        {"x": LOG_AGE[total.to_numpy().argmax(1)], "truth": np.log10(truth["first"])}, index=total.index
+        {"x": LOG_AGE[total.to_numpy().argmax(1)], "truth": np.log10(truth["first"])},
+        index=total.index,
     )
     return found[truth["size"] >= FEWEST]
 
@@ -203,18 +235,31 @@ def show_hot(frame: pd.DataFrame, flags: np.ndarray) -> None:
     """The mock has no stars above 8000 K: are those of the clusters noticed?"""
     colour = frame["phot_bp_mean_mag"] - frame["phot_rp_mean_mag"] - E_COLOUR * R_V * frame["ebv"]
     hot, flagged = (colour < HOT_COLOUR).to_numpy(), (flags & BIT["outside_training"]) > 0
-    console.print(f"{hot.mean():.0%} of the members have (BP-RP)_0 < {HOT_COLOUR}, hotter than the mock's stars")
-    console.print(f"{flagged[hot].mean():.1%} of these are flagged, {flagged[~hot].mean():.1%} of the others")
+    console.print(
+        f"{hot.mean():.0%} of the members have (BP-RP)_0 < {HOT_COLOUR}, hotter than the mock's stars"
+    )
+    console.print(
+        f"{flagged[hot].mean():.1%} of these are flagged, {flagged[~hot].mean():.1%} of the others"
+    )
 
 
 def show_stars(rows: list[dict]) -> None:
     table = Table(
-        "label", "stars", "who", "MAD-std", "std", "bias", "68 %", title="Stars against their cluster's value"
+        "label",
+        "stars",
+        "who",
+        "MAD-std",
+        "std",
+        "bias",
+        "68 %",
+        title="Stars against their cluster's value",
     )
     for row in rows:
         told = f"{row['coverage']:.0%}" if "coverage" in row else ""
         cells = (f"{row[k]:.3f}" for k in ("mad_std", "std", "bias"))
-        table.add_row(f"{row['label']}, {UNITS[row['label']]}", row["stars"], row["who"], *cells, told)
+        table.add_row(
+            f"{row['label']}, {UNITS[row['label']]}", row["stars"], row["who"], *cells, told
+        )
     console.print(table)
 
 
@@ -229,10 +274,24 @@ def by_cluster(frame: pd.DataFrame, guesses: dict, densities: dict, of: np.ndarr
             if name == "age":
                 for who, density in densities.items():
                     found[name, group, f"{who}, product"] = product(frame, density, rows)
-    table = Table("label", "members", "clusters", "who", "MAD-std", "std", "bias", "rank correlation", title="Clusters")
+    table = Table(
+        "label",
+        "members",
+        "clusters",
+        "who",
+        "MAD-std",
+        "std",
+        "bias",
+        "rank correlation",
+        title="Clusters",
+    )
     for (name, group, who), values in found.items():
         size = scatter(values["x"].to_numpy(), values["truth"].to_numpy())
-        rank = float(np.asarray(spearmanr(values["x"], values["truth"]))[0]) if values["x"].nunique() > 5 else np.nan
+        rank = (
+            float(np.asarray(spearmanr(values["x"], values["truth"]))[0])
+            if values["x"].nunique() > 5
+            else np.nan
+        )
         cells = (f"{x:.3f}" for x in (size["mad_std"], size["std"], size["bias"], rank))
         table.add_row(f"{name}, {UNITS[name]}", group, str(len(values)), who, *cells)
     console.print(table)
@@ -250,17 +309,24 @@ def picture(found: dict, path: Path) -> None:
             axis.plot(values["truth"], values["x"], ".", color=colour, ms=4, alpha=0.6, label=group)
         ends = found[name, "all", who]["truth"].agg(["min", "max"])
         axis.plot(ends, ends, "k-", lw=0.8)
-        unit = {"age": "log10 age [Gyr]", "ebv": "E(B-V) [mag]", "distance": "ln distance [kpc]"}[name]
+        unit = {"age": "log10 age [Gyr]", "ebv": "E(B-V) [mag]", "distance": "ln distance [kpc]"}[
+            name
+        ]
         axis.set(title=who, xlabel=f"catalogue, {unit}", ylabel="median of members")
         axis.legend(fontsize=8)
     figure.savefig(path, dpi=110)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("data", help="folder of the real tables")
     parser.add_argument("--out", required=True, help="folder for JSON and picture")
-    parser.add_argument("--catalogue", help="CSV with the clusters' Cluster, logAge, AV, Dist; DATA's own without it")
+    parser.add_argument(
+        "--catalogue",
+        help="CSV with the clusters' Cluster, logAge, AV, Dist; DATA's own without it",
+    )
     parser.add_argument("--model", default="mini")
     parser.add_argument("--mode", default="lora")
     parser.add_argument("--stars", type=int, default=6000, help="of other clusters to learn from")
@@ -280,7 +346,9 @@ def main() -> None:
         size = scatter(np.log(value), np.log(mean))
         console.print(f"ln distance of a star, {name}, against the cluster's mean parallax: "
                       f"MAD-std {size['mad_std']:.3f}, bias {size['bias']:+.3f}")  # fmt: skip
-    frame: Any = in_catalogue(everything, catalogue(Path(args.catalogue) if args.catalogue else data / CATALOGUE))
+    frame: Any = in_catalogue(
+        everything, catalogue(Path(args.catalogue) if args.catalogue else data / CATALOGUE)
+    )
     place = pd.Index(everything["source_id"]).get_indexer(pd.Index(frame["source_id"]))
     of = groups(frame)
     guesses: dict = {"zero shot": {x: guess[x][place] for x in LABELS}}
@@ -289,7 +357,9 @@ def main() -> None:
     names = frame["cluster"].unique()
     order = np.random.default_rng(0).permutation(len(names))
     fold = frame["cluster"].map(dict(zip(names, order % FOLDS, strict=True))).to_numpy()
-    gathered = {who: {x: np.full(frame.shape[0], np.nan) for x in LABELS} for who in ("XGBoost", "median")}
+    gathered = {
+        who: {x: np.full(frame.shape[0], np.nan) for x in LABELS} for who in ("XGBoost", "median")
+    }
     ours = {x: np.full((len(frame), 3), np.nan) for x in LABELS}
     densities["fine-tuned"] = np.full((len(frame), len(LOG_AGE)), np.nan)
     for k in range(FOLDS):
@@ -302,7 +372,10 @@ def main() -> None:
             for who in gathered:
                 gathered[who][x][rows] = part[f"{who} {x}"]
     guesses |= {"fine-tuned": ours} | gathered
-    stars_rows = kept(out / f"clusters-{args.mode}-{args.stars}.json", lambda: {"stars": by_star(frame, guesses, of)})
+    stars_rows = kept(
+        out / f"clusters-{args.mode}-{args.stars}.json",
+        lambda: {"stars": by_star(frame, guesses, of)},
+    )
     show_stars(stars_rows["stars"])
     by_age(frame, guesses, of)
     show_hot(frame, stars.flags[place])

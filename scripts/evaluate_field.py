@@ -29,7 +29,9 @@ def timed(task, *args):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("stars", help="table with XP coefficients")
     parser.add_argument("--model", required=True)
     args = parser.parse_args()
@@ -45,8 +47,12 @@ def main() -> None:
     embeddings, left_out = Embeddings.from_table(vectors).searchable()
     index = StarIndex.build(embeddings)
     found, seconds = timed(index.neighbours, embeddings.source_id, 10)
-    print(f"search   10 neighbours of {len(index)} stars ({left_out} left out): {len(found)} rows in {seconds:.2f} s")
-    print(f"order    ids in = ids out: {labels['source_id'].to_pylist() == stars.source_id.tolist()}")
+    print(
+        f"search   10 neighbours of {len(index)} stars ({left_out} left out): {len(found)} rows in {seconds:.2f} s"
+    )
+    print(
+        f"order    ids in = ids out: {labels['source_id'].to_pylist() == stars.source_id.tolist()}"
+    )
     for words, count in Counter(labels["status"].to_pylist()).most_common():
         print(f"status   {100 * count / n:5.1f} %  {words}")
     inside = np.array(["outside_training" not in words for words in labels["status"].to_pylist()])
@@ -59,9 +65,13 @@ def main() -> None:
         if rows.sum() > 10:
             pearson = np.corrcoef(teff[rows], from_colour[rows])[0, 1]
             spearman = spearmanr(teff[rows], from_colour[rows])[0]
-            print(f"Teff     {name}: {rows.sum()} stars, Pearson r {pearson:.3f}, Spearman {spearman:.3f}")
+            print(
+                f"Teff     {name}: {rows.sum()} stars, Pearson r {pearson:.3f}, Spearman {spearman:.3f}"
+            )
     twins = _neighbour_colours(found, stars, colour)
-    print(f"colour   median |BP-RP difference| {twins[0]:.3f} mag to the nearest star, {twins[1]:.3f} to a random one")
+    print(
+        f"colour   median |BP-RP difference| {twins[0]:.3f} mag to the nearest star, {twins[1]:.3f} to a random one"
+    )
     print(f"memory   peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 
@@ -74,7 +84,9 @@ def _neighbour_colours(found, stars, colour: np.ndarray) -> tuple[float, float]:
     first = found.filter(np.asarray(found["rank"]) == 1)
     a, b = ([place[i] for i in first[name].to_pylist()] for name in ("query_id", "neighbour_id"))
     shuffled = np.random.default_rng(0).permutation(b)
-    return float(np.nanmedian(np.abs(colour[a] - colour[b]))), float(np.nanmedian(np.abs(colour[a] - colour[shuffled])))
+    return float(np.nanmedian(np.abs(colour[a] - colour[b]))), float(
+        np.nanmedian(np.abs(colour[a] - colour[shuffled]))
+    )
 
 
 if __name__ == "__main__":

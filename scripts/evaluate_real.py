@@ -55,7 +55,9 @@ def boosted(x, y, x_test) -> np.ndarray:
     import xgboost
 
     known = np.isfinite(y)
-    trees = xgboost.XGBRegressor(**XGBOOST, tree_method="hist", random_state=0, n_jobs=torch.get_num_threads())
+    trees = xgboost.XGBRegressor(
+        **XGBOOST, tree_method="hist", random_state=0, n_jobs=torch.get_num_threads()
+    )
     return trees.fit(x[known], y[known]).predict(x_test)
 
 
@@ -64,7 +66,9 @@ def small_network(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: int) -
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     center, scale = np.nanmean(x, 0), np.nanstd(x, 0) + 1e-6
-    prepared = [np.hstack([np.nan_to_num((a - center) / scale), np.isfinite(a)]) for a in (x, x_test)]
+    prepared = [
+        np.hstack([np.nan_to_num((a - center) / scale), np.isfinite(a)]) for a in (x, x_test)
+    ]
     inputs, test = (torch.tensor(a, dtype=torch.float32) for a in prepared)
     middle, width = np.nanmean(y, 0), np.nanstd(y, 0)
     target = torch.tensor((y - middle) / width, dtype=torch.float32)
@@ -81,13 +85,19 @@ def small_network(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: int) -
         rest = rng.permutation(rest)
         for start in range(0, len(rest), 64):
             rows = rest[start : start + 64]
-            loss = nn.functional.huber_loss(network(inputs[rows])[known[rows]], target[rows][known[rows]])
+            loss = nn.functional.huber_loss(
+                network(inputs[rows])[known[rows]], target[rows][known[rows]]
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         network.eval()
         with torch.no_grad():
-            score = float(nn.functional.huber_loss(network(inputs[held])[known[held]], target[held][known[held]]))
+            score = float(
+                nn.functional.huber_loss(
+                    network(inputs[held])[known[held]], target[held][known[held]]
+                )
+            )
             since += 1
             if score < best:
                 best, since, result = score, 0, network(test).numpy() * width + middle
@@ -102,8 +112,13 @@ def coverage(adapter: Adapter, stars: Stars) -> list[float]:
     z = adapter.model.standardiser(stars)
     value, error, known = (x[:, places] for x in (z.value, torch.nan_to_num(z.sigma), z.observed))
     low, high = adapter.levels(torch.tensor([0.16, 0.84])).unbind(-1)
-    pit = torch.cat([mixture.cdf(value[rows], error[rows]) for rows, mixture, _ in decoded(adapter, stars)])
-    return [float(((pit > low) & (pit < high))[seen, i].double().mean()) for i, seen in enumerate(known.T)]
+    pit = torch.cat(
+        [mixture.cdf(value[rows], error[rows]) for rows, mixture, _ in decoded(adapter, stars)]
+    )
+    return [
+        float(((pit > low) & (pit < high))[seen, i].double().mean())
+        for i, seen in enumerate(known.T)
+    ]
 
 
 def compare(
@@ -124,7 +139,9 @@ def compare(
     )  # fmt: skip
     seconds = time.perf_counter() - begun
     request = adapter.request
-    one, other = (read_stars(frame.iloc[r], columns, declared=request.quantities) for r in (train, test))
+    one, other = (
+        read_stars(frame.iloc[r], columns, declared=request.quantities) for r in (train, test)
+    )
     truth = {name: other.scalars[name].value for name in labels}
     ours = predictions(adapter, other)
     guesses = {"multistar": {name: ours[name][0] for name in labels}}
@@ -134,13 +151,19 @@ def compare(
     def physical(z: np.ndarray) -> dict[str, np.ndarray]:
         return {name: inverse(QUANTITIES[name], z[:, i]) for i, name in enumerate(labels)}
 
-    guesses["XGBoost"] = physical(np.stack([boosted(x, y[:, i], x_test) for i in range(len(labels))], -1))
+    guesses["XGBoost"] = physical(
+        np.stack([boosted(x, y[:, i], x_test) for i in range(len(labels))], -1)
+    )
     guesses["network"] = physical(small_network(x, y, x_test, seed))
     if labels_only:
-        alone, alone_test = (np.stack([s.scalars[k].value for k in labels_only], -1) for s in (one, other))
+        alone, alone_test = (
+            np.stack([s.scalars[k].value for k in labels_only], -1) for s in (one, other)
+        )
         columns_ = [boosted(alone, y[:, i], alone_test) for i in range(len(labels))]
         guesses["labels only"] = physical(np.stack(columns_, -1))
-    out: dict = {name: {who: scatter(g[name], truth[name]) for who, g in guesses.items()} for name in labels}
+    out: dict = {
+        name: {who: scatter(g[name], truth[name]) for who, g in guesses.items()} for name in labels
+    }
     for name, share in zip(labels, coverage(adapter, other), strict=True):
         out[name]["multistar"]["coverage"] = share
     return out | {"seconds": seconds, "bytes": adapter.bytes, "steps": adapter.provenance["steps"]}
@@ -151,15 +174,29 @@ def show(title: str, results: list[dict], labels: list[str]) -> None:
     table = Table("label", "who", "MAD-std", "ratio", "std", "ratio", "bias", title=title)
     for name in labels:
         for who in results[0][name]:
-            mean = {k: np.mean([r[name][who][k] for r in results]) for k in ("mad_std", "std", "bias")}
-            trees = {k: np.mean([r[name]["XGBoost"][k] for r in results]) for k in ("mad_std", "std")}
-            cells = [mean["mad_std"], mean["mad_std"] / trees["mad_std"], mean["std"], mean["std"] / trees["std"]]
+            mean = {
+                k: np.mean([r[name][who][k] for r in results]) for k in ("mad_std", "std", "bias")
+            }
+            trees = {
+                k: np.mean([r[name]["XGBoost"][k] for r in results]) for k in ("mad_std", "std")
+            }
+            cells = [
+                mean["mad_std"],
+                mean["mad_std"] / trees["mad_std"],
+                mean["std"],
+                mean["std"] / trees["std"],
+            ]
             table.add_row(name, who, *(f"{c:.4g}" for c in cells), f"{mean['bias']:.2g}")
     console.print(table)
-    inside = (f"{name} {np.mean([r[name]['multistar']['coverage'] for r in results]):.0%}" for name in labels)
+    inside = (
+        f"{name} {np.mean([r[name]['multistar']['coverage'] for r in results]):.0%}"
+        for name in labels
+    )
     console.print(f"labels in our central 68 %, widened by their errors: {', '.join(inside)}")
     seconds, size = (np.mean([r[k] for r in results]) for k in ("seconds", "bytes"))
-    console.print(f"{len(results)} runs, {seconds:.0f} s of fine-tuning each, adapter of {size / 1e6:.2f} MB")
+    console.print(
+        f"{len(results)} runs, {seconds:.0f} s of fine-tuning each, adapter of {size / 1e6:.2f} MB"
+    )
 
 
 def part_lamost(base: Model, args) -> None:
@@ -171,7 +208,14 @@ def part_lamost(base: Model, args) -> None:
         for seed in args.seeds:
             rows = np.random.default_rng(seed).permutation(pool)[:number], test
             path = Path(args.out) / f"lamost-{args.mode}-{number}-{seed}.json"
-            results.append(kept(path, lambda r=rows, s=seed: compare(base, frame, r, labels, [], LAMOST, args.mode, s)))
+            results.append(
+                kept(
+                    path,
+                    lambda r=rows, s=seed: compare(
+                        base, frame, r, labels, [], LAMOST, args.mode, s
+                    ),
+                )
+            )
         show(f"LAMOST, {number} labels, mode {args.mode}", results, labels)
 
 
@@ -189,24 +233,41 @@ def part_kepler(base: Model, args) -> None:
             path = Path(args.out) / f"kepler-{args.mode}-{'cn' if context else 'no-cn'}-{k}.json"
             wanted = [*given, *context]
             results.append(
-                kept(path, lambda r=rows, w=wanted: compare(base, frame, r, labels, w, {}, args.mode, 0, given[:3]))
+                kept(
+                    path,
+                    lambda r=rows, w=wanted: compare(
+                        base, frame, r, labels, w, {}, args.mode, 0, given[:3]
+                    ),
+                )
             )
-        show(f"Kepler giants, {'with' if context else 'without'} [C/N], mode {args.mode}", results, labels)
+        show(
+            f"Kepler giants, {'with' if context else 'without'} [C/N], mode {args.mode}",
+            results,
+            labels,
+        )
 
 
 PARTS = {"lamost": part_lamost, "kepler": part_kepler}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("data", help="folder of the real tables")
     parser.add_argument("--out", required=True, help="folder for the JSON of every comparison")
     parser.add_argument("--part", nargs="*", default=list(PARTS), choices=PARTS)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--mode", default="lora")
-    parser.add_argument("--labels", type=int, nargs="*", default=[100, 300, 1000, 5000], help="lamost: how many")
-    parser.add_argument("--seeds", type=int, nargs="*", default=list(range(SEEDS)), help="lamost: draws of them")
-    parser.add_argument("--folds", type=int, nargs="*", default=list(range(FOLDS)), help="kepler: which of five")
+    parser.add_argument(
+        "--labels", type=int, nargs="*", default=[100, 300, 1000, 5000], help="lamost: how many"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="*", default=list(range(SEEDS)), help="lamost: draws of them"
+    )
+    parser.add_argument(
+        "--folds", type=int, nargs="*", default=list(range(FOLDS)), help="kepler: which of five"
+    )
     args = parser.parse_args()
     base = load_model(args.model)
     for part in args.part:

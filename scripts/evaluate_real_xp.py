@@ -34,8 +34,14 @@ def fill_in(model: MultiStar, path: str, console: Console) -> None:
     """Everyone is shown all orders; only relevant ones are judged."""
     field = read_stars(path, all_orders=True)
     test = held_out(field.source_id, SKY_HELD_OUT)
-    reference, stars, judged = field.select(~test), field.select(test), read_stars(path).select(test)
-    table = Table(title=f"one band from the other, {len(stars)} stars: median over stars of rms / catalogue error")
+    reference, stars, judged = (
+        field.select(~test),
+        field.select(test),
+        read_stars(path).select(test),
+    )
+    table = Table(
+        title=f"one band from the other, {len(stars)} stars: median over stars of rms / catalogue error"
+    )
     for name in ("band", "G", "stars", "model", "Gaussian", "ratio"):
         table.add_column(name, justify="right")
     for band in ("bp", "rp"):
@@ -46,7 +52,9 @@ def fill_in(model: MultiStar, path: str, console: Console) -> None:
             if len(some) > 10:
                 r = inpainting(model.model, some, reference, band, judged.select(here))
                 numbers = (f"{r[key]:.3f}" for key in ("model", "gaussian", "ratio"))
-                table.add_row(band, f"{low}-{high}" if high < 99 else "all", str(len(some)), *numbers)
+                table.add_row(
+                    band, f"{low}-{high}" if high < 99 else "all", str(len(some)), *numbers
+                )
     console.print(table)
 
 
@@ -68,11 +76,17 @@ def known_stars(model: MultiStar, path: str, console: Console) -> None:
 
 
 def flagged(model: MultiStar, stars: Stars) -> float:
-    return float(np.mean(["outside_training" in words for words in model.predict(stars)["status"].to_pylist()]))
+    return float(
+        np.mean(
+            ["outside_training" in words for words in model.predict(stars)["status"].to_pylist()]
+        )
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("field", help="table of ordinary stars with XP coefficients and errors")
     parser.add_argument("--known", help="table with XP of stars in KNOWN")
     parser.add_argument("--odd", help="table of stars unlike the mock's")
@@ -81,12 +95,16 @@ def main() -> None:
     model, console = MultiStar.from_pretrained(args.model), Console(width=150)
     field = read_stars(args.field)
     fill_in(model, args.field, console)
-    console.print(f"flagged outside_training: {100 * flagged(model, field):.1f} % of {len(field)} field stars")
+    console.print(
+        f"flagged outside_training: {100 * flagged(model, field):.1f} % of {len(field)} field stars"
+    )
     if args.known:
         known_stars(model, args.known, console)
     if args.odd:
         odd = read_stars(args.odd)
-        console.print(f"flagged outside_training: {100 * flagged(model, odd):.1f} % of {len(odd)} odd stars")
+        console.print(
+            f"flagged outside_training: {100 * flagged(model, odd):.1f} % of {len(odd)} odd stars"
+        )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,11 @@ from multistar.stars import Scalar, Stars, read_stars
 from multistar.status import BIT
 
 SEED, FOLDS, MOST = 31, 5, 2500
-NEAR = {"g": 0.5, "colour": 0.05, "absolute": 0.5}  # mag; a twin is no farther than 1 in these units together
+NEAR = {
+    "g": 0.5,
+    "colour": 0.05,
+    "absolute": 0.5,
+}  # mag; a twin is no farther than 1 in these units together
 MOCK = {"all-sky": 30000, "kepler-like": 20000}
 LABELS = ("teff", "logg", "m_h", "mass", "age")
 MAGNITUDE_ERROR = 0.005  # mag, of those that follow from XP
@@ -88,7 +92,9 @@ def tables(folder: Path) -> dict[str, Any]:
 def mock_stars(selection: str, out: Path) -> Stars:
     path = out / f"mock-{selection}.parquet"
     if not path.exists():
-        made = pa.concat_tables(survey(MOCK[selection], SurveyConfig(seed=SEED, selection=selection)))
+        made = pa.concat_tables(
+            survey(MOCK[selection], SurveyConfig(seed=SEED, selection=selection))
+        )
         with atomic_write(path) as temporary:
             pq.write_table(made, temporary)
     return read_stars(path)
@@ -104,10 +110,14 @@ def place(stars: Stars) -> np.ndarray:
     return np.stack(columns, 1)
 
 
-def twins(real: Stars, mock: Stars, taken: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def twins(
+    real: Stars, mock: Stars, taken: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of real stars and of their nearest mock star that is not `taken` (n_mock,), which is then."""
     if "parallax" not in real.scalars:
-        mock = dataclasses.replace(mock, scalars={k: v for k, v in mock.scalars.items() if k != "parallax"})
+        mock = dataclasses.replace(
+            mock, scalars={k: v for k, v in mock.scalars.items() if k != "parallax"}
+        )
     free, x = np.flatnonzero(~taken), place(real)
     x = np.where(np.isfinite(x), x, 1e6)
     apart, nearest = map(np.asarray, KDTree(place(mock)[free]).query(x, k=20))
@@ -137,7 +147,10 @@ def as_observed(mock: Stars, real: Stars, rng: np.random.Generator) -> Stars:
         return mock.scalars[name].value - ZERO_POINTS.get(name, 0.0)
 
     measured = {k: s for k, s in real.scalars.items() if k in mock.scalars and k not in LABELS}
-    scalars = {k: Scalar(*worse(moved(k), mock.scalars[k].sigma, s.value, s.sigma)) for k, s in measured.items()}
+    scalars = {
+        k: Scalar(*worse(moved(k), mock.scalars[k].sigma, s.value, s.sigma))
+        for k, s in measured.items()
+    }
     ratio = 10 ** (-0.4 * (mock.scalars["g"].value - real.scalars["g"].value))[:, None]
     xp = {b: XPCoefficients(*worse(mock.xp[b].value, mock.xp[b].sigma, x.value * ratio, x.sigma * ratio))
           for b, x in real.xp.items()}  # fmt: skip
@@ -146,7 +159,9 @@ def as_observed(mock: Stars, real: Stars, rng: np.random.Generator) -> Stars:
 
 def only_read(stars: Stars, model: Model) -> Stars:
     names = [*model.vocabulary.measurements, *LABELS]
-    return dataclasses.replace(stars, scalars={k: s for k, s in stars.scalars.items() if k in names})
+    return dataclasses.replace(
+        stars, scalars={k: s for k, s in stars.scalars.items() if k in names}
+    )
 
 
 def auc(one: np.ndarray, other: np.ndarray, linear: bool) -> float:
@@ -158,7 +173,9 @@ def auc(one: np.ndarray, other: np.ndarray, linear: bool) -> float:
         if linear:
             guess = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
         else:
-            guess = lightgbm.LGBMClassifier(n_estimators=150, num_leaves=15, learning_rate=0.08, n_jobs=1, verbose=-1)
+            guess = lightgbm.LGBMClassifier(
+                n_estimators=150, num_leaves=15, learning_rate=0.08, n_jobs=1, verbose=-1
+            )
         odds[test] = guess.fit(x[train], y[train]).predict_proba(x[test])[:, 1]
     return float(roc_auc_score(y, odds))
 
@@ -181,7 +198,10 @@ def colours(real: Stars, twin: Stars) -> dict[str, list[float]]:
             step = apart[0] - apart[1]
             step = step[np.isfinite(step)]
             if len(step) > 30:
-                out[f"G-{band.upper()}"] = [float(np.median(step)), float(1.25 * step.std() / np.sqrt(len(step)))]
+                out[f"G-{band.upper()}"] = [
+                    float(np.median(step)),
+                    float(1.25 * step.std() / np.sqrt(len(step))),
+                ]
     return out
 
 
@@ -194,7 +214,9 @@ def levelled(real: Stars, shifts: dict[str, list[float]]) -> Stars:
     return dataclasses.replace(real, scalars=scalars, flags=np.zeros_like(real.flags))
 
 
-def accuracy(model: Model, real: Stars, level: Stars, twin: Stars, truth: dict[str, np.ndarray]) -> dict:
+def accuracy(
+    model: Model, real: Stars, level: Stars, twin: Stars, truth: dict[str, np.ndarray]
+) -> dict:
     """Label -> scatter of zero-shot predictions of real stars against the catalogue, of twins against the truth."""
     ours, again, others = (predict(model, stars, quiet=True) for stars in (real, level, twin))
     return {
@@ -213,7 +235,10 @@ def measure(model: Model, everything: Stars, mock: Stars) -> dict:
     rows, first = twins(some, mock, taken, rng)
     real = some.select(rows)
     again, second = twins(real, mock, taken, rng)
-    one, two = as_observed(mock.select(first), real, rng), as_observed(mock.select(second), real.select(again), rng)
+    one, two = (
+        as_observed(mock.select(first), real, rng),
+        as_observed(mock.select(second), real.select(again), rng),
+    )
     shifts = colours(real, one)
     real = dataclasses.replace(real, flags=np.zeros_like(real.flags))
     level = levelled(real, shifts)
@@ -222,7 +247,11 @@ def measure(model: Model, everything: Stars, mock: Stars) -> dict:
 
     def apart(name: str) -> dict[str, float]:
         (space, read), (space_, read_) = sees[name], sees["one"]
-        return dict(linear=auc(space, space_, True), trees=auc(space, space_, False), values=auc(read, read_, False))
+        return dict(
+            linear=auc(space, space_, True),
+            trees=auc(space, space_, False),
+            values=auc(read, read_, False),
+        )
 
     embed(model, everything, quiet=True)  # sets flags
     flagged = {"all real": everything, "real": real, "twins": one}
@@ -237,7 +266,9 @@ def measure(model: Model, everything: Stars, mock: Stars) -> dict:
 
 def tuned(folder: Path, part: str, name: str) -> float:
     """MAD-std that evaluate_real.py found after fine-tuning, over what is there of its draws or folds; NaN for none."""
-    pattern = {"lamost": "lamost-lora-5000-*.json", "giants": "kepler-lora-no-cn-*.json"}.get(part, "none")
+    pattern = {"lamost": "lamost-lora-5000-*.json", "giants": "kepler-lora-no-cn-*.json"}.get(
+        part, "none"
+    )
     found = [json.loads(path.read_text()) for path in sorted(folder.glob(pattern))]
     found = [x[name]["multistar"]["mad_std"] for x in found if name in x]
     return float(np.mean(found)) if found else np.nan
@@ -248,15 +279,21 @@ def show(results: dict[str, dict], real: Path | None) -> None:
                   "twins", title="AUC of real against mock, levelled, mock against mock; outside_training")  # fmt: skip
     for part, r in results.items():
         three = ("auc", "levelled", "control")
-        cells = (", ".join(f"{r[who][k]:.2f}" for who in three) for k in ("linear", "trees", "values"))
+        cells = (
+            ", ".join(f"{r[who][k]:.2f}" for who in three) for k in ("linear", "trees", "values")
+        )
         flagged = (f"{r['flagged'][k]:.1%}" for k in ("all real", "real", "twins"))
         table.add_row(part, f"{r['twins']} of {r['stars']}", *cells, *flagged)
     console.print(table)
-    heads = [f"{who}: {what}" for who in ("twins", "real", "levelled") for what in ("MAD-std", "bias")]
+    heads = [
+        f"{who}: {what}" for who in ("twins", "real", "levelled") for what in ("MAD-std", "bias")
+    ]
     table = Table("table", "label", *heads, "fine-tuned", title="Zero shot")
     for part, r in results.items():
         for name, x in r["accuracy"].items():
-            numbers = [x[who][k] for who in ("twins", "real", "levelled") for k in ("mad_std", "bias")]
+            numbers = [
+                x[who][k] for who in ("twins", "real", "levelled") for k in ("mad_std", "bias")
+            ]
             numbers.append(tuned(real, part, name) if real else np.nan)
             table.add_row(part, name, *(f"{n:.3g}" for n in numbers))
     console.print(table)
@@ -273,7 +310,11 @@ def picture(results: dict[str, dict], path: Path) -> None:
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     for i, (key, label) in enumerate(
-        (("linear", "embedding, linear"), ("trees", "embedding, trees"), ("values", "values, trees"))
+        (
+            ("linear", "embedding, linear"),
+            ("trees", "embedding, trees"),
+            ("values", "values, trees"),
+        )
     ):
         at = np.arange(len(results)) + 0.25 * (i - 1)
         left.bar(at, [r["auc"][key] for r in results.values()], 0.23, label=label)
@@ -298,7 +339,9 @@ def picture(results: dict[str, dict], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("data", help="folder of the real tables")
     parser.add_argument("--out", required=True, help="folder for JSON, picture and mock surveys")
     parser.add_argument("--part", nargs="*", default=["lamost", "giants", "members", "field"])
@@ -310,7 +353,9 @@ def main() -> None:
     results = {}
     for part in args.part:
         selection, make = tables(Path(args.data))[part]
-        results[part] = kept(out / f"shift-{part}.json", lambda: measure(model, make(), mock_stars(selection, out)))  # noqa: B023
+        results[part] = kept(
+            out / f"shift-{part}.json", lambda: measure(model, make(), mock_stars(selection, out))
+        )  # noqa: B023
     show(results, Path(args.real) if args.real else None)
     picture(results, out / "shift.png")
 

@@ -59,7 +59,9 @@ def published_features(curves: LightCurves) -> np.ndarray:
         points = slice(curves.first[i], curves.first[i + 1])
         time, sigma = curves.time[points], curves.sigma[points]
         magnitude = -2.5 * np.log10(np.maximum(1 + curves.flux[points], 1e-3))
-        error = 1.0857 * np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma) if np.isfinite(sigma).any() else 0.01)
+        error = 1.0857 * np.where(
+            np.isfinite(sigma), sigma, np.nanmedian(sigma) if np.isfinite(sigma).any() else 0.01
+        )
         if len(time) > 5:
             out[i] = extractor(time, magnitude, error, sorted=True, check=False, fill_value=np.nan)
     return out
@@ -67,11 +69,15 @@ def published_features(curves: LightCurves) -> np.ndarray:
 
 def boosted():
     lightgbm: Any = importlib.import_module("lightgbm")
-    return lightgbm.LGBMClassifier(n_estimators=300, class_weight="balanced", n_jobs=1, verbose=-1, random_state=SEED)
+    return lightgbm.LGBMClassifier(
+        n_estimators=300, class_weight="balanced", n_jobs=1, verbose=-1, random_state=SEED
+    )
 
 
 def probe():
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000, class_weight="balanced"))
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.3, max_iter=2000, class_weight="balanced")
+    )
 
 
 def folds(x: np.ndarray, y: np.ndarray):
@@ -95,7 +101,9 @@ def score(x: np.ndarray, y: np.ndarray, make: Callable) -> dict[str, list[float]
     return {"accuracy": accuracy, "auc": auc} if auc else {"accuracy": accuracy}
 
 
-def tuned(model: MultiStar, seen: LightCurveView, ids: np.ndarray, y: np.ndarray, mode: str, keep: Path) -> dict:
+def tuned(
+    model: MultiStar, seen: LightCurveView, ids: np.ndarray, y: np.ndarray, mode: str, keep: Path
+) -> dict:
     """`score` of the model fine-tuned to the classes in every fold: same folds as for the others."""
     names = np.unique(y)
     codes = np.searchsorted(names, y)
@@ -103,7 +111,11 @@ def tuned(model: MultiStar, seen: LightCurveView, ids: np.ndarray, y: np.ndarray
 
     def fold(train: np.ndarray, test: np.ndarray) -> dict:
         tables = [
-            {"source_id": ids[rows], "light_curve_value": seen.value[rows], "light_curve_sigma": seen.sigma[rows]}
+            {
+                "source_id": ids[rows],
+                "light_curve_value": seen.value[rows],
+                "light_curve_sigma": seen.sigma[rows],
+            }
             for rows in (train, test)
         ]
         tables[0]["kind"] = np.array([f"c{code}" for code in codes[train]])
@@ -111,26 +123,41 @@ def tuned(model: MultiStar, seen: LightCurveView, ids: np.ndarray, y: np.ndarray
         adapted = model.finetune(tables[0], ["kind:class"], mode=mode, seed=SEED)
         seconds, result = time.perf_counter() - begun, adapted.predict(tables[1])
         odds = np.stack([result[f"kind_c{code}"].to_numpy() for code in range(len(names))], 1)
-        share = np.bincount(codes[train], minlength=len(names)) / len(train)  # balanced, as the others are told to be
-        out = {"accuracy": balanced_accuracy_score(codes[test], (odds / share).argmax(1)), "seconds": seconds}
+        share = np.bincount(codes[train], minlength=len(names)) / len(
+            train
+        )  # balanced, as the others are told to be
+        out = {
+            "accuracy": balanced_accuracy_score(codes[test], (odds / share).argmax(1)),
+            "seconds": seconds,
+        }
         if eclipsing.any():
             out["auc"] = roc_auc_score(eclipsing[codes[test]], odds[:, eclipsing].sum(1))
         return out
 
     parts = enumerate(folds(np.zeros((len(y), 1)), y))
-    results = [kept(keep.with_name(f"{keep.name}-{i}.json"), lambda t=t: fold(*t)) for i, t in parts]
+    results = [
+        kept(keep.with_name(f"{keep.name}-{i}.json"), lambda t=t: fold(*t)) for i, t in parts
+    ]
     return {key: [r[key] for r in results] for key in results[0]}
 
 
 def cells(scores: dict[str, list[float]]) -> list[str]:
     means = [
-        f"{np.mean(scores[k]):.4f} +- {np.std(scores[k]) / FOLDS**0.5:.4f}" for k in ("accuracy", "auc") if k in scores
+        f"{np.mean(scores[k]):.4f} +- {np.std(scores[k]) / FOLDS**0.5:.4f}"
+        for k in ("accuracy", "auc")
+        if k in scores
     ]
     return [*means, f"{np.mean(scores['seconds']):.0f}"] if "seconds" in scores else means
 
 
 def evaluate(
-    title: str, model: MultiStar, curves: LightCurves, y: np.ndarray, modes: list[str], others: bool, out: Path
+    title: str,
+    model: MultiStar,
+    curves: LightCurves,
+    y: np.ndarray,
+    modes: list[str],
+    others: bool,
+    out: Path,
 ) -> None:
     seen = view(curves, quiet=False)
     known = np.isfinite(seen.value).any(1)
@@ -157,19 +184,28 @@ def evaluate(
             table.add_row(name, *cells(kept(path, lambda x=x, make=make: score(x(), y, make))))
     for mode in modes:
         keep = out / f"{title.split()[0].lower()}-tuned-{mode}"
-        table.add_row(f"the model fine-tuned, {mode}", *cells(tuned(model, seen, curves.source_id, y, mode, keep)))
+        table.add_row(
+            f"the model fine-tuned, {mode}",
+            *cells(tuned(model, seen, curves.source_id, y, mode, keep)),
+        )
     Console(width=120).print(table)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--model", required=True, help="a model that reads light curves")
     parser.add_argument("--gaia", help="Gaia epoch photometry, one transit per row")
     parser.add_argument("--labels", help="table with source_id and best_class_name")
     parser.add_argument("--asas", help="table of light curves with a column cls")
     parser.add_argument("--modes", nargs="*", default=["head", "lora"], help="of fine-tuning")
-    parser.add_argument("--only-modes", action="store_true", help="leave out the probe, the trees and the features")
-    parser.add_argument("--out", help="folder for the JSON of every row and fold; otherwise nothing is kept")
+    parser.add_argument(
+        "--only-modes", action="store_true", help="leave out the probe, the trees and the features"
+    )
+    parser.add_argument(
+        "--out", help="folder for the JSON of every row and fold; otherwise nothing is kept"
+    )
     args = parser.parse_args()
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     model = MultiStar.from_pretrained(args.model)
@@ -180,10 +216,14 @@ def main() -> None:
             classes = pd.read_csv(args.labels).set_index("source_id")["best_class_name"]
             curves = curves.select(np.isin(curves.source_id, classes.index))
             y = classes.loc[curves.source_id].to_numpy()
-            evaluate("Gaia epoch photometry", model, curves, y, args.modes, not args.only_modes, out)
+            evaluate(
+                "Gaia epoch photometry", model, curves, y, args.modes, not args.only_modes, out
+            )
         if args.asas:
             y = pd.read_parquet(args.asas, columns=["cls"])["cls"].to_numpy()
-            evaluate("ASAS", model, read_light_curves(args.asas), y, args.modes, not args.only_modes, out)
+            evaluate(
+                "ASAS", model, read_light_curves(args.asas), y, args.modes, not args.only_modes, out
+            )
 
 
 if __name__ == "__main__":

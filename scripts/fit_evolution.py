@@ -29,7 +29,9 @@ SED_LIMITS = np.log10((3600.0, 8000.0))  # K: residuals are quoted for what the 
 def main_sequence_points(isochrone: np.ndarray) -> np.ndarray:
     """(n_eep, 5) in log initial mass from LOWEST_MASS to the first subgiant, denser towards the turn-off."""
     end = isochrone[isochrone[:, 7] == 1][0]
-    before = (isochrone[:, 7] == 0) & (isochrone[:, 1] < end[1])  # a stray last row of each isochrone says 0, too
+    before = (isochrone[:, 7] == 0) & (
+        isochrone[:, 1] < end[1]
+    )  # a stray last row of each isochrone says 0, too
     rows = np.vstack([isochrone[before], end])
     share = 1 - (1 - np.linspace(0, 1, MAIN_SEQUENCE_POINTS + 1)) ** 2
     log_mass = np.log10(LOWEST_MASS) + np.log10(end[1] / LOWEST_MASS) * share
@@ -43,9 +45,13 @@ def evolved_points(isochrone: np.ndarray) -> np.ndarray:
     parts = []
     for phase, n in POINTS.items():
         rows = isochrone[isochrone[:, 7] == phase]
-        if phase == 4 and np.any(rows[:, 3] > 3.35):  # the thermally pulsing end is outside the SED grid
+        if phase == 4 and np.any(
+            rows[:, 3] > 3.35
+        ):  # the thermally pulsing end is outside the SED grid
             rows = rows[: max(2, np.argmax(rows[:, 3] > 3.35))]
-        if phase == 3 and len(rows):  # the first rows are the tip of the giant branch, still flashing
+        if phase == 3 and len(
+            rows
+        ):  # the first rows are the tip of the giant branch, still flashing
             rows = rows[np.argmax(np.abs(rows[:, 3] - np.median(rows[:, 3])) < CLUMP_DEPTH) :]
         if len(rows) < 2:
             return np.full((sum(POINTS.values()), 5), np.nan)
@@ -61,7 +67,9 @@ def evolved_points(isochrone: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("isochrones")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
@@ -69,13 +77,21 @@ def main() -> None:
     m_h = source["MH"]
     names = [name for name in source.files if name != "MH"]
     grid = np.stack([_one_metallicity(source[name].astype(float)) for name in names])
-    values, ages, metals = grid.reshape(-1, *grid.shape[2:]), np.tile(AGES, len(m_h)), np.repeat(m_h, len(AGES))
+    values, ages, metals = (
+        grid.reshape(-1, *grid.shape[2:]),
+        np.tile(AGES, len(m_h)),
+        np.repeat(m_h, len(AGES)),
+    )
     good = np.asarray(np.isfinite(values).all((1, 2)))
     knots = np.r_[[AGES[0]] * 4, INNER_KNOTS, [AGES[-1]] * 4]
     design = design_matrix(ages, metals, knots, DEGREE)
-    coefficients = np.linalg.lstsq(design[good], values[good].reshape(good.sum(), -1), rcond=None)[0]
+    coefficients = np.linalg.lstsq(design[good], values[good].reshape(good.sum(), -1), rcond=None)[
+        0
+    ]
     phase = np.repeat(np.arange(len(PHASES)), [MAIN_SEQUENCE_POINTS, *POINTS.values()])
-    np.savez_compressed(args.out, coefficients=coefficients.astype("f4"), knots=knots, degree=DEGREE, phase=phase)
+    np.savez_compressed(
+        args.out, coefficients=coefficients.astype("f4"), knots=knots, degree=DEGREE, phase=phase
+    )
     fit = (design @ coefficients).reshape(values.shape)
     for i, name in enumerate(PHASES):
         log_teff = values[..., 2]

@@ -54,7 +54,9 @@ def valid(ending: str, folder: Path, stars: int = 4, orders: int = 6) -> bytes:
     else:
         if ending == "fits":
             table = table.set_column(6, "bp_coefficients", _fixed(columns["bp_coefficients"]))
-            table = table.set_column(7, "bp_coefficient_errors", _fixed(columns["bp_coefficient_errors"]))
+            table = table.set_column(
+                7, "bp_coefficient_errors", _fixed(columns["bp_coefficient_errors"])
+            )
         to_astropy(table).write(path, format=PLAIN[ending])
     return path.read_bytes()
 
@@ -128,11 +130,15 @@ def _too_slow(number, frame):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=60, help="for each format")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--formats", nargs="+", default=FORMATS, choices=FORMATS)
-    parser.add_argument("--keep", type=Path, default=Path("fuzz"), help="folder for the files of failed cases")
+    parser.add_argument(
+        "--keep", type=Path, default=Path("fuzz"), help="folder for the files of failed cases"
+    )
     parser.add_argument("--gigabytes", type=int, default=16, help="of address space")
     args = parser.parse_args()
     faulthandler.enable()

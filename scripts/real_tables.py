@@ -60,8 +60,14 @@ def giants(folder: Path) -> pd.DataFrame:
     2MASS errors of -999999999 and the like are unknown.
     """
     frame: Any = pd.read_parquet(folder / "giants" / "kepler_giants.parquet")
-    two_mass = {b: frame[f"M21_{x}"].fillna(frame[f"L23_{b}_m"]) for b, x in (("j", "J"), ("h", "H"), ("k", "K"))}
-    errors = {b: frame[f"L23_{b}_msigcom"].where(frame[f"L23_{b}_msigcom"].between(0, 1)).fillna(0.03) for b in "jhk"}
+    two_mass = {
+        b: frame[f"M21_{x}"].fillna(frame[f"L23_{b}_m"])
+        for b, x in (("j", "J"), ("h", "H"), ("k", "K"))
+    }
+    errors = {
+        b: frame[f"L23_{b}_msigcom"].where(frame[f"L23_{b}_msigcom"].between(0, 1)).fillna(0.03)
+        for b in "jhk"
+    }
     measured = {
         "source_id": frame["KIC"],
         "ra": frame["L23_ra"].fillna(frame["M21_RA"]), "dec": frame["L23_dec"].fillna(frame["M21_DE"]),
@@ -80,7 +86,9 @@ def kepler(folder: Path) -> pd.DataFrame:
     known = frame["Mcorr"].notna() & (frame["Age"] <= OLDEST) & frame["TEFF"].notna()
     frame = frame[known].reset_index(drop=True)
     measured = [
-        name for name in frame.columns if name.startswith(("source_id", "phot_", "parallax", "j_m", "h_m", "ks_m"))
+        name
+        for name in frame.columns
+        if name.startswith(("source_id", "phot_", "parallax", "j_m", "h_m", "ks_m"))
     ]
     labels = {
         "teff": frame["TEFF"], "teff_error": frame["TEFF_ERR"], "logg": frame["LOGG"], "logg_error": frame["LOGG_ERR"],
@@ -125,7 +133,9 @@ def members(folder: Path) -> pd.DataFrame:
 def red_colour(folder: Path, colour: np.ndarray) -> np.ndarray:
     """(n,) G - RP of stars of a given BP - RP (n,), after the stars of LAMOST; NaN where these do not fix it."""
     degree, (low, high) = LOCUS
-    stars = pd.read_parquet(folder / "photometry" / "lamost_13band.parquet", columns=["G", "BP", "RP"])
+    stars = pd.read_parquet(
+        folder / "photometry" / "lamost_13band.parquet", columns=["G", "BP", "RP"]
+    )
     x, y = stars["BP"] - stars["RP"], stars["G"] - stars["RP"]
     used = x.between(low - 0.1, high + 0.3)
     for _ in range(3):  # G, BP, RP of blends do not fit together
@@ -137,7 +147,11 @@ def red_colour(folder: Path, colour: np.ndarray) -> np.ndarray:
 def catalogue(path: Path) -> pd.DataFrame:
     """By name of the cluster: age [Gyr], ebv [mag] (A_V / 3.1) and distance [kpc]; clusters without are left out."""
     frame = pd.read_csv(path, na_values="---").rename(columns=CATALOGUE_COLUMNS)
-    out = {"age": 10 ** (frame["log_age"] - 9), "ebv": frame["a_v"] / R_V, "distance": frame["parsec"] / 1000}
+    out = {
+        "age": 10 ** (frame["log_age"] - 9),
+        "ebv": frame["a_v"] / R_V,
+        "distance": frame["parsec"] / 1000,
+    }
     return pd.DataFrame(out).set_index(frame["name"].map(plain)).dropna()
 
 
@@ -155,4 +169,6 @@ def in_catalogue(stars: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
             f"none of {name.nunique()} clusters ({stars['cluster'].iloc[0]}, ...) is among the {len(known)} of the "
             f"catalogue ({known.index[0]}, ...): give the one that belongs to these members"
         )
-    return pd.concat([stars[here], known.loc[name[here]].set_index(stars.index[here])], axis=1).reset_index(drop=True)
+    return pd.concat(
+        [stars[here], known.loc[name[here]].set_index(stars.index[here])], axis=1
+    ).reset_index(drop=True)

@@ -16,7 +16,9 @@ LIMIT_MB = 40
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("model", help="model folder")
     parser.add_argument("--name", required=True)
     parser.add_argument("--benchmark", required=True, help="JSON of scripts/benchmark_labels.py")
@@ -25,7 +27,9 @@ def main() -> None:
     args = parser.parse_args()
     size = (Path(args.model) / WEIGHTS).stat().st_size / 1e6
     if size > LIMIT_MB:
-        raise SystemExit(f"{args.model}: weights have {size:.0f} MB, at most {LIMIT_MB} MB are shipped")
+        raise SystemExit(
+            f"{args.model}: weights have {size:.0f} MB, at most {LIMIT_MB} MB are shipped"
+        )
     model = load_model(args.model)
     model.card = card(model, args.name, args.data, json.loads(Path(args.benchmark).read_text()))
     save_model(model, SHIPPED / args.name, args.overwrite)

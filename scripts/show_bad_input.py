@@ -70,7 +70,9 @@ CASES = {
     "no id column": lambda: good().drop(columns="source_id"),
     "no measurement": lambda: good()[["source_id", "ra", "dec"]],
     "text in a number column": lambda: good().assign(parallax=["1", "bright", "2", "3", "4"]),
-    "coefficients, errors differ": lambda: good().assign(bp_coefficient_errors=[np.ones(7)] * STARS),
+    "coefficients, errors differ": lambda: good().assign(
+        bp_coefficient_errors=[np.ones(7)] * STARS
+    ),
     "60 BP coefficients": lambda: good().assign(
         bp_coefficients=[np.ones(60)] * STARS, bp_coefficient_errors=[np.ones(60)] * STARS
     ),
@@ -95,7 +97,9 @@ FILES = {
     "parallax in km": wrong_unit,
     "truncated file": truncated,
     "absent file": lambda folder: folder / "absent.fits",
-    "unknown format": lambda folder: folder.joinpath("stars.docx").write_text("x") and folder / "stars.docx",
+    "unknown format": lambda folder: (
+        folder.joinpath("stars.docx").write_text("x") and folder / "stars.docx"
+    ),
 }
 
 
@@ -103,7 +107,9 @@ def outcome(source: Path, model: str, folder: Path) -> str:
     """The status of the second star (or of the first), or the error line."""
     out, error = folder / "labels.parquet", io.StringIO()
     with contextlib.redirect_stderr(error), contextlib.redirect_stdout(io.StringIO()):
-        code = multistar(["predict", str(source), "--model", model, "--out", str(out), "--overwrite"])
+        code = multistar(
+            ["predict", str(source), "--model", model, "--out", str(out), "--overwrite"]
+        )
     if code:
         return f"exit {code}: {error.getvalue().strip().replace(str(folder) + '/', '')[:170]}"
     status = pq.read_table(out)["status"].to_pylist()
@@ -111,7 +117,9 @@ def outcome(source: Path, model: str, folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--model", required=True)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

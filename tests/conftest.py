@@ -45,8 +45,16 @@ def assert_same_table(one: pa.Table, other: pa.Table) -> None:
 
 
 def small_run(mock_file: Path, out: Path, **training) -> RunConfig:
-    settings = {"steps": 60, "batch": 32, "checkpoint_every": 20, "queries": 8, "warmup": 10} | training
-    model = ModelConfig(width=32, encoder_depth=2, decoder_depth=1, heads=2, xp_patch=11, embedding=16, components=3)
+    settings = {
+        "steps": 60,
+        "batch": 32,
+        "checkpoint_every": 20,
+        "queries": 8,
+        "warmup": 10,
+    } | training
+    model = ModelConfig(
+        width=32, encoder_depth=2, decoder_depth=1, heads=2, xp_patch=11, embedding=16, components=3
+    )
     data = DataConfig(train=[str(mock_file)], held_out=0.1)
     return RunConfig(str(out), data, model, TrainingConfig(**settings))
 

@@ -17,7 +17,11 @@ from multistar import MultiStar, StarIndex
 from multistar.mock.survey import SurveyConfig, survey
 
 FOLDER = Path(__file__).parent / "golden"
-STARS, ADAPTER, OUTPUTS = FOLDER / "stars.parquet", FOLDER / "adapter", FOLDER / "outputs.safetensors"
+STARS, ADAPTER, OUTPUTS = (
+    FOLDER / "stars.parquet",
+    FOLDER / "adapter",
+    FOLDER / "outputs.safetensors",
+)
 GIANTS, WITH_CURVES, SEED = 48, 16, 2026
 ADAPTER_LABEL = "golden"  # a mixture of two labels, which the base does not know
 
@@ -44,8 +48,12 @@ def compute() -> dict[str, np.ndarray]:
     model = MultiStar.from_pretrained("mini", device="cpu")
     taught = MultiStar.from_pretrained("mini", adapter=ADAPTER, device="cpu")
     few = stars.take(np.arange(0, len(stars), 4))
-    half = few.drop_columns([name for name in stars.column_names if name.startswith("rp_coefficient")])
-    plain = stars.drop_columns([name for name in stars.column_names if name.startswith(("bp_", "rp_"))])
+    half = few.drop_columns(
+        [name for name in stars.column_names if name.startswith("rp_coefficient")]
+    )
+    plain = stars.drop_columns(
+        [name for name in stars.column_names if name.startswith(("bp_", "rp_"))]
+    )
     vectors = model.embed(stars)
     index = StarIndex.build(vectors, kind="exact")
     query = np.stack(vectors["embedding"].to_pylist()[:8]).astype(np.float32)
@@ -59,11 +67,15 @@ def compute() -> dict[str, np.ndarray]:
         "embed without dust": model.embed(stars, ignore="dust"),
         "generate": model.generate(few, samples=16, seed=3, sampled=True),
         "inpaint": model.inpaint(half),
-        "adapter": taught.predict(stars).select([ADAPTER_LABEL + s for s in ("", "_lower", "_upper")]),
+        "adapter": taught.predict(stars).select(
+            [ADAPTER_LABEL + s for s in ("", "_lower", "_upper")]
+        ),
         "adapter samples": taught.predict(few, samples=16, seed=3),
         "search": found,
     }
-    return {key: array for name, table in results.items() for key, array in numbers(name, table).items()}
+    return {
+        key: array for name, table in results.items() for key, array in numbers(name, table).items()
+    }
 
 
 def distances(frozen: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> dict[str, float]:
@@ -83,7 +95,11 @@ def distances(frozen: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> di
             result[key] = np.inf
         else:
             one, other = (np.where(np.isfinite(x), x, 0).astype(np.float64) for x in (one, other))
-            scale = np.sqrt((one**2).mean()) if "samples" in key or "covariance" in key else np.sqrt((one**2).mean(0))
+            scale = (
+                np.sqrt((one**2).mean())
+                if "samples" in key or "covariance" in key
+                else np.sqrt((one**2).mean(0))
+            )
             result[key] = float(np.max(np.abs(one - other) / np.maximum(scale, 1e-30), initial=0.0))
     return result
 
@@ -94,19 +110,27 @@ def freeze() -> None:
     giants = pa.concat_tables(survey(GIANTS, SurveyConfig(SEED)))
     curves = SurveyConfig(SEED + 1, "kepler-like", light_curves=("kepler",), views=True)
     seen = pa.concat_tables(survey(WITH_CURVES, curves))
-    stars = pa.concat_tables([giants, seen], promote_options="default").replace_schema_metadata(None)
+    stars = pa.concat_tables([giants, seen], promote_options="default").replace_schema_metadata(
+        None
+    )
     pq.write_table(stars, STARS, compression="zstd")
     taught = pa.concat_tables(survey(300, SurveyConfig(SEED + 2)))
     label = taught["true_teff"].to_numpy() / 1000 + taught["true_m_h"].to_numpy()
     taught = taught.append_column(ADAPTER_LABEL, pa.array(label))
-    model = MultiStar.from_pretrained("mini", device="cpu").finetune(taught, [ADAPTER_LABEL], mode="probe", steps=100)
+    model = MultiStar.from_pretrained("mini", device="cpu").finetune(
+        taught, [ADAPTER_LABEL], mode="probe", steps=100
+    )
     model.save_adapter(ADAPTER, overwrite=True)
     save_file(compute(), OUTPUTS)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="freeze stars, adapter and outputs anew")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="freeze stars, adapter and outputs anew"
+    )
     if parser.parse_args().write:
         freeze()
         return

@@ -85,7 +85,9 @@ def test_eigenspace_of_a_symmetric_matrix_is_its_eigenvectors():
 
 
 def tokens(generator: torch.Generator) -> list[Tokens]:
-    return [Tokens(torch.randn(2, n, 16, generator=generator), torch.ones(2, n).bool()) for n in (3, 4)]
+    return [
+        Tokens(torch.randn(2, n, 16, generator=generator), torch.ones(2, n).bool()) for n in (3, 4)
+    ]
 
 
 @pytest.mark.parametrize("attention", ATTENTION)
@@ -93,7 +95,10 @@ def test_tokens_see_whom_they_may(attention):
     """Within: the other modality changes nothing but the summary. Across: it does, and one's own kind does not."""
     torch.manual_seed(0)
     fusion = Fusion(16, 1, 2, 8, attention).eval()
-    first, other = tokens(torch.Generator().manual_seed(0)), tokens(torch.Generator().manual_seed(1))
+    first, other = (
+        tokens(torch.Generator().manual_seed(0)),
+        tokens(torch.Generator().manual_seed(1)),
+    )
     before = fusion(first)
     strange = fusion([first[0], other[1]])
     same = torch.equal(before.features[:, 1:4], strange.features[:, 1:4])

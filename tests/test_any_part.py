@@ -38,15 +38,23 @@ def test_every_pair_of_labels_in_either_order_from_every_subset(star_model, subs
     """The first factor of the chain is the marginal, whatever is observed; the second is a density of its own."""
     model = star_model.model
     memory, labels = model.network.encode(subsets), model.vocabulary.label_slots
-    values = model.standardiser(read_stars({"source_id": [1], "teff": [4700.0], "logg": [2.4]})).rows([0])
+    values = model.standardiser(
+        read_stars({"source_id": [1], "teff": [4700.0], "logg": [2.4]})
+    ).rows([0])
     with torch.inference_mode():
         alone = model.network.decode(memory, torch.tensor(list(labels)))
         for pair in permutations(labels, 2):
             order = torch.tensor(pair)
-            told = Measurement(*(x[:, order].expand(len(subsets.value), 2) for x in vars(values).values()))
-            told = Measurement(told.value, torch.zeros_like(told.value), torch.ones_like(told.observed))
+            told = Measurement(
+                *(x[:, order].expand(len(subsets.value), 2) for x in vars(values).values())
+            )
+            told = Measurement(
+                told.value, torch.zeros_like(told.value), torch.ones_like(told.observed)
+            )
             factors = model.network.head.autoregressive(memory, order, told)
-            torch.testing.assert_close(factors.mean[:, 0], alone.mean[:, pair[0] - labels.start], atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(
+                factors.mean[:, 0], alone.mean[:, pair[0] - labels.start], atol=1e-4, rtol=1e-4
+            )
             joint = joint_log_prob(model.network.head, memory, order, told)
             assert torch.isfinite(joint).all(), pair
             drawn = model.network.head.sample(memory, order, 3, torch.Generator().manual_seed(0))
@@ -60,7 +68,9 @@ def test_every_subset_predicts_and_says_what_it_lacks(star_model, mock_table):
         "g": ["phot_g_mean_mag"], "parallax": ["parallax", "parallax_error"], "photometry": ["j_m", "h_m", "ks_m"],
     }  # fmt: skip
     for parts in (c for size in range(1, 6) for c in combinations(PARTS, size)):
-        table = mock_table[:3].select(["source_id", *(name for part in parts for name in columns[part])])
+        table = mock_table[:3].select(
+            ["source_id", *(name for part in parts for name in columns[part])]
+        )
         result = star_model.predict(table, quiet=True)
         assert result["source_id"].to_pylist() == table["source_id"].to_pylist()
         for label in star_model.model.vocabulary.labels:
@@ -85,7 +95,10 @@ def test_bfloat16_moves_labels_by_little_of_their_errors(mock_table):
     for name in exact.model.vocabulary.labels:
         x, y = (np.array(t[f"{name}_samples"].to_pylist()) for t in drawn)
         assert 0 < np.median(np.abs(x - y) / x.std(1, keepdims=True)) < 0.06
-    vectors = [np.stack(m.embed(mock_table[:200])["embedding"].to_numpy(zero_copy_only=False)) for m in (exact, fast)]
+    vectors = [
+        np.stack(m.embed(mock_table[:200])["embedding"].to_numpy(zero_copy_only=False))
+        for m in (exact, fast)
+    ]
     assert np.all(np.sum(vectors[0] * vectors[1], axis=1) > 0.999)
     np.testing.assert_allclose(np.linalg.norm(vectors[1], axis=1), 1, atol=1e-5)
     with pytest.raises(ValueError, match="precision must be one of"):

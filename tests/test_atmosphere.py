@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from multistar.mock.atmosphere.continuum import h_minus, rayleigh
-from multistar.mock.atmosphere.gas import BOLTZMANN, ELEMENTS, STEFAN_BOLTZMANN, abundances, equation_of_state
+from multistar.mock.atmosphere.gas import (
+    BOLTZMANN,
+    ELEMENTS,
+    STEFAN_BOLTZMANN,
+    abundances,
+    equation_of_state,
+)
 from multistar.mock.atmosphere.spectrum import WAVELENGTH, bolometric, model_atmosphere, planck
 from multistar.mock.atmosphere.structure import LOG_TAU, pressure_structure, temperature_structure
 from multistar.mock.sed import load_sed_table
@@ -74,7 +80,12 @@ def test_the_shipped_table_is_what_the_code_computes(node):
     t, g, m = (table.nodes[name][i] for name, i in zip(("teff", "logg", "m_h"), node, strict=True))
     model = model_atmosphere(t, g, m, table.calibration["forest"])
     built = np.log(model.flux * table.calibration["solar_ratio"])
-    built -= 0.4 * np.log(10) * table.calibration["colour_correction"][node] * table.calibration["colour_slope"]
+    built -= (
+        0.4
+        * np.log(10)
+        * table.calibration["colour_correction"][node]
+        * table.calibration["colour_slope"]
+    )
     shipped = table.ln_flux(*(np.array([x]) for x in (t, g, m, 0.0, 0.0)))[0]
     seen = (WAVELENGTH > 330) & (WAVELENGTH < 1060)
     assert np.std((shipped - built)[seen]) < 0.015

@@ -31,7 +31,10 @@ from multistar.status import with_word
 @pytest.fixture(scope="module")
 def bare(mock_table) -> pa.Table:
     """60 stars with XP, photometry and parallax."""
-    names = ["source_id", *(f"{band}_coefficient{end}" for band in ("bp", "rp") for end in ("s", "_errors"))]
+    names = [
+        "source_id",
+        *(f"{band}_coefficient{end}" for band in ("bp", "rp") for end in ("s", "_errors")),
+    ]
     names += ["phot_g_mean_mag", "phot_g_mean_mag_error", "parallax", "parallax_error"]
     return mock_table.replace_schema_metadata().select(names)[:60]
 
@@ -43,7 +46,9 @@ def folder(bare, tmp_path) -> Path:
     source.mkdir()
     pq.write_table(bare[:25], source / "a.parquet")
     to_astropy(bare[25:40]).write(source / "b.fits")
-    scalars = bare[40:].select(["source_id", "phot_g_mean_mag", "phot_g_mean_mag_error", "parallax", "parallax_error"])
+    scalars = bare[40:].select(
+        ["source_id", "phot_g_mean_mag", "phot_g_mean_mag_error", "parallax", "parallax_error"]
+    )
     scalars.to_pandas().to_csv(source / "c.csv.gz", index=False)
     (source / "notes.txt").write_text("no table")
     return source
@@ -52,13 +57,19 @@ def folder(bare, tmp_path) -> Path:
 @pytest.mark.parametrize("ending", ["parquet", "csv", "csv.gz", "fits", "vot", "ecsv"])
 def test_parts_of_a_table_are_the_whole(bare, ending, tmp_path):
     path = tmp_path / f"stars.v1.{ending}"
-    plain = bare if ending in ("parquet", "fits") else bare.select(["source_id", "phot_g_mean_mag", "parallax"])
+    plain = (
+        bare
+        if ending in ("parquet", "fits")
+        else bare.select(["source_id", "phot_g_mean_mag", "parallax"])
+    )
     if ending == "parquet":
         pq.write_table(plain, path)
     elif "csv" in ending and ending != "ecsv":
         plain.to_pandas().to_csv(path, index=False)
     else:
-        to_astropy(plain).write(path, format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(ending, ending))
+        to_astropy(plain).write(
+            path, format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(ending, ending)
+        )
     parts = list(chunks(path, 25))
     assert [len(part) for part in parts] == [25, 25, 10]
     assert all(part.origin == str(path) for part in parts)
@@ -66,7 +77,9 @@ def test_parts_of_a_table_are_the_whole(bare, ending, tmp_path):
     pieces = [read_stars(part) for part in parts]
     np.testing.assert_array_equal(np.concatenate([p.source_id for p in pieces]), whole.source_id)
     for name, scalar in whole.scalars.items():
-        np.testing.assert_array_equal(np.concatenate([p.scalars[name].value for p in pieces]), scalar.value)
+        np.testing.assert_array_equal(
+            np.concatenate([p.scalars[name].value for p in pieces]), scalar.value
+        )
     for band, xp in whole.xp.items():
         np.testing.assert_array_equal(np.concatenate([p.xp[band].value for p in pieces]), xp.value)
     assert stem(path) == "stars.v1"
@@ -90,16 +103,22 @@ def test_parts_of_parquet_do_not_follow_its_row_groups_nor_keep_them(bare, tmp_p
 def test_an_empty_table_is_one_empty_part(bare, tmp_path, model_folder):
     pq.write_table(bare[:0], tmp_path / "none.parquet")
     assert [len(part) for part in chunks(tmp_path / "none.parquet")] == [0]
-    written = Job("embed", str(model_folder)).write(tmp_path / "none.parquet", tmp_path / "out.parquet")
+    written = Job("embed", str(model_folder)).write(
+        tmp_path / "none.parquet", tmp_path / "out.parquet"
+    )
     assert written == {"rows": 0, "status": {}}
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
 
 
 @pytest.mark.parametrize("command", ["embed", "predict"])
-def test_what_is_written_in_parts_is_what_python_gives(command, bare, model_folder, tmp_path, monkeypatch):
+def test_what_is_written_in_parts_is_what_python_gives(
+    command, bare, model_folder, tmp_path, monkeypatch
+):
     monkeypatch.setattr(job_module, "ROWS", 17)
     pq.write_table(bare, tmp_path / "stars.parquet")
-    written = Job(command, str(model_folder)).write(tmp_path / "stars.parquet", tmp_path / "out.parquet")
+    written = Job(command, str(model_folder)).write(
+        tmp_path / "stars.parquet", tmp_path / "out.parquet"
+    )
     whole = getattr(MultiStar.from_pretrained(model_folder), command)(bare)
     result = pq.read_table(tmp_path / "out.parquet")
     assert result["source_id"].equals(whole["source_id"])
@@ -111,10 +130,14 @@ def test_what_is_written_in_parts_is_what_python_gives(command, bare, model_fold
     np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-4)  # other batches, other rounding
 
 
-def test_an_id_that_returns_in_another_part_is_flagged_everywhere(bare, model_folder, tmp_path, monkeypatch):
+def test_an_id_that_returns_in_another_part_is_flagged_everywhere(
+    bare, model_folder, tmp_path, monkeypatch
+):
     monkeypatch.setattr(job_module, "ROWS", 16)
     pq.write_table(pa.concat_tables([bare[:40], bare[3:4]]), tmp_path / "stars.parquet")
-    written = Job("embed", str(model_folder)).write(tmp_path / "stars.parquet", tmp_path / "out.parquet")
+    written = Job("embed", str(model_folder)).write(
+        tmp_path / "stars.parquet", tmp_path / "out.parquet"
+    )
     result = pq.read_table(tmp_path / "out.parquet")
     flagged = ["duplicate_id" in text for text in result["status"].to_pylist()]
     assert np.flatnonzero(flagged).tolist() == [3, 40]
@@ -123,13 +146,17 @@ def test_an_id_that_returns_in_another_part_is_flagged_everywhere(bare, model_fo
 
 
 def test_words_keep_their_order():
-    assert with_word(np.array(["ok", "no_xp,outside_training"], object), "duplicate_id").tolist() == [
+    assert with_word(
+        np.array(["ok", "no_xp,outside_training"], object), "duplicate_id"
+    ).tolist() == [
         "duplicate_id",
         "no_xp,duplicate_id,outside_training",
     ]
 
 
-def test_a_folder_becomes_a_folder_and_nothing_is_done_twice(folder, bare, model_folder, tmp_path, capsys):
+def test_a_folder_becomes_a_folder_and_nothing_is_done_twice(
+    folder, bare, model_folder, tmp_path, capsys
+):
     command = ["embed", str(folder), "--model", str(model_folder), "--out", str(tmp_path / "out")]
     log = tmp_path / "log.jsonl"
     assert main([*command, "--log", str(log)]) == 0
@@ -152,20 +179,33 @@ def test_a_folder_becomes_a_folder_and_nothing_is_done_twice(folder, bare, model
 
 
 def test_a_dry_run_writes_nothing(folder, model_folder, tmp_path, capsys):
-    command = ["predict", str(folder), "--model", str(model_folder), "--out", str(tmp_path / "out"), "--dry-run"]
+    command = [
+        "predict",
+        str(folder),
+        "--model",
+        str(model_folder),
+        "--out",
+        str(tmp_path / "out"),
+        "--dry-run",
+    ]
     assert main(command) == 0
     assert "3 of 3 tables to do" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
-def test_broken_tables_are_said_and_left_out_and_tried_again(folder, bare, model_folder, tmp_path, capsys):
+def test_broken_tables_are_said_and_left_out_and_tried_again(
+    folder, bare, model_folder, tmp_path, capsys
+):
     whole = (folder / "a.parquet").read_bytes()
     (folder / "a.parquet").write_bytes(whole[: len(whole) // 2])
     command = ["embed", str(folder), "--model", str(model_folder), "--out", str(tmp_path / "out")]
     assert main(command) == 3
     assert "left out a.parquet" in capsys.readouterr().err
     assert not (tmp_path / "out" / "a.parquet").exists()
-    assert "not readable as parquet" in json.loads((tmp_path / "out" / "a.failed.json").read_text())["error"]
+    assert (
+        "not readable as parquet"
+        in json.loads((tmp_path / "out" / "a.failed.json").read_text())["error"]
+    )
     (folder / "a.parquet").write_bytes(whole)
     assert main(command) == 0
     assert pq.read_metadata(tmp_path / "out" / "a.parquet").num_rows == 25
@@ -179,7 +219,9 @@ def test_shares_of_a_folder_are_disjoint_and_whole(folder, tmp_path):
         shards(folder, tmp_path, (2, 2))
 
 
-def test_names_that_collide_empty_folders_and_foreign_folders_are_refused(folder, bare, model_folder, tmp_path):
+def test_names_that_collide_empty_folders_and_foreign_folders_are_refused(
+    folder, bare, model_folder, tmp_path
+):
     job = Job("embed", str(model_folder))
     pq.write_table(bare[:2], folder / "b.parquet")
     with pytest.raises(ValueError, match="would have one result"):
@@ -219,7 +261,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(moment, bare, model_folder, tmp_
     many = pa.concat_tables([bare] * 40)
     for i in range(4):
         pq.write_table(many, source / f"{i}.parquet")
-    command = [sys.executable, "-m", "multistar.cli", "embed", str(source), "--model", str(model_folder), "--out"]
+    command = [
+        sys.executable,
+        "-m",
+        "multistar.cli",
+        "embed",
+        str(source),
+        "--model",
+        str(model_folder),
+        "--out",
+    ]
     job = Job("embed", str(model_folder))
     prepare(tmp_path / "whole", job)
     run(shards(source, tmp_path / "whole"), job, quiet=True)
@@ -238,14 +289,19 @@ def test_a_killed_run_goes_on_to_the_same_bytes(moment, bare, model_folder, tmp_
         assert sha256(tmp_path / "out" / name) == sha256(tmp_path / "whole" / name), name
 
 
-def test_long_tables_come_out_of_the_command_line_in_parts(bare, model_folder, tmp_path, monkeypatch):
+def test_long_tables_come_out_of_the_command_line_in_parts(
+    bare, model_folder, tmp_path, monkeypatch
+):
     monkeypatch.setattr(job_module, "ROWS", 25)
     pq.write_table(bare, tmp_path / "stars.parquet")
     command = ["embed", str(tmp_path / "stars.parquet"), "--model", str(model_folder)]
     assert main([*command, "--out", str(tmp_path / "v.parquet")]) == 0
     assert pq.ParquetFile(tmp_path / "v.parquet").num_row_groups == 3
     assert main([*command, "--out", str(tmp_path / "v.parquet")]) == 2
-    assert pq.read_table(tmp_path / "v.parquet")["source_id"].to_pylist() == bare["source_id"].to_pylist()
+    assert (
+        pq.read_table(tmp_path / "v.parquet")["source_id"].to_pylist()
+        == bare["source_id"].to_pylist()
+    )
 
 
 def test_samples_of_a_long_table_are_the_same_in_parts(bare, model_folder, tmp_path, monkeypatch):

@@ -60,7 +60,17 @@ def test_energy_score_of_a_gaussian_is_the_closed_form():
 
 def test_the_command_writes_numbers_and_a_figure(mock_file, model_folder, tmp_path, capsys):
     out = tmp_path / "check"
-    arguments = ["check", "calibration", mock_file, "--model", model_folder, "--out", out, "--samples", 16]
+    arguments = [
+        "check",
+        "calibration",
+        mock_file,
+        "--model",
+        model_folder,
+        "--out",
+        out,
+        "--samples",
+        16,
+    ]
     assert main([str(a) for a in arguments]) == 0
     assert "energy score" in capsys.readouterr().out
     result = json.loads((out / "calibration.json").read_text())
@@ -69,6 +79,10 @@ def test_the_command_writes_numbers_and_a_figure(mock_file, model_folder, tmp_pa
     assert teff["stars"] == 600
     assert teff["coverage"]["50%"] < teff["coverage"]["68%"] < teff["coverage"]["95%"]
     assert abs(teff["coverage"]["68%"] - teff["interval_68"]) < 0.1
-    assert {name: len(parts) for name, parts in teff["bins"].items()} == {"ebv": 4, "logg": 4, "snr": 4}
+    assert {name: len(parts) for name, parts in teff["bins"].items()} == {
+        "ebv": 4,
+        "logg": 4,
+        "snr": 4,
+    }
     assert result["joint"]["stars"] == 600
     assert main([str(a) for a in arguments]) == 2

@@ -25,14 +25,18 @@ def work(mock_file, model_folder, tmp_path_factory):
 
 def test_predict_writes_the_contract(work, mock_table):
     table = pq.read_table(work / "labels.parquet")
-    wanted = ["source_id", "status"] + [f"{label}{s}" for label in LABELS for s in ("", "_lower", "_upper")]
+    wanted = ["source_id", "status"] + [
+        f"{label}{s}" for label in LABELS for s in ("", "_lower", "_upper")
+    ]
     assert table.column_names == wanted
     assert table["source_id"].to_pylist() == mock_table["source_id"].to_pylist()
     assert table.schema.field("teff").metadata[b"unit"] == b"K"
     assert len(table.schema.metadata[b"model_sha256"]) == 64
     frame = table.to_pandas()
     for label in LABELS:
-        assert np.all((frame[f"{label}_lower"] < frame[label]) & (frame[label] < frame[f"{label}_upper"]))
+        assert np.all(
+            (frame[f"{label}_lower"] < frame[label]) & (frame[label] < frame[f"{label}_upper"])
+        )
 
 
 def test_embed_writes_the_contract(work, mock_table):
@@ -48,13 +52,24 @@ def test_search_by_id_and_by_table(work, mock_table, capsys):
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 4
     pq.write_table(mock_table.select(["source_id"])[:3], work / "ids.parquet")
-    run("search", work / "idx", "--queries", work / "ids.parquet", "--k", 4, "--out", work / "found.parquet")
+    run(
+        "search",
+        work / "idx",
+        "--queries",
+        work / "ids.parquet",
+        "--k",
+        4,
+        "--out",
+        work / "found.parquet",
+    )
     found = pq.read_table(work / "found.parquet")
     assert found.column_names == ["query_id", "rank", "neighbour_id", "distance"]
     assert found["neighbour_id"].to_pylist()[:4] == [int(line.split()[2]) for line in lines]
 
 
-def test_an_index_with_labels_is_made_changed_and_searched(work, mock_file, mock_table, model_folder, capsys):
+def test_an_index_with_labels_is_made_changed_and_searched(
+    work, mock_file, mock_table, model_folder, capsys
+):
     vectors, labels = pq.read_table(work / "vectors.parquet"), work / "labels.parquet"
     pq.write_table(vectors[:400], work / "a.parquet")
     pq.write_table(vectors[400:], work / "b.parquet")
@@ -62,9 +77,22 @@ def test_an_index_with_labels_is_made_changed_and_searched(work, mock_file, mock
     assert "kind ivf-sq8: as asked for; recall@10" in capsys.readouterr().out
     keep = ["--metadata", labels, "--keep", "teff,teff_lower,teff_upper,mass"]
     run("index", work / "b.parquet", *keep, "--out", work / "b")
-    assert "400 stars are few enough" not in (text := capsys.readouterr().out) and "200 stars are few" in text
+    assert (
+        "400 stars are few enough" not in (text := capsys.readouterr().out)
+        and "200 stars are few" in text
+    )
     pq.write_table(mock_table.select(["source_id"])[:10], work / "gone.parquet")
-    run("update", work / "a", "--delete", work / "gone.parquet", "--merge", work / "b", "--dedupe", "--out", work / "c")
+    run(
+        "update",
+        work / "a",
+        "--delete",
+        work / "gone.parquet",
+        "--merge",
+        work / "b",
+        "--dedupe",
+        "--out",
+        work / "c",
+    )
     assert "400 stars before" in (text := capsys.readouterr().out) and "index of 590 stars" in text
     batch = ["--table", work / "b.parquet", "-k", 3, "--with", "teff,mass"]
     run("search", work / "c", *batch, "--out", work / "n.parquet")
@@ -75,7 +103,17 @@ def test_an_index_with_labels_is_made_changed_and_searched(work, mock_file, mock
     capsys.readouterr()
     pq.write_table(mock_table[:1], work / "star.parquet")
     for query in (["--like", "teff=4700", "logg=2.5"], ["--star", work / "star.parquet"]):
-        arguments = [work / "c", *query, "-k", 3, "--model", model_folder, "--explain", "--data", mock_file]
+        arguments = [
+            work / "c",
+            *query,
+            "-k",
+            3,
+            "--model",
+            model_folder,
+            "--explain",
+            "--data",
+            mock_file,
+        ]
         run("search", *arguments, "--with", "mass", "--out", work / "e.parquet", "--overwrite")
         assert "teff - query [K]" in capsys.readouterr().out
         told = pq.read_table(work / "e.parquet")
@@ -128,7 +166,9 @@ def test_mock_and_pretrain_commands(tmp_path, capsys):
     (["pretrain", "absent.toml"], "no such run file"),
     (["mock", "--stars", "-3", "--out", "x.parquet"], "at least 1"),
 ])  # fmt: skip
-def test_failures_are_one_clear_line(arguments, message, mock_file, model_folder, work, tmp_path, monkeypatch, capsys):
+def test_failures_are_one_clear_line(
+    arguments, message, mock_file, model_folder, work, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     places = {"mock": mock_file, "model": model_folder, "index": work / "idx"}
     run(*[a.format(**places) for a in arguments], code=2)

@@ -40,7 +40,9 @@ def test_too_few_measurements_cannot_contradict_each_other(mini, table):
     bare = table[:20].select(["source_id", "phot_g_mean_mag", "phot_bp_mean_mag"])
     assert FEWEST > 2
     assert np.isnan(mean_squared_score(mini.model, read_stars(bare), quiet=True)).all()
-    assert "inconsistent" not in ",".join(mini.predict(bare, consistency=True)["status"].to_pylist())
+    assert "inconsistent" not in ",".join(
+        mini.predict(bare, consistency=True)["status"].to_pylist()
+    )
 
 
 def test_what_is_not_observed_has_no_influence(mini, table):

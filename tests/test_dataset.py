@@ -49,7 +49,11 @@ def test_stars_on_disk_are_the_standardised_stars(mock_file, tmp_path):
 
 def test_concatenated_stars_lack_what_their_table_lacked(mock_table):
     colourful = read_stars(mock_table[:5])
-    bare = read_stars(mock_table[5:9].drop_columns(["phot_bp_mean_mag", "bp_coefficients", "bp_coefficient_errors"]))
+    bare = read_stars(
+        mock_table[5:9].drop_columns(
+            ["phot_bp_mean_mag", "bp_coefficients", "bp_coefficient_errors"]
+        )
+    )
     both = concatenate([colourful, bare])
     np.testing.assert_array_equal(both.source_id, mock_table["source_id"].to_numpy()[:9])
     assert np.isfinite(both.scalars["bp"].value[:5]).all()
@@ -86,7 +90,9 @@ def test_stars_of_the_sky_join_each_batch_and_are_held_out_too(sky_run, mock_tab
     assert not stars.observed[sky][:, labels].any()
     xp = list(trainer.model.vocabulary.xp_slots)
     seen = stars.observed[:, xp]
-    more = (told[:, xp] > stars.sigma[:, xp] * 1.0001) & seen  # what they aim at has the catalogue's errors
+    more = (
+        told[:, xp] > stars.sigma[:, xp] * 1.0001
+    ) & seen  # what they aim at has the catalogue's errors
     assert more[sky].any()
     assert not more[~sky].any()
 

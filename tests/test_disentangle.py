@@ -42,7 +42,9 @@ def test_probes_see_what_vectors_tell(target):
     def told(*columns) -> list[float]:
         found = probes(np.stack(columns, 1), target, rng)
         return [
-            found[q][kind]["r2"] for q in ("dust at fixed teff", "teff at fixed dust") for kind in ("linear", "knn")
+            found[q][kind]["r2"]
+            for q in ("dust at fixed teff", "teff at fixed dust")
+            for kind in ("linear", "knn")
         ]
 
     assert min(told(teff, dust, 0.01 * noise[:, 0])) > 0.8
@@ -82,7 +84,9 @@ def gaia_like(n: int = 50) -> tuple[SkyCoord, np.ndarray]:
     from astropy_healpix import HEALPix
 
     rng = np.random.default_rng(4)
-    where = SkyCoord(rng.uniform(0, 360, n) * u.deg, np.degrees(np.arcsin(rng.uniform(-1, 1, n))) * u.deg)
+    where = SkyCoord(
+        rng.uniform(0, 360, n) * u.deg, np.degrees(np.arcsin(rng.uniform(-1, 1, n))) * u.deg
+    )
     pixel = HEALPix(4096, order="nested").lonlat_to_healpix(where.ra, where.dec)
     return where, pixel.astype(np.int64) * 2**35 + 12345
 
@@ -94,7 +98,12 @@ def test_positions_from_ids_and_coordinates():
     assert "source_id" in origin and found.separation(where).arcsec.max() < 60
     ids[0] = 17
     assert np.isnan(positions(read_stars({"source_id": ids, "phot_g_mean_mag": g}))[0].ra.deg[0])
-    table = {"source_id": np.arange(50), "phot_g_mean_mag": g, "l": where.galactic.l.deg, "b": where.galactic.b.deg}
+    table = {
+        "source_id": np.arange(50),
+        "phot_g_mean_mag": g,
+        "l": where.galactic.l.deg,
+        "b": where.galactic.b.deg,
+    }
     assert positions(read_stars(table))[0].separation(where).arcsec.max() < 1e-3
     with pytest.raises(ValueError, match="neither ra, dec nor l, b"):
         positions(read_stars({"source_id": np.arange(50), "phot_g_mean_mag": g}))
@@ -109,20 +118,29 @@ def test_reddening_of_maps_and_their_holes(mock_table):
             return np.where(at.galactic.b.deg > 0, 0.1, np.nan)
 
     found = reddening(stars, Holes())
-    assert found.holes == np.sum(where.galactic.b.deg < 0) == np.isnan(found.ebv).sum() and "Holes" in found.origin
+    assert (
+        found.holes == np.sum(where.galactic.b.deg < 0) == np.isnan(found.ebv).sum()
+        and "Holes" in found.origin
+    )
     with pytest.raises(ValueError, match="knows none of 50 positions"):
         reddening(stars, lambda at: np.full(len(at), np.nan))
     mock = read_stars(mock_table)
     map_only = reddening(mock, "mock", mock.extra["true_distance"])
     np.testing.assert_allclose(np.log(map_only.ebv / mock.extra["true_ebv"]).std(), 0.08, atol=0.02)
     assert map_only.holes == 0 and reddening(mock).origin == "column true_ebv"
-    np.testing.assert_array_equal(reddening(mock, MockDustQuery(), mock.extra["true_distance"]).ebv, map_only.ebv)
+    np.testing.assert_array_equal(
+        reddening(mock, MockDustQuery(), mock.extra["true_distance"]).ebv, map_only.ebv
+    )
 
 
 def test_bh_works_without_files():
-    stars = read_stars({"source_id": [1, 2], "phot_g_mean_mag": [9.0, 9.0], "l": [0.0, 30.0], "b": [90.0, 5.0]})
+    stars = read_stars(
+        {"source_id": [1, 2], "phot_g_mean_mag": [9.0, 9.0], "l": [0.0, 30.0], "b": [90.0, 5.0]}
+    )
     found = reddening(stars, "bh")
-    assert 0 <= found.ebv[0] < 0.05 and np.isnan(found.ebv[1]) and found.holes == 1  # nothing at |b| < 10 degrees
+    assert (
+        0 <= found.ebv[0] < 0.05 and np.isnan(found.ebv[1]) and found.holes == 1
+    )  # nothing at |b| < 10 degrees
 
 
 def test_why_a_map_cannot_be_used():
@@ -150,7 +168,15 @@ def test_the_command_writes_numbers_page_and_maps(mock_table, tmp_path, capsys, 
     monkeypatch.setattr(check, "umap_map", two_numbers)
     pq.write_table(mock_table, tmp_path / "mock.parquet")
     out = tmp_path / "out"
-    command = ["check", "disentangle", str(tmp_path / "mock.parquet"), "--stars", "400", "--out", str(out)]
+    command = [
+        "check",
+        "disentangle",
+        str(tmp_path / "mock.parquet"),
+        "--stars",
+        "400",
+        "--out",
+        str(out),
+    ]
     assert main(command) == 0
     assert "dust at fixed teff: R2 linear" in capsys.readouterr().out
     numbers = json.loads((out / check.JSON).read_text())
@@ -160,7 +186,9 @@ def test_the_command_writes_numbers_page_and_maps(mock_table, tmp_path, capsys, 
     assert numbers["spaces"]["without dust"]["teff at fixed dust"]["knn"]["r2"] > 0.6
     assert set(numbers["generated"]) == {"dteff_debv_generated", "rms_error"}
     maps = pq.read_table(out / check.MAPS)
-    assert len(maps) == 400 and {"umap_x", "umap_y_without_dust", "teff", "ebv"} <= set(maps.column_names)
+    assert len(maps) == 400 and {"umap_x", "umap_y_without_dust", "teff", "ebv"} <= set(
+        maps.column_names
+    )
     assert {b"umap", b"umap_without_dust"} <= set(maps.schema.metadata)
     page = (out / check.PAGE).read_text()
     assert page.count("<img") == 3 and "http" not in page and "<script" not in page
@@ -177,7 +205,9 @@ def test_real_stars_against_the_map_of_burstein_and_heiles(real_data):
     from multistar.api import MultiStar
 
     stars = read_stars(str(real_data / "xp" / "gaia_dr3_xp_continuous_field.fits"))
-    found, maps = check.disentangle(MultiStar.from_pretrained("mini").model, stars, "bh", maps=False, quiet=True)
+    found, maps = check.disentangle(
+        MultiStar.from_pretrained("mini").model, stars, "bh", maps=False, quiet=True
+    )
     assert maps is None and "bh" in found["ebv"] and "source_id" in found["ebv"]
     assert found["stars"] + found["holes"] + found["no_position"] == 1500
     assert found["spaces"]["embedding"]["teff at fixed dust"]["knn"]["r2"] > 0.8

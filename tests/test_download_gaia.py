@@ -61,12 +61,19 @@ def sky(mock_table) -> Sky:
     sources = Table({name: mock[name].to_numpy() for name in names})
     for band in ("g", "bp", "rp"):
         name, error = f"phot_{band}_mean_mag", mock[f"phot_{band}_mean_mag_error"].to_numpy()
-        sources[name] = MaskedColumn(mock[name].to_numpy(np.float32), mask=np.zeros(N, bool), unit="mag")
-        sources[f"phot_{band}_mean_flux_over_error"] = (MAG_PER_RELATIVE_FLUX / error).astype(np.float32)
+        sources[name] = MaskedColumn(
+            mock[name].to_numpy(np.float32), mask=np.zeros(N, bool), unit="mag"
+        )
+        sources[f"phot_{band}_mean_flux_over_error"] = (MAG_PER_RELATIVE_FLUX / error).astype(
+            np.float32
+        )
     sources["phot_rp_mean_mag"].mask[NO_RP_MAG] = True
     sources["has_xp_continuous"] = np.arange(N) != NO_XP
     has = np.flatnonzero(~np.isin(np.arange(N), (NO_XP, NOT_SENT)))
-    columns = {"source_id": mock["source_id"].to_numpy()[has], "solution_id": np.full(len(has), 4545469030156206080)}
+    columns = {
+        "source_id": mock["source_id"].to_numpy()[has],
+        "solution_id": np.full(len(has), 4545469030156206080),
+    }
     for band in BANDS:
         value = np.stack(mock[f"{band}_coefficients"])[has].astype(np.float64)
         error = np.stack(mock[f"{band}_coefficient_errors"])[has].astype(np.float32)
@@ -117,7 +124,11 @@ class Archive:
     def tap(self, body: bytes, content_type: str) -> None:
         if "multipart" in content_type:
             parts = body.decode().split(content_type.split("boundary=")[1])
-            fields = {re.search('name="(.*?)"', p)[1]: p.split("\r\n\r\n", 1)[1] for p in parts if "name=" in p}
+            fields = {
+                re.search('name="(.*?)"', p)[1]: p.split("\r\n\r\n", 1)[1]
+                for p in parts
+                if "name=" in p
+            }
             query = fields["QUERY"].split("\r\n")[0]
             uploaded = [int(x) for x in re.findall(r"<TD>(\d+)</TD>", fields["ids"])]
             assert fields["UPLOAD"].startswith("ids,param:ids")
@@ -133,7 +144,9 @@ class Archive:
             table = table[np.isin(table["source_id"], uploaded)][::-1]  # a join has no order
         elif circle := re.search(r"CIRCLE\('ICRS', (\S+), (\S+), (\S+?)\)", query):
             ra, dec, radius = map(float, circle.groups())
-            apart = SkyCoord(table["ra"], table["dec"], unit="deg").separation(SkyCoord(ra, dec, unit="deg"))
+            apart = SkyCoord(table["ra"], table["dec"], unit="deg").separation(
+                SkyCoord(ra, dec, unit="deg")
+            )
             table = table[apart < radius * u.deg]
         else:
             return self.sky.sources if self.answer is None else self.answer
@@ -222,10 +235,13 @@ def assert_is_the_sky(folder, sky: Sky, rows) -> None:
             if star not in at:
                 assert np.isnan(got).all()
                 continue
-            np.testing.assert_array_equal(got[:40], sky.spectra[f"{band}_coefficients"][at[star]][:40])
+            np.testing.assert_array_equal(
+                got[:40], sky.spectra[f"{band}_coefficients"][at[star]][:40]
+            )
             assert np.isnan(got[40:]).all()  # n_relevant_bases is 40
             np.testing.assert_array_equal(
-                stars.xp[band].sigma[i], sky.spectra[f"{band}_coefficient_errors"][at[star]].astype(float)
+                stars.xp[band].sigma[i],
+                sky.spectra[f"{band}_coefficient_errors"][at[star]].astype(float),
             )
 
 
@@ -233,7 +249,11 @@ def test_source_ids(archive, sky, tmp_path):
     rows, out = [9, 2, NO_XP, 15, NOT_SENT, 0, NO_RP_MAG], tmp_path / "out"
     ids = [sky.ids[i] for i in rows]
     files = download_gaia([*ids[:3], 4242, *ids[3:], ids[0]], out, archive=archive.url, chunk=3)
-    assert [f.name for f in files] == ["gaia_00000.parquet", "gaia_00001.parquet", "gaia_00002.parquet"]
+    assert [f.name for f in files] == [
+        "gaia_00000.parquet",
+        "gaia_00001.parquet",
+        "gaia_00002.parquet",
+    ]
     assert names(out) == sorted([f.name for f in files] + [SELECTION, WITHOUT_SPECTRA])
     assert_is_the_sky(out, sky, rows)
     assert without_spectra(out) == {
@@ -278,15 +298,25 @@ def test_a_cone_is_one_query(archive, sky, tmp_path):
 def test_columns_of_a_query_are_kept_and_the_others_added(archive, sky, tmp_path):
     rows = [12, 1, 6]
     archive.answer = sky.sources[rows]["source_id", "phot_g_mean_mag"]
-    archive.answer["j_m"] = MaskedColumn([11.5, 12.5, 0], mask=[False, False, True], dtype=np.float32)
+    archive.answer["j_m"] = MaskedColumn(
+        [11.5, 12.5, 0], mask=[False, False, True], dtype=np.float32
+    )
     archive.answer["name"] = ["a", "b", "c"]
-    archive.answer["bp_n_relevant_bases"] = np.int16(9)  # of a table of summaries; the spectrum's own is taken
-    download_gaia(Query("SELECT TOP 3 my, columns FROM somewhere"), tmp_path, archive=archive.url, chunk=2)
+    archive.answer["bp_n_relevant_bases"] = np.int16(
+        9
+    )  # of a table of summaries; the spectrum's own is taken
+    download_gaia(
+        Query("SELECT TOP 3 my, columns FROM somewhere"), tmp_path, archive=archive.url, chunk=2
+    )
     assert_is_the_sky(tmp_path, sky, rows)
     np.testing.assert_array_equal(read_stars(tmp_path).scalars["j"].value, [11.5, 12.5, np.nan])
-    assert pa.concat_tables(map(pq.read_table, sorted(tmp_path.glob("*.parquet"))))["name"].to_pylist() == list("abc")
+    assert pa.concat_tables(map(pq.read_table, sorted(tmp_path.glob("*.parquet"))))[
+        "name"
+    ].to_pylist() == list("abc")
     assert archive.queries[0] == "SELECT TOP 3 my, columns FROM somewhere"
-    assert "phot_g_mean_mag" not in archive.queries[1] and "g.phot_bp_mean_mag" in archive.queries[1]
+    assert (
+        "phot_g_mean_mag" not in archive.queries[1] and "g.phot_bp_mean_mag" in archive.queries[1]
+    )
 
 
 def test_a_star_that_is_sent_twice_is_one_row(archive, sky, tmp_path):
@@ -347,17 +377,28 @@ def test_a_query_that_the_archive_refuses(archive, tmp_path, status):
         '<INFO name="QUERY_STATUS" value="ERROR">Unknown column bp_magnitude</INFO></RESOURCE></VOTABLE>'
     )
     archive.failure = status, text.encode()
-    with pytest.raises(ConnectionError, match="query 'SELECT bp_magnitude'.*Unknown column bp_magnitude"):
+    with pytest.raises(
+        ConnectionError, match="query 'SELECT bp_magnitude'.*Unknown column bp_magnitude"
+    ):
         download_gaia(Query("SELECT bp_magnitude"), tmp_path / "out", archive=archive.url)
     assert not (tmp_path / "out").exists()
 
 
 def test_stars_that_the_release_does_not_know(archive, sky, tmp_path, model_folder):
     download_gaia([4242, 4243, *sky.ids[:2]], tmp_path / "sky", archive=archive.url, chunk=2)
-    assert [f.num_rows for f in map(pq.read_metadata, sorted((tmp_path / "sky").glob("*.parquet")))] == [0, 2]
+    assert [
+        f.num_rows for f in map(pq.read_metadata, sorted((tmp_path / "sky").glob("*.parquet")))
+    ] == [0, 2]
     assert_is_the_sky(tmp_path / "sky", sky, range(2))
     assert set(without_spectra(tmp_path / "sky")) == {4242, 4243}
-    arguments = ["predict", str(tmp_path / "sky"), "--model", str(model_folder), "--out", str(tmp_path / "labels")]
+    arguments = [
+        "predict",
+        str(tmp_path / "sky"),
+        "--model",
+        str(model_folder),
+        "--out",
+        str(tmp_path / "labels"),
+    ]
     assert main(arguments) == 0
 
 
@@ -365,18 +406,23 @@ def test_stars_that_the_release_does_not_know(archive, sky, tmp_path, model_fold
 def test_a_faulty_answer_costs_its_chunk_only(archive, sky, tmp_path, fault, capsys):
     archive.spoil = lambda n, body: fault(body) if n == 1 else (200, body)
     with pytest.raises(
-        ConnectionError, match=r"1 chunks failed; of gaia_00001\.parquet: XP_CONTINUOUS of 4 .* 4 of 5 chunks are"
+        ConnectionError,
+        match=r"1 chunks failed; of gaia_00001\.parquet: XP_CONTINUOUS of 4 .* 4 of 5 chunks are",
     ):
         download_gaia(sky.ids, tmp_path, archive=archive.url, chunk=4)
     assert capsys.readouterr().out == ""
     kept = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.parquet")}
     assert len(kept) == 4 and "gaia_00001.parquet" not in kept
-    assert set(without_spectra(tmp_path)) == {sky.ids[NO_XP]}  # NOT_SENT is of the chunk that failed
+    assert set(without_spectra(tmp_path)) == {
+        sky.ids[NO_XP]
+    }  # NOT_SENT is of the chunk that failed
     asked = len(archive.requests), len(archive.queries)
     download_gaia(sky.ids, tmp_path, archive=archive.url, chunk=4)
     assert (len(archive.requests), len(archive.queries)) == (asked[0] + 1, asked[1] + 1)
     assert_is_the_sky(tmp_path, sky, range(N))
-    assert kept.items() <= {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.parquet")}.items()
+    assert (
+        kept.items() <= {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.parquet")}.items()
+    )
     assert set(without_spectra(tmp_path)) == {sky.ids[NO_XP], sky.ids[NOT_SENT]}
 
 
@@ -416,7 +462,11 @@ def test_an_interrupted_run_goes_on(archive, sky, tmp_path, monkeypatch):
     download_gaia(Query("SELECT all of it"), tmp_path, archive=archive.url, chunk=8)
     assert archive.queries == ["SELECT all of it"]
     assert (tmp_path / "gaia_00000.parquet").read_bytes() == whole
-    assert names(tmp_path) == [SELECTION, WITHOUT_SPECTRA, *(f"gaia_0000{i}.parquet" for i in range(3))]
+    assert names(tmp_path) == [
+        SELECTION,
+        WITHOUT_SPECTRA,
+        *(f"gaia_0000{i}.parquet" for i in range(3)),
+    ]
     assert_is_the_sky(tmp_path, sky, range(N))
 
 
@@ -464,12 +514,18 @@ def test_download_then_predict(archive, sky, tmp_path, model_folder, capsys):
     """From the command line; the labels are those of the same stars from a table of their own."""
     Table({"source_id": sky.ids}).write(tmp_path / "ids.csv")
     options = ["--chunk", "7", "--archive", archive.url, "--out"]
-    assert main(["download", "gaia", str(tmp_path / "ids.csv"), *options, str(tmp_path / "sky")]) == 0
+    assert (
+        main(["download", "gaia", str(tmp_path / "ids.csv"), *options, str(tmp_path / "sky")]) == 0
+    )
     assert "20 stars in 3 files" in capsys.readouterr().out
-    assert [s.source.name for s in shards(tmp_path / "sky", tmp_path)] == [f"gaia_0000{i}.parquet" for i in range(3)]
+    assert [s.source.name for s in shards(tmp_path / "sky", tmp_path)] == [
+        f"gaia_0000{i}.parquet" for i in range(3)
+    ]
     model = ["--model", str(model_folder), "--out"]
     assert main(["predict", str(tmp_path / "sky"), *model, str(tmp_path / "labels")]) == 0
-    labels = pa.concat_tables(pq.read_table(tmp_path / "labels" / f"gaia_0000{i}.parquet") for i in range(3))
+    labels = pa.concat_tables(
+        pq.read_table(tmp_path / "labels" / f"gaia_0000{i}.parquet") for i in range(3)
+    )
     assert labels["source_id"].to_pylist() == sky.ids
     status = labels["status"].to_pylist()
     assert ["no_xp" in words for words in status] == [i in (NO_XP, NOT_SENT) for i in range(N)]
@@ -478,18 +534,37 @@ def test_download_then_predict(archive, sky, tmp_path, model_folder, capsys):
         for what in ("coefficients", "coefficient_errors"):
             name = f"{band}_{what}"
             at = {star: i for i, star in enumerate(sky.spectra["source_id"].tolist())}
-            rows = [sky.spectra[name][at[s]].astype(float) if s in at else np.full(55, np.nan) for s in sky.ids[:7]]
+            rows = [
+                sky.spectra[name][at[s]].astype(float) if s in at else np.full(55, np.nan)
+                for s in sky.ids[:7]
+            ]
             plain[name] = np.stack(rows)
             plain[name][:, 40:] = np.nan
     plain.write(tmp_path / "plain.fits")
-    assert main(["predict", str(tmp_path / "plain.fits"), *model, str(tmp_path / "plain.parquet")]) == 0
+    assert (
+        main(["predict", str(tmp_path / "plain.fits"), *model, str(tmp_path / "plain.parquet")])
+        == 0
+    )
     want = pq.read_table(tmp_path / "plain.parquet")
     np.testing.assert_allclose(labels["teff"].to_numpy()[:7], want["teff"].to_numpy(), rtol=1e-4)
 
 
 def test_the_command_line_says_what_is_wrong(archive, sky, tmp_path, capsys):
     def refused(match, *arguments):
-        assert main(["download", "gaia", *arguments, "--archive", archive.url, "--out", str(tmp_path / "out")]) == 2
+        assert (
+            main(
+                [
+                    "download",
+                    "gaia",
+                    *arguments,
+                    "--archive",
+                    archive.url,
+                    "--out",
+                    str(tmp_path / "out"),
+                ]
+            )
+            == 2
+        )
         assert match in capsys.readouterr().err
 
     refused("say which stars")
@@ -504,9 +579,23 @@ def test_adql_from_a_file_and_a_cone_from_the_command_line(archive, sky, tmp_pat
     archive.answer = sky.sources[:2]
     (tmp_path / "query.sql").write_text("SELECT source_id\nFROM somewhere\n")
     options = ["--archive", archive.url, "--out"]
-    assert main(["download", "gaia", "--adql", str(tmp_path / "query.sql"), *options, str(tmp_path / "a")]) == 0
+    assert (
+        main(
+            [
+                "download",
+                "gaia",
+                "--adql",
+                str(tmp_path / "query.sql"),
+                *options,
+                str(tmp_path / "a"),
+            ]
+        )
+        == 0
+    )
     assert archive.queries == ["SELECT source_id\nFROM somewhere\n"]
-    assert main(["download", "gaia", "--cone", "0", "-90", "180", *options, str(tmp_path / "b")]) == 0
+    assert (
+        main(["download", "gaia", "--cone", "0", "-90", "180", *options, str(tmp_path / "b")]) == 0
+    )
     assert_is_the_sky(tmp_path / "b", sky, range(N))
 
 
@@ -525,7 +614,9 @@ def test_an_answer_of_the_real_archive(real_data, tmp_path):
     server = _Server("http://127.0.0.1:9", RELEASES["dr3"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            server._data, "load_data", lambda params_dict, output_file: Path(output_file).write_bytes(stream.getvalue())
+            server._data,
+            "load_data",
+            lambda params_dict, output_file: Path(output_file).write_bytes(stream.getvalue()),
         )
         table = server.spectra(pa.chunked_array([[1, 2, 3, 4]]))
     assert table.schema.names == ["source_id", *XP_COLUMNS]
@@ -533,5 +624,9 @@ def test_an_answer_of_the_real_archive(real_data, tmp_path):
     assert got.source_id.tolist() == want.source_id.tolist()
     for band in BANDS:
         np.testing.assert_array_equal(got.xp[band].value, want.xp[band].value)
-        np.testing.assert_allclose(got.xp[band].sigma, want.xp[band].sigma, rtol=1e-7)  # kept as float32
-        assert {len(x) for x in table[f"{band}_coefficient_correlations"].to_pylist()} == {55 * 54 // 2}
+        np.testing.assert_allclose(
+            got.xp[band].sigma, want.xp[band].sigma, rtol=1e-7
+        )  # kept as float32
+        assert {len(x) for x in table[f"{band}_coefficient_correlations"].to_pylist()} == {
+            55 * 54 // 2
+        }

@@ -69,7 +69,9 @@ def test_passes_are_the_same_thinned_networks_for_every_star(tuned, memory):
     adapter = tuned.adapters[0]
     whole, _ = densities(adapter, memory)
     again, _ = adapter.readout(adapter.model.network, memory, adapter.slots)
-    assert all(torch.equal(a, b) for a, b in zip(vars(whole).values(), vars(again).values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(vars(whole).values(), vars(again).values(), strict=True)
+    )
     many, logs = densities(adapter, memory, 6)
     few, _ = densities(adapter, memory, 3)
     size = whole.mean.shape[-1]
@@ -128,14 +130,18 @@ def test_disagreement_of_the_passes_widens(tuned, memory):
     by_pass = [t.unflatten(-1, (8, -1)) for t in (weight * 8, mean, variance)]
     centers = (by_pass[0] * by_pass[1]).sum(-1)
     own = (by_pass[0] * (by_pass[2] + by_pass[1] ** 2)).sum(-1) - centers**2
-    torch.testing.assert_close(total, own.mean(-1) + centers.var(-1, correction=0), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        total, own.mean(-1) + centers.var(-1, correction=0), rtol=1e-3, atol=1e-4
+    )
     assert (centers.var(-1) > 0).all()
 
 
 @pytest.mark.parametrize("mode", ["probe", "head", "lora"])
 def test_an_adapter_from_disk_gives_the_same_passes(mode, base, folder, tmp_path):
     stars = draw(50, 3)
-    tuned = base.finetune(draw(300, 4), ["y", "kind"], mode=mode, steps=6, dropout=0.3, out=tmp_path / "a")
+    tuned = base.finetune(
+        draw(300, 4), ["y", "kind"], mode=mode, steps=6, dropout=0.3, out=tmp_path / "a"
+    )
     again = MultiStar.from_pretrained(folder, adapter=tmp_path / "a")
     assert again.adapters[0].dropout == 0.3
     one = tuned.predict(stars, mc_dropout=4)
@@ -160,7 +166,15 @@ def test_an_interrupted_run_with_dropout_goes_on_exactly(base, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "advance", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            finetune(base.model, table, ["y", "kind"], "head", config=config, out=tmp_path / "a", checkpoint_seconds=0)
+            finetune(
+                base.model,
+                table,
+                ["y", "kind"],
+                "head",
+                config=config,
+                out=tmp_path / "a",
+                checkpoint_seconds=0,
+            )
     again = finetune(base.model, table, ["y", "kind"], "head", config=config, out=tmp_path / "a")
     assert again.changes.keys() == whole.changes.keys()
     assert all(torch.equal(again.changes[name], whole.changes[name]) for name in whole.changes)
@@ -183,7 +197,10 @@ def test_it_needs_an_adapter_that_was_trained_with_it(base, folder, tmp_path):
     config = json.loads((tmp_path / "a" / "adapter.json").read_text())
     del config["dropout"]  # as before there was any
     (tmp_path / "a" / "adapter.json").write_text(json.dumps(config))
-    assert_same_table(MultiStar.from_pretrained(folder, adapter=tmp_path / "a").predict(stars), plain.predict(stars))
+    assert_same_table(
+        MultiStar.from_pretrained(folder, adapter=tmp_path / "a").predict(stars),
+        plain.predict(stars),
+    )
     for wrong in (0.2, 1.5):
         (tmp_path / "a" / "adapter.json").write_text(json.dumps(config | {"dropout": wrong}))
         with pytest.raises(ValueError, match="do not fit together"):
@@ -193,7 +210,18 @@ def test_it_needs_an_adapter_that_was_trained_with_it(base, folder, tmp_path):
 def test_both_are_options_of_the_command(folder, tmp_path, capsys):
     draw(200, 8).to_parquet(tmp_path / "t.parquet")
     table, model = str(tmp_path / "t.parquet"), ["--model", str(folder)]
-    train = ["finetune", table, "--labels", "y", *model, "--mode", "probe", "--steps", "4", "--no-retain"]
+    train = [
+        "finetune",
+        table,
+        "--labels",
+        "y",
+        *model,
+        "--mode",
+        "probe",
+        "--steps",
+        "4",
+        "--no-retain",
+    ]
     assert main([*train, "--dropout", "0.25", "--out", str(tmp_path / "a")]) == 0
     assert json.loads((tmp_path / "a" / "adapter.json").read_text())["dropout"] == 0.25
     ask = ["predict", table, *model, "--adapter", str(tmp_path / "a")]

@@ -8,7 +8,9 @@ from multistar.mock.dust_map import MockDustQuery
 
 
 def coordinates(mock_table, **distance) -> SkyCoord:
-    return SkyCoord(mock_table["ra"].to_numpy() * u.deg, mock_table["dec"].to_numpy() * u.deg, **distance)
+    return SkyCoord(
+        mock_table["ra"].to_numpy() * u.deg, mock_table["dec"].to_numpy() * u.deg, **distance
+    )
 
 
 def test_stars_have_the_reddening_of_the_map(mock_table):

@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from encoders import ENCODERS, LightCurveEncoder, LightCurveLayout, Measurement, ScalarEncoder, XPComponents, XPEncoder
+from encoders import (
+    ENCODERS,
+    LightCurveEncoder,
+    LightCurveLayout,
+    Measurement,
+    ScalarEncoder,
+    XPComponents,
+    XPEncoder,
+)
 
 B, N_BP, N_RP = 5, 7, 6
 
@@ -13,7 +21,9 @@ LAYOUT = LightCurveLayout(summary=11, spectrum=20, profile=16, patches=3, sample
 def some_measurement(n: int, seed: int = 0) -> Measurement:
     g = torch.Generator().manual_seed(seed)
     observed = torch.rand(B, n, generator=g) < 0.6
-    return Measurement(torch.randn(B, n, generator=g), torch.rand(B, n, generator=g) + 0.1, observed)
+    return Measurement(
+        torch.randn(B, n, generator=g), torch.rand(B, n, generator=g) + 0.1, observed
+    )
 
 
 ENCODER_SIZES = {
@@ -33,7 +43,9 @@ def test_every_registered_encoder_is_tested():
 def test_unobserved_values_change_nothing_bitwise(name, junk):
     encoder, n = ENCODER_SIZES[name]
     m = some_measurement(n)
-    filled = Measurement(torch.where(m.observed, m.value, junk), torch.where(m.observed, m.sigma, junk), m.observed)
+    filled = Measurement(
+        torch.where(m.observed, m.value, junk), torch.where(m.observed, m.sigma, junk), m.observed
+    )
     a, b = encoder(m), encoder(filled)
     assert torch.equal(a.features, b.features)
     assert torch.equal(a.observed, b.observed)
@@ -65,7 +77,9 @@ def light_curve_slots(*shown: str) -> Measurement:
     for name in shown:
         observed[:, LAYOUT.parts[name]] = True
     g = torch.Generator().manual_seed(3)
-    return Measurement(torch.randn(observed.shape, generator=g), torch.ones(observed.shape), observed)
+    return Measurement(
+        torch.randn(observed.shape, generator=g), torch.ones(observed.shape), observed
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +100,10 @@ def test_patches_of_samples_are_a_set():
     order = [2, 0, 1]
     for name in ("samples", "sample_times", "sample_band"):
         mixed[:, parts[name]] = m.value[:, parts[name]].reshape(1, 3, -1)[:, order].reshape(1, -1)
-    tokens, other = encoder(m).features[0, -3:], encoder(Measurement(mixed, m.sigma, m.observed)).features[0, -3:]
+    tokens, other = (
+        encoder(m).features[0, -3:],
+        encoder(Measurement(mixed, m.sigma, m.observed)).features[0, -3:],
+    )
     torch.testing.assert_close(other, tokens[order])
     for name in ("sample_times", "sample_band"):
         moved = m.value.clone()

@@ -29,10 +29,14 @@ def made_up(n: int = 3000, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndar
         "m_h": rng.normal(-0.2, 0.3, n),
         "ebv": rng.lognormal(-1.5, 0.8, n),
     }
-    x = np.stack([(v - v.mean()) / v.std() for v in (*list(labels.values())[:3], np.log(labels["ebv"]))], 1)
+    x = np.stack(
+        [(v - v.mean()) / v.std() for v in (*list(labels.values())[:3], np.log(labels["ebv"]))], 1
+    )
     rng = np.random.default_rng(99)  # the same map for every seed
     inner, outer = rng.normal(size=(4, 40)) * 0.35, rng.normal(size=(40, 24))
-    vectors = np.tanh(x @ inner) @ outer + 0.02 * np.random.default_rng(seed + 1).normal(size=(n, 24))
+    vectors = np.tanh(x @ inner) @ outer + 0.02 * np.random.default_rng(seed + 1).normal(
+        size=(n, 24)
+    )
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), labels
 
 
@@ -69,7 +73,11 @@ def test_vectors_are_of_unit_norm_and_do_not_depend_on_their_company():
 def test_too_little_is_refused():
     vectors, labels = made_up()
     with pytest.raises(ValueError, match="needs 1000 stars .*, got 900"):
-        fit_eraser(vectors, labels | {"teff": np.where(np.arange(3000) < 900, labels["teff"], np.nan)}, "ebv")
+        fit_eraser(
+            vectors,
+            labels | {"teff": np.where(np.arange(3000) < 900, labels["teff"], np.nan)},
+            "ebv",
+        )
     with pytest.raises(ValueError, match="needs it and some of"):
         fit_eraser(vectors, {"teff": labels["teff"]}, "ebv")
     with pytest.raises(ValueError, match="needs it and some of"):
@@ -121,7 +129,11 @@ def test_mini_finds_alike_giants_behind_other_dust(mini, giants, plain):
     told, scatter = [], []
     for index in (plain, free):
         found = index.neighbours(ids, 10, [f"true_{name}" for name in ("ebv", *names)])
-        told.append(squared_correlation(np.log(found["true_ebv"].to_numpy() + 0.01).reshape(-1, 10).mean(1), dust))
+        told.append(
+            squared_correlation(
+                np.log(found["true_ebv"].to_numpy() + 0.01).reshape(-1, 10).mean(1), dust
+            )
+        )
         values = np.stack([found[f"true_{name}"].to_numpy() for name in names], 1)
         scatter.append(mad_std(values - np.repeat(truth, 10, 0), axis=0))
     assert told[0] > 0.8 and told[1] < natural + 0.08
@@ -151,7 +163,9 @@ def test_all_ways_to_an_index_without_dust_agree(mini, giants, plain, tmp_path):
 
 def test_vectors_with_and_without_are_never_compared(mini, giants, plain):
     free, few = plain.ignoring(mini.eraser()), giants[:5]
-    with pytest.raises(ValueError, match="ignore nothing, those of the index of 1500 stars ignore ebv:"):
+    with pytest.raises(
+        ValueError, match="ignore nothing, those of the index of 1500 stars ignore ebv:"
+    ):
         list(search_table(free, mini.embed(few), 3))
     with pytest.raises(ValueError, match="the same --ignore"):
         free.add(mini.embed(few))
@@ -164,7 +178,8 @@ def test_vectors_with_and_without_are_never_compared(mini, giants, plain):
     with pytest.raises(ValueError, match="is for plain embeddings of 256 dimensions by beef"):
         plain.ignoring(strange)
     with pytest.raises(
-        ValueError, match="compares measured stars only; search a plain one for labels and leave ebv out"
+        ValueError,
+        match="compares measured stars only; search a plain one for labels and leave ebv out",
     ):
         search_like(free, mini.model, {"teff": 4700}, 3)
     rounded = StarIndex.build(plain, kind="ivf-sq8")
@@ -179,7 +194,9 @@ def test_a_model_keeps_its_erasers_and_only_its_own(mini, tmp_path):
     changed.domain.edge += 1
     save_model(changed, tmp_path / "changed")
     assert not (tmp_path / "changed" / ERASERS["ebv"]).exists()
-    with pytest.raises(ValueError, match=r"has no eraser for ebv \(it has \[\]\); make one: multistar erase"):
+    with pytest.raises(
+        ValueError, match=r"has no eraser for ebv \(it has \[\]\); make one: multistar erase"
+    ):
         load_model(tmp_path / "changed").eraser("dust")
     with pytest.raises(ValueError, match="cannot ignore 'colour'; known are"):
         mini.eraser("colour")
@@ -193,7 +210,14 @@ def test_from_the_command_line(model_folder, giants, tmp_path, capsys):
     assert main(["erase", str(tmp_path / "mock.parquet"), *model, "--out", file]) == 0
     assert "ebv:" in capsys.readouterr().out
     for out, ignore in (("plain", []), ("free", ["--ignore", file])):
-        args = ["embed", str(tmp_path / "mock.parquet"), *model, "--out", str(tmp_path / f"{out}.parquet"), *ignore]
+        args = [
+            "embed",
+            str(tmp_path / "mock.parquet"),
+            *model,
+            "--out",
+            str(tmp_path / f"{out}.parquet"),
+            *ignore,
+        ]
         assert main(args) == 0
         assert main(["index", str(tmp_path / f"{out}.parquet"), "--out", str(tmp_path / out)]) == 0
     assert "its vectors ignore ebv:" in capsys.readouterr().out
@@ -203,7 +227,10 @@ def test_from_the_command_line(model_folder, giants, tmp_path, capsys):
         assert main(["search", str(tmp_path / index), "--source-id", star, *ignore]) == 0
         answers.append([line.split()[2] for line in capsys.readouterr().out.splitlines()])
     assert answers[0] == answers[1] != answers[2]
-    assert main(["search", str(tmp_path / "plain"), "--source-id", star, "--ignore", "dust", *model]) == 2
+    assert (
+        main(["search", str(tmp_path / "plain"), "--source-id", star, "--ignore", "dust", *model])
+        == 2
+    )
     assert "has no eraser for ebv" in capsys.readouterr().err
 
 

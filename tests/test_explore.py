@@ -28,12 +28,17 @@ from multistar.stars import read_stars
 
 def folder_of(star_model, table: pa.Table, folder) -> None:
     """An index, a map whose first star has no place, and the measurements with light curves of the first two stars."""
-    StarIndex.build(star_model.embed(table), metadata=star_model.predict(table)).save(folder / "idx")
+    StarIndex.build(star_model.embed(table), metadata=star_model.predict(table)).save(
+        folder / "idx"
+    )
     StarIndex.build(star_model.embed(table.slice(20)), metadata=table).save(folder / "dust_free")
     rng = np.random.default_rng(0)
     place = rng.normal(size=(2, len(table) - 1))
     ids = table["source_id"].to_numpy()
-    pq.write_table(pa.table({"source_id": ids[1:], "umap_x": place[0], "umap_y": place[1]}), folder / "map.parquet")
+    pq.write_table(
+        pa.table({"source_id": ids[1:], "umap_x": place[0], "umap_y": place[1]}),
+        folder / "map.parquet",
+    )
     lists = [np.arange(5.0) * (i < 2) if i < 2 else np.empty(0) for i in range(len(table))]
     curves = table.append_column("gaia_time", pa.array(lists))
     curves = curves.append_column("gaia_flux", pa.array([1 + 0.01 * np.sin(x) for x in lists]))
@@ -72,7 +77,9 @@ def test_lookup_gives_the_rows_of_the_table_in_the_order_asked(folder, table):
         np.testing.assert_array_equal(found["source_id"], asked)
         want = np.stack(table["bp_coefficients"].to_pylist())[[240, 3, 120, 99, 100]]
         np.testing.assert_array_equal(np.stack(found["bp_coefficients"]), want)
-        assert len(lookup) == 250 and int(asked[0]) in lookup and 7 not in lookup and -1 not in lookup
+        assert (
+            len(lookup) == 250 and int(asked[0]) in lookup and 7 not in lookup and -1 not in lookup
+        )
         with pytest.raises(KeyError, match="Star 7 is not among the 250 rows"):
             lookup.rows([7])
     with pytest.raises(ValueError, match="no column source_id"):
@@ -94,7 +101,9 @@ def test_places_are_those_of_the_map(explorer, folder, table):
     for row in (1, 77, 249):
         assert explorer.places.nearest(x[row] + 1e-4, y[row], 6, 6) == ids[row]
     assert explorer.places.nearest(50, 50, 6, 6) is None
-    np.testing.assert_allclose(explorer.colour("teff"), explorer.index.numbers(explorer.places.source_id)["teff"])
+    np.testing.assert_allclose(
+        explorer.colour("teff"), explorer.index.numbers(explorer.places.source_id)["teff"]
+    )
     low, high = explorer.limits("teff")
     assert np.isclose(np.mean(explorer.colour("teff") < low), 0.02, atol=0.01) and low < high
 
@@ -143,7 +152,10 @@ def test_what_is_typed_is_a_star_or_a_clear_message(explorer, text, message):
 
 def test_neighbours_are_those_of_the_index_after_the_star_itself(explorer, table):
     star = int(table["source_id"][30].as_py())
-    found, want = explorer.neighbours(star, 7), explorer.index.neighbours([star], 7, ["teff", "distance"])
+    found, want = (
+        explorer.neighbours(star, 7),
+        explorer.index.neighbours([star], 7, ["teff", "distance"]),
+    )
     assert found["neighbour_id"].to_pylist() == [star, *want["neighbour_id"].to_pylist()]
     assert found["distance"].to_pylist() == [0, *want["distance"].to_pylist()]
     assert found["teff"].to_pylist()[1:] == want["teff"].to_pylist()
@@ -151,7 +163,9 @@ def test_neighbours_are_those_of_the_index_after_the_star_itself(explorer, table
     assert found.schema.field("teff").metadata == {b"unit": b"K"}
     free = explorer.neighbours(star, 7, True)
     want = explorer.dust_free.neighbours([star], 7)["neighbour_id"].to_pylist()
-    assert free["neighbour_id"].to_pylist()[1:] == want and np.isfinite(free["teff"].to_numpy()).all()
+    assert (
+        free["neighbour_id"].to_pylist()[1:] == want and np.isfinite(free["teff"].to_numpy()).all()
+    )
     with pytest.raises(KeyError):
         explorer.neighbours(int(table["source_id"][0].as_py()), 7, True)
     assert pq.read_table(file_of(found, "parquet")).equals(found)
@@ -160,10 +174,16 @@ def test_neighbours_are_those_of_the_index_after_the_star_itself(explorer, table
 
 
 def test_columns_labels_first(explorer):
-    assert explorer.columns[:3] == ("teff", "logg", "m_h") and explorer.columns[-1].endswith("_upper")
+    assert explorer.columns[:3] == ("teff", "logg", "m_h") and explorer.columns[-1].endswith(
+        "_upper"
+    )
     assert explorer.shown_columns("teff") == ["teff", "logg", "m_h", "mass", "age", "ebv"]
     assert explorer.shown_columns("teff_upper")[-1] == "teff_upper"
-    assert (number("teff", 4712.4), number("m_h", np.nan), number("chi2", 12345.6)) == ("4712", "–", "1.235e+04")
+    assert (number("teff", 4712.4), number("m_h", np.nan), number("chi2", 12345.6)) == (
+        "4712",
+        "–",
+        "1.235e+04",
+    )
 
 
 def test_spectra_are_gaiaxpys_of_the_coefficients(measured, table):
@@ -219,7 +239,9 @@ def test_a_model_of_other_vectors_is_refused(explorer, model_folder):
 
 def test_a_missing_extra_is_named(monkeypatch, capsys, folder):
     find = _compat.importlib.util.find_spec
-    monkeypatch.setattr(_compat.importlib.util, "find_spec", lambda name: None if name == "panel" else find(name))
+    monkeypatch.setattr(
+        _compat.importlib.util, "find_spec", lambda name: None if name == "panel" else find(name)
+    )
     assert main(["explore", str(folder / "idx")]) == 2
     assert "panel not installed: pip install 'multistar[explore]'" in capsys.readouterr().err
 
@@ -237,7 +259,8 @@ def test_the_image_is_the_mean_by_pixel(explorer):
     view = View((0, 10), (2, 7), 20, 10)
     known = np.isfinite(values) & (y >= 2) & (y < 7)
     sums = [
-        np.histogram2d(y, x, (10, 20), ((2, 7), (0, 10)), weights=w)[0] for w in (known, np.where(known, values, 0))
+        np.histogram2d(y, x, (10, 20), ((2, 7), (0, 10)), weights=w)[0]
+        for w in (known, np.where(known, values, 0))
     ]
     np.testing.assert_allclose(image(places, values, view), sums[1] / sums[0], rtol=1e-3)
     count = image(places, None, view)
@@ -246,7 +269,9 @@ def test_the_image_is_the_mean_by_pixel(explorer):
     assert dot_radius(n) == 0 and dot_radius(100) == 3
     few = Places(np.arange(1), np.arange(1), np.array([5.0]), np.array([5.0]), "one")
     dot = image(few, np.array([3.0], np.float32), View((0, 10), (0, 10), 100, 100))
-    assert set(dot[np.isfinite(dot)]) == {3} and 25 < np.isfinite(dot).sum() < 50 and dot[50, 50] == 3
+    assert (
+        set(dot[np.isfinite(dot)]) == {3} and 25 < np.isfinite(dot).sum() < 50 and dot[50, 50] == 3
+    )
     home = whole(places, 200, 100)
     assert home.x[0] < x.min() and home.y[1] > y.max()
     assert np.isclose((home.x[1] - home.x[0]) / (home.y[1] - home.y[0]), 2)
@@ -260,11 +285,28 @@ def address(folder, model_folder):
     """Of the page, served by the command as users run it."""
     for name in ("panel", "datashader", "playwright"):
         pytest.importorskip(name)
-    command = [sys.executable, "-m", "multistar.cli", "explore", folder / "idx", "--map", folder / "map.parquet"]
-    command += ["--data", folder / "stars.parquet", "--model", model_folder, "--dust-free", folder / "dust_free"]
+    command = [
+        sys.executable,
+        "-m",
+        "multistar.cli",
+        "explore",
+        folder / "idx",
+        "--map",
+        folder / "map.parquet",
+    ]
+    command += [
+        "--data",
+        folder / "stars.parquet",
+        "--model",
+        model_folder,
+        "--dust-free",
+        folder / "dust_free",
+    ]
     log = folder / "server.log"
     with log.open("w") as stream:
-        server = subprocess.Popen([*map(str, command), "--no-browser"], stdout=stream, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            [*map(str, command), "--no-browser"], stdout=stream, stderr=subprocess.STDOUT
+        )
     while not (found := re.search(r"http://\S+", log.read_text())):
         assert server.poll() is None, log.read_text()
         time.sleep(0.1)
@@ -280,7 +322,11 @@ def address(folder, model_folder):
 def page(address):
     from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if chromium is None:
         pytest.skip("no chromium")
     with sync_playwright() as playwright:
@@ -288,7 +334,10 @@ def page(address):
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(60_000)
         faults: list[str] = []
-        page.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
+        page.on(
+            "console",
+            lambda message: message.type in ("error", "warning") and faults.append(message.text),
+        )
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda r: r.url.startswith((address, address.replace("http", "ws"), "data:", "blob:")) or faults.append(r.url))  # fmt: skip # noqa: E501
         page.goto(address)
@@ -305,7 +354,9 @@ def shown(page) -> list[str]:
 
 def marked(page, what: str) -> list[float]:
     """x of what is marked on the map, as the browser has it."""
-    return page.evaluate("name => Array.from(Bokeh.documents[0].get_model_by_name(name).get('x'))", f"marked {what}")
+    return page.evaluate(
+        "name => Array.from(Bokeh.documents[0].get_model_by_name(name).get('x'))", f"marked {what}"
+    )
 
 
 @pytest.mark.browser
@@ -313,7 +364,10 @@ def test_the_page(page, explorer, table):
     ids = table["source_id"].to_pylist()
     box = page.get_by_label("Star (source_id)")
     page.get_by_text("Click on a star of the map").wait_for()
-    for text, answer in (("star", "“star” is no source_id"), ("12", "There is no star 12 among the 250")):
+    for text, answer in (
+        ("star", "“star” is no source_id"),
+        ("12", "There is no star 12 among the 250"),
+    ):
         box.fill(text)
         box.press("Enter")
         page.get_by_text(answer).wait_for()
@@ -326,7 +380,10 @@ def test_the_page(page, explorer, table):
     x, _ = explorer.places.of_stars(want)
     np.testing.assert_allclose(marked(page, "star"), x[:1], rtol=1e-6)
     np.testing.assert_allclose(marked(page, "neighbours"), x[1:], rtol=1e-6)
-    assert page.locator("section.spectra canvas").count() and page.locator("section.curve canvas").count()
+    assert (
+        page.locator("section.spectra canvas").count()
+        and page.locator("section.curve canvas").count()
+    )
     assert "teff" in page.locator("img.corner").get_attribute("alt")
     # without dust, without the mouse
     page.get_by_role("button", name="Ignore dust").focus()

@@ -42,8 +42,16 @@ LABELS = ("teff", "logg", "m_h", "mass", "age", "ebv", "distance")
 @pytest.fixture(scope="module")
 def bare(mock_table) -> pa.Table:
     """45 stars with BP, photometry and parallax."""
-    names = ["source_id", "bp_coefficients", "bp_coefficient_errors", "phot_g_mean_mag", "phot_g_mean_mag_error"]
-    return mock_table.replace_schema_metadata().select([*names, "j_m", "j_msigcom", "parallax", "parallax_error"])[:45]
+    names = [
+        "source_id",
+        "bp_coefficients",
+        "bp_coefficient_errors",
+        "phot_g_mean_mag",
+        "phot_g_mean_mag_error",
+    ]
+    return mock_table.replace_schema_metadata().select(
+        [*names, "j_m", "j_msigcom", "parallax", "parallax_error"]
+    )[:45]
 
 
 @pytest.fixture
@@ -77,8 +85,12 @@ def contents(folder: Path) -> dict[str, str]:
 # --- the table ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("column", ["parallax", "parallax_error", "j_m", "j_msigcom", "bp_coefficients"])
-def test_impossible_numbers_cost_their_own_star_a_word_and_the_others_nothing(star_model, bare, column):
+@pytest.mark.parametrize(
+    "column", ["parallax", "parallax_error", "j_m", "j_msigcom", "bp_coefficients"]
+)
+def test_impossible_numbers_cost_their_own_star_a_word_and_the_others_nothing(
+    star_model, bare, column
+):
     """A predicted star stays finite whatever stands in one cell, and its neighbours keep their results."""
     faults = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -1.0, -999999999.0])
     frame, clean = bare[:10].to_pandas(), star_model.predict(bare[:10]).to_pandas()
@@ -89,23 +101,34 @@ def test_impossible_numbers_cost_their_own_star_a_word_and_the_others_nothing(st
     assert found["source_id"].tolist() == clean["source_id"].tolist()
     assert np.isfinite(found[list(LABELS)].to_numpy()).all()
     assert "bad_value" in found.loc[3, "status"] and "bad_value" not in found.loc[0, "status"]
-    np.testing.assert_allclose(found.loc[8:, LABELS].astype(float), clean.loc[8:, LABELS].astype(float), rtol=1e-4)
+    np.testing.assert_allclose(
+        found.loc[8:, LABELS].astype(float), clean.loc[8:, LABELS].astype(float), rtol=1e-4
+    )
 
 
 def test_one_row_no_row_unsorted_ids_and_extra_columns(star_model, bare):
     whole = star_model.embed(bare)
     one = star_model.embed(bare[7:8])
-    np.testing.assert_allclose(one["embedding"].to_pylist(), whole["embedding"].to_pylist()[7:8], atol=1e-5)
-    assert star_model.embed(bare[:0]).schema.equals(whole.schema) and len(star_model.embed(bare[:0])) == 0
+    np.testing.assert_allclose(
+        one["embedding"].to_pylist(), whole["embedding"].to_pylist()[7:8], atol=1e-5
+    )
+    assert (
+        star_model.embed(bare[:0]).schema.equals(whole.schema)
+        and len(star_model.embed(bare[:0])) == 0
+    )
     order = np.random.default_rng(0).permutation(len(bare))
     shuffled = star_model.embed(bare.take(order))
     assert shuffled["source_id"].to_pylist() == bare["source_id"].take(order).to_pylist()
-    more = bare.append_column("name", pa.array(["x"] * 45)).append_column("tags", pa.array([[{"a": 1}]] * 45))
+    more = bare.append_column("name", pa.array(["x"] * 45)).append_column(
+        "tags", pa.array([[{"a": 1}]] * 45)
+    )
     assert star_model.embed(more).equals(whole)
 
 
 @pytest.mark.parametrize("ending", ["csv.gz", "ecsv.gz", "fits.gz", "vot.gz"])
-def test_a_small_file_that_expands_without_end_is_refused_in_bounded_memory(ending, tmp_path, monkeypatch):
+def test_a_small_file_that_expands_without_end_is_refused_in_bounded_memory(
+    ending, tmp_path, monkeypatch
+):
     monkeypatch.setattr(tables, "FREE_BYTES", 1 << 22)
     bomb = tmp_path / f"bomb.{ending}"
     with gzip.open(bomb, "wb") as stream:
@@ -123,14 +146,20 @@ def test_a_small_file_that_expands_without_end_is_refused_in_bounded_memory(endi
 def test_numbers_beyond_all_exponents_are_values_like_others(text, tmp_path):
     """The parser of pandas crashes on the first."""
     (tmp_path / "a.csv").write_text(f"source_id,parallax,j_m\n1,{text},9.5\n2,1.5,9.5\n")
-    for table in (tmp_path / "a.csv", {"source_id": [1, 2], "parallax": np.array([text, "1.5"], object)}):
+    for table in (
+        tmp_path / "a.csv",
+        {"source_id": [1, 2], "parallax": np.array([text, "1.5"], object)},
+    ):
         value = read_stars(table).scalars["parallax"].value
         assert value[1] == 1.5 and (np.isnan(value[0]) or value[0] == 0)
 
 
 def test_a_small_parquet_of_very_many_rows_is_read_in_parts(tmp_path):
     rows = 3_000_000
-    pq.write_table(pa.table({"source_id": np.zeros(rows, np.int64), "parallax": np.ones(rows)}), tmp_path / "b.parquet")
+    pq.write_table(
+        pa.table({"source_id": np.zeros(rows, np.int64), "parallax": np.ones(rows)}),
+        tmp_path / "b.parquet",
+    )
     assert (tmp_path / "b.parquet").stat().st_size < rows / 10
     before = pa.total_allocated_bytes()
     part = next(chunks(tmp_path / "b.parquet", 1000))
@@ -145,7 +174,9 @@ def test_entities_that_multiply_are_refused(tmp_path):
         tables.read_columns(tmp_path / "laughs.vot")
 
 
-def test_a_file_that_asks_for_more_memory_than_there_is_is_left_out(folder, job, tmp_path, monkeypatch):
+def test_a_file_that_asks_for_more_memory_than_there_is_is_left_out(
+    folder, job, tmp_path, monkeypatch
+):
     """Damaged sizes in a file look like that; the other tables are done."""
     real = job_module.chunks
 
@@ -181,9 +212,22 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(ending, bare, model_folder, 
     pq.write_table(bare, tmp_path / "stars.parquet")
     out = tmp_path / "out" / f"v.{ending}"
     with disk_of(1500):
-        code = main(["embed", str(tmp_path / "stars.parquet"), "--model", str(model_folder), "--out", str(out)])
+        code = main(
+            [
+                "embed",
+                str(tmp_path / "stars.parquet"),
+                "--model",
+                str(model_folder),
+                "--out",
+                str(out),
+            ]
+        )
     error = capsys.readouterr().err.strip()
-    assert code == 2 and len(error.splitlines()) == 1 and f"{out}: not written, is the disk full?" in error
+    assert (
+        code == 2
+        and len(error.splitlines()) == 1
+        and f"{out}: not written, is the disk full?" in error
+    )
     assert list(out.parent.iterdir()) == []
 
 
@@ -196,10 +240,14 @@ def test_a_full_disk_under_models_adapters_and_indices(star_model, bare, adapter
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_stops_a_folder_which_goes_on_when_there_is_room(folder, job, tmp_path, monkeypatch, capsys):
+def test_a_disk_that_fills_stops_a_folder_which_goes_on_when_there_is_room(
+    folder, job, tmp_path, monkeypatch, capsys
+):
     command = ["embed", str(folder), "--model", job.model, "--out", str(tmp_path / "out")]
     with monkeypatch.context() as full:
-        full.setattr(job_module, "_to_disk", _fails_from(2, OSError(errno.ENOSPC, "No space left on device")))
+        full.setattr(
+            job_module, "_to_disk", _fails_from(2, OSError(errno.ENOSPC, "No space left on device"))
+        )
         assert main(command) == 2
     assert "b.parquet: not written" in capsys.readouterr().err
     assert sorted(contents(tmp_path / "out")) == ["a.parquet", "a.record.json", "run.json"]
@@ -237,7 +285,9 @@ def test_a_place_where_nothing_can_be_written(bare, model_folder, tmp_path, monk
 
 
 @pytest.mark.parametrize("command", ["embed", "predict"])
-def test_ctrl_c_leaves_whole_results_and_the_next_run_makes_the_rest(command, folder, model_folder, tmp_path, capsys):
+def test_ctrl_c_leaves_whole_results_and_the_next_run_makes_the_rest(
+    command, folder, model_folder, tmp_path, capsys
+):
     arguments = [command, str(folder), "--model", str(model_folder), "--out", str(tmp_path / "out")]
     to_disk = job_module._to_disk
     calls = []
@@ -255,7 +305,10 @@ def test_ctrl_c_leaves_whole_results_and_the_next_run_makes_the_rest(command, fo
     assert sorted(contents(tmp_path / "out")) == ["a.parquet", "a.record.json", "run.json"]
     before = contents(tmp_path / "out")
     assert main(arguments) == 0
-    assert before.items() <= contents(tmp_path / "out").items() and len(contents(tmp_path / "out")) == 7
+    assert (
+        before.items() <= contents(tmp_path / "out").items()
+        and len(contents(tmp_path / "out")) == 7
+    )
     assert main([*arguments[:-1], str(tmp_path / "whole")]) == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
@@ -301,7 +354,9 @@ def test_a_changed_run_file_is_refused_by_name(content, job, tmp_path):
         prepare(tmp_path, job)
 
 
-@pytest.mark.parametrize("content", ["[]", "7", '{"bytes_in": "x"}', "\udcff", '{"source": "../../x"}'])
+@pytest.mark.parametrize(
+    "content", ["[]", "7", '{"bytes_in": "x"}', "\udcff", '{"source": "../../x"}']
+)
 def test_a_changed_record_makes_its_table_done_again(content, folder, job, tmp_path):
     todo = shards(folder, tmp_path / "out")[:1]
     prepare(tmp_path / "out", job)
@@ -324,11 +379,15 @@ ABSURD = {  # headers of safetensors files
 def absurd(which: str) -> bytes:
     tensor = {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}
     header = json.dumps({"network.x": tensor, "mean": tensor}).encode()
-    return ABSURD[which] if ABSURD[which] is not None else len(header).to_bytes(8, "little") + header
+    return (
+        ABSURD[which] if ABSURD[which] is not None else len(header).to_bytes(8, "little") + header
+    )
 
 
 @pytest.mark.parametrize("which", ABSURD)
-def test_absurd_headers_of_safetensors_are_refused_though_the_hash_is_right(which, model_folder, adapter, tmp_path):
+def test_absurd_headers_of_safetensors_are_refused_though_the_hash_is_right(
+    which, model_folder, adapter, tmp_path
+):
     base = load_model(model_folder)
     cases = (
         (model_folder, "model.safetensors", "config.json", load_model),
@@ -350,7 +409,9 @@ def test_absurd_headers_of_safetensors_are_refused_though_the_hash_is_right(whic
 @pytest.mark.parametrize(
     "content", [b"", b"null", b"[1]", b"\xff\xfe", b'{"format": 1, "sha256": 5}', b" " * (1 << 23)]
 )
-def test_changed_cards_of_models_and_adapters_are_refused(content, model_folder, adapter, star_model, tmp_path):
+def test_changed_cards_of_models_and_adapters_are_refused(
+    content, model_folder, adapter, star_model, tmp_path
+):
     cases = (model_folder, "config.json", load_model), (adapter, "adapter.json", None)
     for source, config, load in cases:
         copy = tmp_path / config
@@ -366,7 +427,9 @@ def test_an_index_card_names_no_other_files(star_model, bare, tmp_path):
     (tmp_path / "x").write_text("theirs")
     card = json.loads((tmp_path / "idx" / "card.json").read_text())
     entry = {"bytes": 6, "sha256": hashlib.sha256(b"theirs").hexdigest()}
-    (tmp_path / "idx" / "card.json").write_text(json.dumps(card | {"files": card["files"] | {"../x": entry}}))
+    (tmp_path / "idx" / "card.json").write_text(
+        json.dumps(card | {"files": card["files"] | {"../x": entry}})
+    )
     StarIndex.load(tmp_path / "idx").save(tmp_path / "again")
     assert (tmp_path / "x").read_text() == "theirs"
     again = json.loads((tmp_path / "again" / "card.json").read_text())
@@ -381,7 +444,9 @@ def test_a_card_without_sense_is_refused(star_model, bare, tmp_path):
             StarIndex.load(tmp_path / "idx")
 
 
-def test_stars_are_not_searched_with_another_model(star_model, bare, model_folder, tmp_path, capsys):
+def test_stars_are_not_searched_with_another_model(
+    star_model, bare, model_folder, tmp_path, capsys
+):
     StarIndex.build(star_model.embed(bare)).save(tmp_path / "idx")
     changed = load_model(model_folder)
     changed.standardiser.center += 1
@@ -400,7 +465,13 @@ def test_a_manifest_names_its_own_shards_only(name, tmp_path):
     (tmp_path / "theirs").write_text("precious")
     survey = tmp_path / "a" / "survey"
     survey.mkdir(parents=True)
-    shard = {"file": name, "rows": 3, "sha256": sha256(tmp_path / "theirs"), "next_block": 0, "next_row": 3}
+    shard = {
+        "file": name,
+        "rows": 3,
+        "sha256": sha256(tmp_path / "theirs"),
+        "next_block": 0,
+        "next_row": 3,
+    }
     (survey / "manifest.json").write_text(json.dumps({"stars": 9, "config": {}, "shards": [shard]}))
     for overwrite in (False, True):
         with pytest.raises(ValueError, match="not a manifest of ours"):
@@ -436,6 +507,9 @@ def test_results_stay_in_their_folder_whatever_tables_are_called(bare, tmp_path)
 
 
 def test_an_error_of_the_reader_is_not_called_a_full_disk(tmp_path):
-    with pytest.raises(FileNotFoundError, match="stars.csv"), atomic_write(tmp_path / "out.parquet"):
+    with (
+        pytest.raises(FileNotFoundError, match="stars.csv"),
+        atomic_write(tmp_path / "out.parquet"),
+    ):
         read_stars(tmp_path / "stars.csv")
     assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,11 @@ from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES, declared
 from multistar.stars import read_stars
 
-SLOPE, SCATTER, ERROR = 2.0, 0.5, 1.5  # of the new label: 2 x + N(0, 0.5), measured with errors of 1.5 or none
+SLOPE, SCATTER, ERROR = (
+    2.0,
+    0.5,
+    1.5,
+)  # of the new label: 2 x + N(0, 0.5), measured with errors of 1.5 or none
 
 
 def draw(n: int, seed: int) -> pd.DataFrame:
@@ -49,7 +53,9 @@ def draw(n: int, seed: int) -> pd.DataFrame:
 
 def toy_base(folder, seed: int = 0) -> Model:
     torch.manual_seed(seed)
-    config = ModelConfig(width=32, encoder_depth=1, decoder_depth=1, heads=2, embedding=16, components=3)
+    config = ModelConfig(
+        width=32, encoder_depth=1, decoder_depth=1, heads=2, embedding=16, components=3
+    )
     model = Model.fresh(config, Vocabulary(("g", "bp", "rp"), ("teff", "logg"), 0, 0))
     model.standardiser.fit(read_stars(draw(500, 99)))
     save_model(model, folder)
@@ -79,13 +85,17 @@ def learnt(base) -> MultiStar:
     table = draw(3000, 0)
     table.loc[np.arange(3000) % 3 > 0, "z"] = np.nan
     table.loc[np.arange(3000) % 4 == 0, "kind"] = None
-    return base.finetune(table, ["y", "z", "kind"], mode="full", steps=400, learning_rate=6e-3, batch=128, hide=0.1)
+    return base.finetune(
+        table, ["y", "z", "kind"], mode="full", steps=400, learning_rate=6e-3, batch=128, hide=0.1
+    )
 
 
 def test_a_longer_model_says_the_same_about_old_labels(mock_table, star_model):
     core = star_model.model
     stars = read_stars(mock_table[:40])
-    larger = extend(core, [QUANTITIES["ps1_g"], declared("c_n", "other")], [declared("vsini", "label")])
+    larger = extend(
+        core, [QUANTITIES["ps1_g"], declared("c_n", "other")], [declared("vsini", "label")]
+    )
     assert larger.vocabulary.n_slots == core.vocabulary.n_slots + 3
     one, two = (m.network.encode(shown(m, stars, True)) for m in (core, larger))
     assert torch.equal(one.features, two.features) and torch.equal(one.embedding, two.embedding)
@@ -96,7 +106,9 @@ def test_a_longer_model_says_the_same_about_old_labels(mock_table, star_model):
         assert before[name].equals(after[name]), name
     xp = torch.arange(5)
     slots = [core.vocabulary.xp_slots.start + xp, larger.vocabulary.xp_slots.start + xp]
-    assert torch.equal(core.network.decode(one, slots[0]).mean, larger.network.decode(two, slots[1]).mean)
+    assert torch.equal(
+        core.network.decode(one, slots[0]).mean, larger.network.decode(two, slots[1]).mean
+    )
     with pytest.raises(ValueError, match="has these already"):
         extend(core, [], [QUANTITIES["teff"]])
 
@@ -149,7 +161,9 @@ def test_an_adapter_from_disk_is_the_one_that_was_saved(mode, base, folder, test
     assert adapter.request.given == ("logg",)
     assert [q.name for q in adapter.request.inputs] == (["ps1_g", "c_n"] if inputs else [])
     before = base.predict(stars)
-    assert not again.predict(stars)["teff"].equals(before["teff"])  # an own label of the base takes its column
+    assert not again.predict(stars)["teff"].equals(
+        before["teff"]
+    )  # an own label of the base takes its column
     assert again.predict(stars)["logg"].equals(before["logg"])
     other = again.predict(stars.assign(logg=stars["logg"] + 1))
     assert not np.allclose(other["y"], again.predict(stars)["y"])  # what is given is read
@@ -158,7 +172,8 @@ def test_an_adapter_from_disk_is_the_one_that_was_saved(mode, base, folder, test
 def test_only_what_the_mode_names_moves(base):
     table = draw(200, 3)
     adapters = {
-        m: finetune(base.model, table, ["y"], m, config=FinetuneConfig(steps=3)) for m in ("probe", "head", "lora")
+        m: finetune(base.model, table, ["y"], m, config=FinetuneConfig(steps=3))
+        for m in ("probe", "head", "lora")
     }
     state = base.model.network.state_dict()
     for mode, adapter in adapters.items():
@@ -176,7 +191,10 @@ def test_training_leaves_the_base_as_it_is(base, folder, test_stars):
     before = base.predict(test_stars)
     base.finetune(draw(200, 3), ["y"], mode="full", steps=3)
     assert_same_table(before, base.predict(test_stars))
-    assert all(torch.equal(v, base.model.state()[k]) for k, v in load_file(folder / "model.safetensors").items())
+    assert all(
+        torch.equal(v, base.model.state()[k])
+        for k, v in load_file(folder / "model.safetensors").items()
+    )
 
 
 def test_another_base_refuses_an_adapter_and_damage_is_found(base, tmp_path):
@@ -196,13 +214,17 @@ def test_another_base_refuses_an_adapter_and_damage_is_found(base, tmp_path):
         load_adapter(base.model, tmp_path / "a")
     never_saved = Model.fresh(base.model.config, base.model.vocabulary)
     with pytest.raises(ValueError, match="no hash"):
-        MultiStar(never_saved).finetune(draw(200, 3), ["y"], mode="probe", steps=1).save_adapter(tmp_path / "b")
+        MultiStar(never_saved).finetune(draw(200, 3), ["y"], mode="probe", steps=1).save_adapter(
+            tmp_path / "b"
+        )
 
 
 def test_adapters_stand_side_by_side(base, folder, test_stars, tmp_path):
     for label, mode in (("y", "lora"), ("z", "probe")):
         base.finetune(draw(300, 4), [label], mode=mode, steps=5, out=tmp_path / label)
-    both = MultiStar.from_pretrained(folder, adapter=[tmp_path / "y", tmp_path / "z"]).predict(test_stars)
+    both = MultiStar.from_pretrained(folder, adapter=[tmp_path / "y", tmp_path / "z"]).predict(
+        test_stars
+    )
     for label in "yz":
         alone = MultiStar.from_pretrained(folder, adapter=str(tmp_path / label)).predict(test_stars)
         assert all(both[label + s].equals(alone[label + s]) for s in ("", "_lower", "_upper"))
@@ -226,11 +248,27 @@ def test_an_interrupted_run_goes_on_exactly(mode, base, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(train.Trainer, "advance", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            finetune(base.model, table, ["y", "kind"], mode, config=config, out=tmp_path / "a", checkpoint_seconds=0)
+            finetune(
+                base.model,
+                table,
+                ["y", "kind"],
+                mode,
+                config=config,
+                out=tmp_path / "a",
+                checkpoint_seconds=0,
+            )
     assert not (tmp_path / "a").exists() and (tmp_path / "a.partial").exists()
     with pytest.raises(ValueError, match="other settings or data"):
         finetune(base.model, table, ["y"], mode, config=config, out=tmp_path / "a")
-    again = finetune(base.model, table, ["y", "kind"], mode, config=config, out=tmp_path / "a", checkpoint_seconds=0)
+    again = finetune(
+        base.model,
+        table,
+        ["y", "kind"],
+        mode,
+        config=config,
+        out=tmp_path / "a",
+        checkpoint_seconds=0,
+    )
     assert again.changes.keys() == whole.changes.keys()
     assert all(torch.equal(again.changes[name], whole.changes[name]) for name in whole.changes)
     assert again.provenance == whole.provenance
@@ -267,14 +305,18 @@ def test_bad_requests_are_refused_in_words(change, labels, options, message, bas
 
 
 def test_one_star_is_too_few_and_faults_of_the_data_are_left_out(base):
-    with pytest.raises(ValueError, match="training stars with this label|validation stars with this label"):
+    with pytest.raises(
+        ValueError, match="training stars with this label|validation stars with this label"
+    ):
         base.finetune(draw(1, 7), ["y"])
     table = draw(200, 7)
     table.loc[3, "y"], table.loc[4, "y"], table.loc[5, "y_error"] = np.inf, 1e9, -1.0
     table.loc[6, ["phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "gP1"]] = np.nan
     tuned = base.finetune(table, ["y"], mode="head", steps=5)
     said = tuned.adapters[0].provenance
-    assert said["training_stars"] + said["held_out_stars"] == 197  # without the infinite, the absurd, the unmeasured
+    assert (
+        said["training_stars"] + said["held_out_stars"] == 197
+    )  # without the infinite, the absurd, the unmeasured
     assert np.isfinite(tuned.predict(table)["y"].to_numpy()).all()
 
 
@@ -287,7 +329,9 @@ def test_splits_go_by_star_and_by_place():
     assert 0.16 < out.mean() < 0.24
     rng = np.random.default_rng(0)
     here = read_stars(table.assign(ra=rng.uniform(0, 360, 3000), dec=rng.uniform(-60, 60, 3000)))
-    near = read_stars(table.assign(ra=here.extra["ra"], dec=here.extra["dec"] + 1e-5, source_id=np.arange(3000)))
+    near = read_stars(
+        table.assign(ra=here.extra["ra"], dec=here.extra["dec"] + 1e-5, source_id=np.arange(3000))
+    )
     blocks = [held_out_stars(s, "healpix", 0.2) for s in (here, near)]
     assert np.mean(blocks[0] != blocks[1]) < 0.01 and 0.1 < blocks[0].mean() < 0.3
     gaia = held_out_stars(stars, "healpix", 0.2)
@@ -335,14 +379,18 @@ def test_labels_do_not_take_the_columns_of_others(base, label):
 
 
 def test_classes_do_not_look_like_quantiles(base):
-    table = draw(300, 0).assign(y=lambda t: np.where(t.x > 0, "lower", "upper"), y_lower=lambda t: t.z)
+    table = draw(300, 0).assign(
+        y=lambda t: np.where(t.x > 0, "lower", "upper"), y_lower=lambda t: t.z
+    )
     with pytest.raises(ValueError, match=r"\['y_lower'\]: predict has columns"):
         base.finetune(table, ["y", "y_lower"], steps=1)
 
 
 def test_what_is_wrong_is_said_before_anything_is_learnt(base, learnt, tmp_path):
     table = draw(300, 0)
-    with pytest.raises(ValueError, match=r"\['y'\]: an adapter of this model predicts these already"):
+    with pytest.raises(
+        ValueError, match=r"\['y'\]: an adapter of this model predicts these already"
+    ):
         learnt.finetune(table, "y", out=tmp_path / "again")
     assert not list(tmp_path.iterdir())
     bare = table[["source_id", "y", "teff"]]
@@ -366,7 +414,9 @@ def test_values_that_are_left_out_are_counted(base):
     table = draw(600, 0)
     table.loc[:9, "y"] = -9.99e8
     table.loc[10:29, "y"] = np.nan
-    said = base.finetune(table, ["y", "kind"], mode="probe", steps=3).adapters[0].provenance["labels"]
+    said = (
+        base.finetune(table, ["y", "kind"], mode="probe", steps=3).adapters[0].provenance["labels"]
+    )
     assert said["y"]["left_out"] == 10 and said["y"]["training"] + said["y"]["held_out"] == 570
     assert said["kind"]["training"] + said["kind"]["held_out"] == 600
 
@@ -380,4 +430,6 @@ def test_an_input_that_the_table_lacks_is_named(base):
 
 def test_stars_without_a_place_are_held_out_one_by_one():
     table = draw(2000, 0).assign(ra=np.nan, dec=10.0)
-    assert held_out_stars(read_stars(table), "healpix", 0.15).mean() == pytest.approx(0.15, abs=0.03)
+    assert held_out_stars(read_stars(table), "healpix", 0.15).mean() == pytest.approx(
+        0.15, abs=0.03
+    )

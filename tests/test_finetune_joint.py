@@ -17,7 +17,9 @@ RHO, NOISE = 0.8, 1.0
 def gaussians(n: int, rho: float, error: float, seed: int = 0):
     """Predictions N(0, 1) whose residuals correlate with rho, and labels with errors: PIT and what they tell."""
     rng = np.random.default_rng(seed)
-    residual = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], n) + error * rng.normal(size=(n, 2))
+    residual = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], n) + error * rng.normal(
+        size=(n, 2)
+    )
     zero = torch.zeros(n, 2, 1)
     pit = torch.special.ndtr(torch.from_numpy(residual) / np.hypot(1, error))
     return pit, told_by(Mixture(zero, zero, zero), torch.full((n, 2), error))
@@ -46,14 +48,20 @@ def test_correlation_does_not_read_missing_labels():
 
 
 def test_what_a_label_tells_of_a_mixture():
-    pair = Mixture(torch.full((1, 1, 2), 0.5).log(), torch.tensor([[[-3.0, 3.0]]]), torch.zeros(1, 1, 2))
-    assert float(told_by(pair, torch.tensor([[np.sqrt(30)]]))) == pytest.approx(0.5)  # variance 10, of the error 30
+    pair = Mixture(
+        torch.full((1, 1, 2), 0.5).log(), torch.tensor([[[-3.0, 3.0]]]), torch.zeros(1, 1, 2)
+    )
+    assert float(told_by(pair, torch.tensor([[np.sqrt(30)]]))) == pytest.approx(
+        0.5
+    )  # variance 10, of the error 30
     assert float(told_by(pair, torch.tensor([[torch.nan]]))) == 1
 
 
 def test_new_scores_follow_the_known_ones():
     rho = torch.tensor([[1.0, 0.8, 0.5], [0.8, 1.0, 0.2], [0.5, 0.2, 1.0]], dtype=torch.float64)
-    given = torch.randn(3, 1, 40_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    given = torch.randn(
+        3, 1, 40_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     score = follow(given, rho, torch.Generator().manual_seed(1))
     assert torch.equal(score[:, :1], given)
     for star in score:
@@ -74,8 +82,14 @@ def correlated(tmp_path_factory) -> tuple[MultiStar, pd.DataFrame, MultiStar]:
         return stars.drop(columns=["y", "z", "kind"])
 
     base = MultiStar.from_pretrained(folder)
-    model = base.finetune(table(4000, 0), ["a", "b", "teff"], mode="full", out=folder.with_name("adapter"))
-    return model, table(60, 1), MultiStar.from_pretrained(folder, adapter=folder.with_name("adapter"))
+    model = base.finetune(
+        table(4000, 0), ["a", "b", "teff"], mode="full", out=folder.with_name("adapter")
+    )
+    return (
+        model,
+        table(60, 1),
+        MultiStar.from_pretrained(folder, adapter=folder.with_name("adapter")),
+    )
 
 
 def test_samples_have_the_marginals_and_the_correlation(correlated):
@@ -101,8 +115,12 @@ def test_covariance_is_that_of_the_samples_and_the_base_keeps_its_ranks(correlat
     np.testing.assert_allclose(np.asarray(found["covariance"][0]).reshape(4, 4), square, rtol=1e-4)
     alone = MultiStar(model.model).predict(stars, samples=500).to_pandas()
     ranks = [np.argsort(np.stack(list(t["teff_samples"])), axis=1) for t in (found, alone)]
-    assert (ranks[0] == ranks[1]).mean() > 0.99  # values beyond the tabulated scores are equal, in any order
-    np.testing.assert_array_equal(np.stack(list(found["logg_samples"])), np.stack(list(alone["logg_samples"])))
+    assert (
+        ranks[0] == ranks[1]
+    ).mean() > 0.99  # values beyond the tabulated scores are equal, in any order
+    np.testing.assert_array_equal(
+        np.stack(list(found["logg_samples"])), np.stack(list(alone["logg_samples"]))
+    )
 
 
 def test_joint_samples_survive_saving_and_repeat(correlated):
@@ -114,6 +132,8 @@ def test_joint_samples_survive_saving_and_repeat(correlated):
 def test_adapters_from_before_joint_samples_have_independent_labels(correlated):
     model, _, again = correlated
     old = Adapter.fresh(model.model, again.adapters[0].request)
-    old.apply({name: x for name, x in again.adapters[0].changes.items() if name != "readout.correlation"})
+    old.apply(
+        {name: x for name, x in again.adapters[0].changes.items() if name != "readout.correlation"}
+    )
     assert torch.equal(old.readout.correlation, torch.eye(len(old.readout.correlation)))
     assert not torch.equal(again.adapters[0].readout.correlation, old.readout.correlation)

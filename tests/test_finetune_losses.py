@@ -28,9 +28,13 @@ def test_distance_is_scipys_of_the_labels_that_are_known():
     difference, known = rng.normal(size=(50, 3)), rng.random((50, 3)) < 0.6
     known[:2] = [[True] * 3, [False] * 3]
     garbage = np.where(known, difference, np.nan)
-    got = mahalanobis(torch.from_numpy(garbage), torch.from_numpy(known), torch.from_numpy(COVARIANCE))
+    got = mahalanobis(
+        torch.from_numpy(garbage), torch.from_numpy(known), torch.from_numpy(COVARIANCE)
+    )
     want = [
-        reference(d[k], np.zeros(k.sum()), np.linalg.inv(COVARIANCE[np.ix_(k, k)])) if k.any() else 0
+        reference(d[k], np.zeros(k.sum()), np.linalg.inv(COVARIANCE[np.ix_(k, k)]))
+        if k.any()
+        else 0
         for d, k in zip(difference, known, strict=True)
     ]
     np.testing.assert_allclose(got, want, atol=1e-6)
@@ -41,10 +45,14 @@ def test_covariance_is_that_of_stars_with_all_labels():
     value = torch.from_numpy(rng.multivariate_normal(np.zeros(3), COVARIANCE, 20_000))
     known = torch.ones(20_000, 3, dtype=torch.bool)
     known[::4, 1] = False
-    np.testing.assert_allclose(loss_of("mahalanobis", of_stars(value, known)).covariance, COVARIANCE, atol=0.05)
+    np.testing.assert_allclose(
+        loss_of("mahalanobis", of_stars(value, known)).covariance, COVARIANCE, atol=0.05
+    )
     assert loss_of("likelihood", of_stars(value, known)).covariance is None
     with pytest.raises(ValueError, match="3 numeric labels, but 5 training stars"):
-        loss_of("mahalanobis", of_stars(value[1:8], known[1:8] & (torch.arange(1, 8) != 6)[:, None]))
+        loss_of(
+            "mahalanobis", of_stars(value[1:8], known[1:8] & (torch.arange(1, 8) != 6)[:, None])
+        )
     value[:, 2] = 2 * value[:, 0]
     with pytest.raises(ValueError, match="functions of each other"):
         loss_of("mahalanobis", of_stars(value, known))
@@ -54,7 +62,9 @@ def test_centres_follow_the_distance_and_widths_the_likelihood():
     """At the minimum for one star the mean is the label and the width the scatter; neither moves the other."""
     generator = torch.Generator().manual_seed(2)
     n = 4000
-    value = torch.randn(n, 2, generator=generator, dtype=torch.float64) * torch.tensor([0.5, 2.0]) + 1
+    value = (
+        torch.randn(n, 2, generator=generator, dtype=torch.float64) * torch.tensor([0.5, 2.0]) + 1
+    )
     part = of_stars(value, torch.ones(n, 2, dtype=torch.bool))
     mean = torch.zeros(1, 2, 1, dtype=torch.float64, requires_grad=True)
     log_sigma = torch.full((1, 2, 1), -1.0, dtype=torch.float64, requires_grad=True)
@@ -79,8 +89,19 @@ def test_labels_are_learnt_with_it(tmp_path):
     toy_base(tmp_path / "base")
     table, stars = draw(2500, 0), draw(400, 1)
     table.loc[np.arange(2500) % 3 == 0, "z"] = np.nan
-    settings = {"mode": "full", "steps": 300, "learning_rate": 6e-3, "batch": 128, "hide": 0.1, "loss": "mahalanobis"}
-    found = MultiStar.from_pretrained(tmp_path / "base").finetune(table, ["y", "z", "kind"], **settings).predict(stars)
+    settings = {
+        "mode": "full",
+        "steps": 300,
+        "learning_rate": 6e-3,
+        "batch": 128,
+        "hide": 0.1,
+        "loss": "mahalanobis",
+    }
+    found = (
+        MultiStar.from_pretrained(tmp_path / "base")
+        .finetune(table, ["y", "z", "kind"], **settings)
+        .predict(stars)
+    )
     found = found.to_pandas()
     assert np.std(found["y"] - SLOPE * stars["x"]) < 0.4
     assert pearsonr(found["z"], stars["z"]).statistic > 0.95
@@ -102,7 +123,16 @@ def test_it_is_an_option_of_the_command(tmp_path, capsys):
         str(tmp_path / "base"),
         "--no-retain",
     ]
-    arguments += ["--mode", "probe", "--steps", "5", "--loss", "mahalanobis", "--out", str(tmp_path / "a")]
+    arguments += [
+        "--mode",
+        "probe",
+        "--steps",
+        "5",
+        "--loss",
+        "mahalanobis",
+        "--out",
+        str(tmp_path / "a"),
+    ]
     assert main(arguments) == 0
     assert '"loss": "mahalanobis"' in (tmp_path / "a" / "adapter.json").read_text()
     with pytest.raises(ValueError, match="loss must be one of"):

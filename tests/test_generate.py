@@ -40,7 +40,9 @@ def test_standardised_coefficients_invert(star_model, mock_table):
     standardiser, slots = star_model.model.standardiser, star_model.model.vocabulary.band_slots
     z = standardiser(stars).value.double().numpy()
     for band, xp in stars.xp.items():
-        back = standardiser.coefficients(band, z[:, slots[band].start : slots[band].stop], stars.scalars["g"].value)
+        back = standardiser.coefficients(
+            band, z[:, slots[band].start : slots[band].stop], stars.scalars["g"].value
+        )
         np.testing.assert_allclose(back, xp.value, rtol=1e-4, atol=1e-4 * np.abs(xp.value).max())
 
 
@@ -59,9 +61,13 @@ def test_generated_spectra_are_what_gaiaxpy_makes_of_the_coefficients(generated)
     load_gaiaxpy()
     from gaiaxpy import calibrate
 
-    spectra, _ = calibrate(archive_frame(generated), sampling=WAVELENGTH, truncation=False, save_file=False)
+    spectra, _ = calibrate(
+        archive_frame(generated), sampling=WAVELENGTH, truncation=False, save_file=False
+    )
     wanted = np.stack(spectra["flux"].to_list())
-    np.testing.assert_allclose(matrix(generated, "flux"), wanted, rtol=1e-5, atol=1e-6 * np.abs(wanted).max())
+    np.testing.assert_allclose(
+        matrix(generated, "flux"), wanted, rtol=1e-5, atol=1e-6 * np.abs(wanted).max()
+    )
     assert np.isfinite(np.stack(spectra["flux_error"].to_list())).all()
 
 
@@ -75,7 +81,11 @@ def test_generated_tables_are_read_back(generated, labels, tmp_path):
 
 def test_brighter_stars_have_proportionally_larger_coefficients(star_model):
     """The flux scale is that of G, to the accuracy of a model that saw 60 batches."""
-    star = {"source_id": np.arange(2), "teff": np.full(2, 4700.0), "phot_g_mean_mag": np.array([12.0, 14.5])}
+    star = {
+        "source_id": np.arange(2),
+        "teff": np.full(2, 4700.0),
+        "phot_g_mean_mag": np.array([12.0, 14.5]),
+    }
     first = matrix(star_model.generate(star, samples=64), "rp_coefficients")[:, 0]
     np.testing.assert_allclose(first[0] / first[1], 10, rtol=0.3)
 
@@ -105,10 +115,14 @@ def test_a_band_from_the_other_does_not_use_the_band(star_model, mock_table):
     table = mock_table[:20].to_pandas()
     whole = star_model.inpaint(table, bands=["bp"])
     without = star_model.inpaint(table.drop(columns=[c for c in table if c.startswith("bp_")]))
-    np.testing.assert_allclose(matrix(whole, "bp_coefficients"), matrix(without, "bp_coefficients"), rtol=1e-6)
+    np.testing.assert_allclose(
+        matrix(whole, "bp_coefficients"), matrix(without, "bp_coefficients"), rtol=1e-6
+    )
     assert matrix(whole, "bp_predicted").all()
     truth = np.stack(table["bp_coefficients"])[:, 0]
-    assert np.corrcoef(matrix(whole, "bp_coefficients")[:, 0], truth)[0, 1] > 0.9  # the flux scale is right
+    assert (
+        np.corrcoef(matrix(whole, "bp_coefficients")[:, 0], truth)[0, 1] > 0.9
+    )  # the flux scale is right
 
 
 def test_both_commands_write_files_that_gaiaxpy_reads(mock_file, labels, model_folder, tmp_path):
@@ -121,7 +135,10 @@ def test_both_commands_write_files_that_gaiaxpy_reads(mock_file, labels, model_f
     }
     for command, arguments in runs.items():
         out = tmp_path / f"{command}.fits"
-        assert main([str(a) for a in [command, *arguments, "--model", model_folder, "--out", out]]) == 0
+        assert (
+            main([str(a) for a in [command, *arguments, "--model", model_folder, "--out", out]])
+            == 0
+        )
         spectra, _ = calibrate(str(out), sampling=WAVELENGTH, truncation=False, save_file=False)
         assert np.isfinite(np.stack(spectra["flux"].to_list())).all()
         assert read_stars(out).xp["bp"].value.shape == (len(spectra), 55)

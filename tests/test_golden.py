@@ -19,7 +19,9 @@ def found() -> dict[str, np.ndarray]:
 def test_outputs_of_the_shipped_weights_are_the_frozen_ones(found):
     moved = distances(load_file(OUTPUTS), found)
     drawn = ("samples", "generate", "inpaint", "adapter samples")
-    wrong = {k: d for k, d in moved.items() if d > (SAMPLED if k.split(".")[0] in drawn else ROUNDING)}
+    wrong = {
+        k: d for k, d in moved.items() if d > (SAMPLED if k.split(".")[0] in drawn else ROUNDING)
+    }
     assert not wrong
 
 

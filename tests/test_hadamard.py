@@ -23,7 +23,9 @@ B, T, D, H = 3, 5, 8, 2
 @pytest.fixture(scope="module")
 def layer() -> HadamardAttention:
     torch.manual_seed(0)
-    layer = HadamardAttention(D, H, qkv_bias=True, qk_norm=True, norm_layer=torch.nn.LayerNorm).double()
+    layer = HadamardAttention(
+        D, H, qkv_bias=True, qk_norm=True, norm_layer=torch.nn.LayerNorm
+    ).double()
     for norm in (layer.q_norm, layer.k_norm):  # gains and offsets as training leaves them
         for parameter in norm.parameters():
             torch.nn.init.normal_(parameter)
@@ -40,7 +42,10 @@ def tokens(seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
 def test_it_is_the_loop_over_stars_tokens_and_channels(layer):
     x, seen = tokens()
     q, k, v = layer.qkv(x).chunk(3, -1)
-    q, k = (norm(part.view(B, T, H, D // H)).view(B, T, D) for norm, part in ((layer.q_norm, q), (layer.k_norm, k)))
+    q, k = (
+        norm(part.view(B, T, H, D // H)).view(B, T, D)
+        for norm, part in ((layer.q_norm, q), (layer.k_norm, k))
+    )
     found = np.zeros((B, T, D))
     for b in range(B):
         rows = np.flatnonzero(seen[b])
@@ -82,16 +87,28 @@ def model(mock_file, tmp_path_factory) -> MultiStar:
 
 
 def test_a_model_with_it_ignores_what_is_not_observed_and_is_saved(model, mock_table, tmp_path):
-    assert all(isinstance(block.attn, HadamardAttention) for block in model.model.network.fusion.blocks)
+    assert all(
+        isinstance(block.attn, HadamardAttention) for block in model.model.network.fusion.blocks
+    )
     m = model.model.standardiser(read_stars(mock_table[:20]))
-    observed = m.observed & (torch.rand(m.observed.shape, generator=torch.Generator().manual_seed(0)) < 0.5)
-    junk = Measurement(torch.where(observed, m.value, 1e9), torch.where(observed, m.sigma, 1e9), observed)
-    one, two = (model.model.network.encode(x) for x in (Measurement(m.value, m.sigma, observed), junk))
+    observed = m.observed & (
+        torch.rand(m.observed.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    )
+    junk = Measurement(
+        torch.where(observed, m.value, 1e9), torch.where(observed, m.sigma, 1e9), observed
+    )
+    one, two = (
+        model.model.network.encode(x) for x in (Measurement(m.value, m.sigma, observed), junk)
+    )
     assert torch.equal(one.features, two.features) and torch.equal(one.embedding, two.embedding)
     model.save_pretrained(tmp_path / "m")
-    assert_same_table(MultiStar.from_pretrained(tmp_path / "m").predict(mock_table), model.predict(mock_table))
+    assert_same_table(
+        MultiStar.from_pretrained(tmp_path / "m").predict(mock_table), model.predict(mock_table)
+    )
     tuned = model.finetune(mock_table, ["mass"], mode="lora", steps=3)
-    assert any(name.startswith("low_rank.fusion.blocks.0.attn.qkv") for name in tuned.adapters[0].changes)
+    assert any(
+        name.startswith("low_rank.fusion.blocks.0.attn.qkv") for name in tuned.adapters[0].changes
+    )
 
 
 def test_configs_of_before_load_and_the_word_is_checked(model_folder, tmp_path):

@@ -19,7 +19,10 @@ def test_density_of_one_gaussian_is_the_normal_one():
 
 
 def test_label_error_adds_in_quadrature():
-    y, error = torch.tensor([[1.7]], dtype=torch.float64), torch.tensor([[0.6]], dtype=torch.float64)
+    y, error = (
+        torch.tensor([[1.7]], dtype=torch.float64),
+        torch.tensor([[0.6]], dtype=torch.float64),
+    )
     got = gaussian(0.5, 0.8).log_prob(y, error)
     np.testing.assert_allclose(got.item(), norm(0.5, 1.0).logpdf(1.7), rtol=1e-12)
 
@@ -42,7 +45,9 @@ def test_quantiles_invert_the_cdf_of_a_mixture():
     levels = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     quantiles = mixture.quantile(levels)
     for i, level in enumerate(levels):
-        torch.testing.assert_close(mixture.cdf(quantiles[..., i]), level.expand(4, 3), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            mixture.cdf(quantiles[..., i]), level.expand(4, 3), atol=1e-6, rtol=0
+        )
 
 
 def test_quantiles_of_any_mixture_are_found_in_gaps_and_spikes():
@@ -52,7 +57,9 @@ def test_quantiles_of_any_mixture_are_found_in_gaps_and_spikes():
     weight = torch.log_softmax(3 * torch.randn(shape, generator=g, dtype=torch.float64), -1)
     mean = 4 * torch.randn(shape, generator=g, dtype=torch.float64)
     mixture = Mixture(weight, mean, 9 * torch.rand(shape, generator=g, dtype=torch.float64) - 6)
-    levels = torch.tensor([[1e-4, 0.03, 0.5, 0.9], [0.01, 0.3, 0.999, 1 - 1e-4]], dtype=torch.float64)
+    levels = torch.tensor(
+        [[1e-4, 0.03, 0.5, 0.9], [0.01, 0.3, 0.999, 1 - 1e-4]], dtype=torch.float64
+    )
     quantiles = mixture.quantile(levels)
     for i in range(4):
         below, above = (mixture.cdf(quantiles[..., i] + d) for d in (-1e-6, 1e-6))

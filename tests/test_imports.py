@@ -36,7 +36,9 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-FILES = {module_name(p): p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))}
+FILES = {
+    module_name(p): p for d in ("encoders", "multistar") for p in sorted((ROOT / d).rglob("*.py"))
+}
 
 
 def package_of(module: str) -> str:
@@ -57,7 +59,9 @@ def imported_modules(module: str) -> set[str]:
 
 
 def test_every_package_has_a_layer():
-    packages = {".".join(module.split(".")[:2]) for module in FILES if module.startswith("multistar.")}
+    packages = {
+        ".".join(module.split(".")[:2]) for module in FILES if module.startswith("multistar.")
+    }
     assert packages | {"encoders"} == set(LEVEL)
 
 
@@ -71,13 +75,21 @@ def test_imports_come_from_lower_layers(module):
 
 def test_no_circles():
     """Within a layer, too, files can be read in some order; CycleError names the circle."""
-    graph = {module: imported_modules(module) & set(FILES) - {module} for module in FILES if module != FRONT_DOOR}
+    graph = {
+        module: imported_modules(module) & set(FILES) - {module}
+        for module in FILES
+        if module != FRONT_DOOR
+    }
     order = list(TopologicalSorter(graph).static_order())
     assert set(order) >= set(graph)
 
 
 def test_rooms_of_modalities_do_not_know_each_other():
-    rooms = {m: m.split(".")[2] for m in FILES if m.startswith("multistar.modalities.") and m.count(".") > 1}
+    rooms = {
+        m: m.split(".")[2]
+        for m in FILES
+        if m.startswith("multistar.modalities.") and m.count(".") > 1
+    }
     for module, room in rooms.items():
         others = {m for m in imported_modules(module) if rooms.get(m, room) != room}
         assert not others, f"{module} imports {sorted(others)} of another modality"

@@ -20,7 +20,9 @@ VOCABULARY = Vocabulary(("bp", "rp", "j"), ("teff", "logg", "m_h"), 0, 0)
 CONFIG = ModelConfig(width=32, encoder_depth=1, decoder_depth=1, heads=2, embedding=8, components=2)
 LABELS = torch.tensor(list(VOCABULARY.label_slots))
 PRIOR = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.6], [0.6, 0.6, 1.0]])
-DESIGN = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.5], [0.0, 0.0, 0.5]])  # measurement = DESIGN @ labels + noise
+DESIGN = np.array(
+    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.5], [0.0, 0.0, 0.5]]
+)  # measurement = DESIGN @ labels + noise
 LABEL_ERROR = 0.1
 
 
@@ -52,7 +54,10 @@ def context(m: Measurement) -> Measurement:
 @pytest.fixture(scope="module")
 def toy() -> Network:
     torch.manual_seed(0)
-    network, settings = Network(CONFIG, VOCABULARY), TrainingConfig(steps=300, learning_rate=1.6e-2, warmup=20)
+    network, settings = (
+        Network(CONFIG, VOCABULARY),
+        TrainingConfig(steps=300, learning_rate=1.6e-2, warmup=20),
+    )
     optimiser, generator = build(network, settings), torch.Generator().manual_seed(0)
     splitter = Splitter(VOCABULARY, torch.ones(6), 0, 0.5, generator)
     stars, _ = draw(256 * 100, np.random.default_rng(0))
@@ -79,7 +84,9 @@ def stars() -> tuple[Measurement, np.ndarray]:
 
 def samples(network: Network, m: Measurement, order: list[int], n: int = 400) -> np.ndarray:
     """(stars, n, 3) in the order of LABELS."""
-    drawn = network.head.sample(network.encode(context(m)), LABELS[order], n, torch.Generator().manual_seed(0))
+    drawn = network.head.sample(
+        network.encode(context(m)), LABELS[order], n, torch.Generator().manual_seed(0)
+    )
     return drawn[..., np.argsort(order)].double().numpy()
 
 
@@ -103,7 +110,9 @@ def log_prob(network: Network, m: Measurement, values: np.ndarray, order: list[i
 
 def test_log_probability_of_the_truth_is_near_the_closed_form_in_any_order(toy, stars):
     m, truth = stars
-    exact = np.array([multivariate_normal(a, c).logpdf(x) for a, c, x in zip(*posterior(m), truth, strict=True)])
+    exact = np.array(
+        [multivariate_normal(a, c).logpdf(x) for a, c, x in zip(*posterior(m), truth, strict=True)]
+    )
     for order in ([0, 1, 2], [1, 2, 0], [2, 1, 0]):
         got = log_prob(toy, m, truth, order)
         assert abs(got.mean() - exact.mean()) < 0.3
@@ -113,8 +122,12 @@ def test_log_probability_of_the_truth_is_near_the_closed_form_in_any_order(toy, 
 def test_the_joint_beats_the_product_of_the_marginals_where_labels_are_correlated(toy, stars):
     m, truth = stars
     value = torch.tensor(truth, dtype=torch.float32)
-    marginals = toy.decode(toy.encode(context(m)), LABELS).log_prob(value, torch.zeros_like(value)).sum(1)
-    assert log_prob(toy, m, truth, [0, 1, 2]).mean() > marginals.mean().item() + 0.3  # 0.5 nats in closed form
+    marginals = (
+        toy.decode(toy.encode(context(m)), LABELS).log_prob(value, torch.zeros_like(value)).sum(1)
+    )
+    assert (
+        log_prob(toy, m, truth, [0, 1, 2]).mean() > marginals.mean().item() + 0.3
+    )  # 0.5 nats in closed form
 
 
 def test_noisier_measurements_widen_the_posterior(toy, stars):
@@ -132,7 +145,9 @@ def test_noisier_measurements_widen_the_posterior(toy, stars):
 def untrained() -> Network:
     """Random weights and two blocks: what holds here holds by construction."""
     torch.manual_seed(1)
-    config = ModelConfig(width=32, encoder_depth=1, decoder_depth=2, heads=2, embedding=8, components=3)
+    config = ModelConfig(
+        width=32, encoder_depth=1, decoder_depth=2, heads=2, embedding=8, components=3
+    )
     return Network(config, VOCABULARY).eval().requires_grad_(False)
 
 
@@ -140,7 +155,9 @@ def values(n: int, q: int, seed: int = 0) -> Measurement:
     g = torch.Generator().manual_seed(seed)
     shape = (n, q)
     return Measurement(
-        torch.randn(shape, generator=g), torch.rand(shape, generator=g), torch.rand(shape, generator=g) < 0.6
+        torch.randn(shape, generator=g),
+        torch.rand(shape, generator=g),
+        torch.rand(shape, generator=g) < 0.6,
     )
 
 
@@ -182,9 +199,15 @@ def test_a_target_without_predecessors_has_its_marginal(untrained, stars):
 
 @pytest.mark.parametrize("junk", [1e9, float("nan")])
 def test_missing_targets_inform_nobody_bitwise(untrained, stars, junk):
-    memory, order, given = untrained.encode(context(stars[0])), torch.tensor([4, 0, 5, 3, 1]), values(150, 5)
+    memory, order, given = (
+        untrained.encode(context(stars[0])),
+        torch.tensor([4, 0, 5, 3, 1]),
+        values(150, 5),
+    )
     filled = Measurement(
-        torch.where(given.observed, given.value, junk), torch.where(given.observed, given.sigma, junk), given.observed
+        torch.where(given.observed, given.value, junk),
+        torch.where(given.observed, given.sigma, junk),
+        given.observed,
     )
     for a, b in zip(
         vars(untrained.head.autoregressive(memory, order, given)).values(),
@@ -193,16 +216,23 @@ def test_missing_targets_inform_nobody_bitwise(untrained, stars, junk):
     ):
         assert torch.equal(a, b)
     assert torch.equal(
-        joint_log_prob(untrained.head, memory, order, given), joint_log_prob(untrained.head, memory, order, filled)
+        joint_log_prob(untrained.head, memory, order, given),
+        joint_log_prob(untrained.head, memory, order, filled),
     )
 
 
 def test_targets_see_those_before_them_and_not_those_after(untrained, stars):
-    memory, order, given = untrained.encode(context(stars[0])), torch.tensor([4, 0, 5, 3, 1]), values(150, 5)
+    memory, order, given = (
+        untrained.encode(context(stars[0])),
+        torch.tensor([4, 0, 5, 3, 1]),
+        values(150, 5),
+    )
     changed = given.value.clone()
     changed[:, 2] += 1
     a = untrained.head.autoregressive(memory, order, given).mean
-    b = untrained.head.autoregressive(memory, order, Measurement(changed, given.sigma, given.observed)).mean
+    b = untrained.head.autoregressive(
+        memory, order, Measurement(changed, given.sigma, given.observed)
+    ).mean
     assert torch.equal(a[:, :3], b[:, :3])
     told = given.observed[:, 2]
     assert (a[told, 3:] != b[told, 3:]).any(-1).all()

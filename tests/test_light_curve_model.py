@@ -26,7 +26,9 @@ from multistar.training.workers import Workers
 @pytest.fixture(scope="module")
 def table() -> pa.Table:
     """160 giants with XP, photometry, parallax and 90 days of Kepler."""
-    return pa.concat_tables(survey(160, SurveyConfig(3, "kepler-like", light_curves=("kepler",), views=True)))
+    return pa.concat_tables(
+        survey(160, SurveyConfig(3, "kepler-like", light_curves=("kepler",), views=True))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +40,14 @@ def model(table, tmp_path_factory) -> MultiStar:
         pq.write_table(part, folder / f"{i}.parquet")
     run = small_run(folder / "0.parquet", folder / "model", steps=12)
     run = dataclasses.replace(
-        run, data=dataclasses.replace(run.data, train=[str(folder / "0.parquet"), str(folder / "1.parquet")])
+        run,
+        data=dataclasses.replace(
+            run.data, train=[str(folder / "0.parquet"), str(folder / "1.parquet")]
+        ),
     )
-    run = dataclasses.replace(run, model=dataclasses.replace(run.model, alignment="dual", light_curve_depth=1))
+    run = dataclasses.replace(
+        run, model=dataclasses.replace(run.model, alignment="dual", light_curve_depth=1)
+    )
     pretrain(run, quiet=True)
     return MultiStar.from_pretrained(run.out)
 
@@ -59,7 +66,9 @@ def test_slots_follow_the_layout_and_survive_saving(model, table):
     assert times - 1 in vocabulary.askable
     m = model.model.standardiser(read_stars(table))
     seen = np.stack(table["light_curve_value"].to_pylist())
-    np.testing.assert_array_equal(m.observed[:, vocabulary.light_curve_slots.start :], np.isfinite(seen))
+    np.testing.assert_array_equal(
+        m.observed[:, vocabulary.light_curve_slots.start :], np.isfinite(seen)
+    )
 
 
 COLUMNS = {
@@ -70,7 +79,9 @@ COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("parts", [c for n in range(1, 5) for c in combinations(COLUMNS, n)], ids="+".join)
+@pytest.mark.parametrize(
+    "parts", [c for n in range(1, 5) for c in combinations(COLUMNS, n)], ids="+".join
+)
 def test_every_subset_of_modalities_works(model, table, parts):
     bare = table[:6].select(["source_id", *(name for part in parts for name in COLUMNS[part])])
     result = model.predict(bare)
@@ -87,7 +98,9 @@ def test_every_subset_of_modalities_works(model, table, parts):
 
 def test_what_is_not_observed_changes_nothing_bitwise(model, table):
     m = model.model.standardiser(read_stars(table[:8]))
-    observed = m.observed & (torch.rand(m.observed.shape, generator=torch.Generator().manual_seed(0)) < 0.6)
+    observed = m.observed & (
+        torch.rand(m.observed.shape, generator=torch.Generator().manual_seed(0)) < 0.6
+    )
     embeddings = []
     for filler in (0.0, 1e9, torch.nan):
         value, sigma = (torch.where(observed, x, filler) for x in (m.value, m.sigma))
@@ -109,7 +122,10 @@ def test_stars_of_a_batch_do_not_see_each_other(model, table):
 
 
 def test_a_light_curve_is_told_from_its_absence_and_from_another(model, table):
-    with_, without = (np.stack(model.embed(t)["embedding"].to_pylist()) for t in (table[:8], without_curves(table[:8])))
+    with_, without = (
+        np.stack(model.embed(t)["embedding"].to_pylist())
+        for t in (table[:8], without_curves(table[:8]))
+    )
     assert (np.linalg.norm(with_ - without, axis=1) > 1e-3).all()
     swapped = table[:8]
     for name in COLUMNS["light curve"]:
@@ -122,14 +138,18 @@ def test_a_light_curve_is_told_from_its_absence_and_from_another(model, table):
 def test_training_shows_every_combination_of_modalities(model, table):
     vocabulary = model.model.vocabulary
     m = model.model.standardiser(read_stars(table[:64]))
-    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 8, 0.25, torch.Generator().manual_seed(0))
+    splitter = Splitter(
+        vocabulary, torch.ones(vocabulary.n_slots), 8, 0.25, torch.Generator().manual_seed(0)
+    )
     xp, curve = list(vocabulary.xp_slots), list(vocabulary.light_curve_slots)
     photometry = [vocabulary.slot(n) for n in ("g", "bp", "j", "h")]
     seen = set()
     for _ in range(60):
         split = splitter(m)
         shown = split.context.observed
-        seen |= set(zip(*(shown[:, s].any(1).tolist() for s in (xp, photometry, curve)), strict=True))
+        seen |= set(
+            zip(*(shown[:, s].any(1).tolist() for s in (xp, photometry, curve)), strict=True)
+        )
         assert not (split.asked & shown).any()
         assert set(split.query.tolist()) <= set(vocabulary.askable)
     assert len(seen) == 8
@@ -153,11 +173,15 @@ def test_stars_with_a_light_curve_stand_in_batches_of_their_own(table, tmp_path)
 
 def test_a_run_can_begin_with_a_grafted_encoder(star_model, model, table, tmp_path):
     pq.write_table(table, tmp_path / "stars.parquet")
-    core = dataclasses.replace(model.model.config, light_curve_depth=star_model.model.config.light_curve_depth)
+    core = dataclasses.replace(
+        model.model.config, light_curve_depth=star_model.model.config.light_curve_depth
+    )
     model.save_pretrained(tmp_path / "curves")
     star_model.save_pretrained(tmp_path / "core")
     run = small_run(tmp_path / "stars.parquet", tmp_path / "out")
-    run = dataclasses.replace(run, model=core, start=str(tmp_path / "core"), graft=str(tmp_path / "curves"))
+    run = dataclasses.replace(
+        run, model=core, start=str(tmp_path / "core"), graft=str(tmp_path / "curves")
+    )
     trainer = Trainer(run, load_dataset(run, Workers()))
     theirs = dict(model.model.network.light_curve.named_parameters())
     for name, parameter in trainer.model.network.light_curve.named_parameters():
@@ -167,7 +191,9 @@ def test_a_run_can_begin_with_a_grafted_encoder(star_model, model, table, tmp_pa
 
 
 def test_a_view_of_another_layout_is_refused(table):
-    short = pa.table({"source_id": [1], "light_curve_value": [[0.0] * 7], "light_curve_sigma": [[0.0] * 7]})
+    short = pa.table(
+        {"source_id": [1], "light_curve_value": [[0.0] * 7], "light_curve_sigma": [[0.0] * 7]}
+    )
     with pytest.raises(ValueError, match=rf"shape \(1, 7\).*expected \(n, {LAYOUT.n_slots}\)"):
         read_stars(short)
 
@@ -188,10 +214,15 @@ def test_a_grafted_model_predicts_as_before_without_light_curves(star_model, mod
     seen = grafted.predict(table[:10])
     assert np.abs(seen["logg"].to_numpy() - one["logg"].to_numpy()).max() > 1e-4
     slots = grafted.model.vocabulary.light_curve_slots
-    assert torch.equal(grafted.model.standardiser.scale[slots.start :], model.model.standardiser.scale[slots.start :])
+    assert torch.equal(
+        grafted.model.standardiser.scale[slots.start :],
+        model.model.standardiser.scale[slots.start :],
+    )
     with pytest.raises(ValueError, match="without light curves"):
         graft(model.model, model.model)
-    narrow = dataclasses.replace(model.model, config=dataclasses.replace(model.model.config, heads=1))
+    narrow = dataclasses.replace(
+        model.model, config=dataclasses.replace(model.model.config, heads=1)
+    )
     with pytest.raises(ValueError, match="different width and heads"):
         graft(core, narrow)
 
@@ -202,7 +233,9 @@ def curves_file(tmp_path_factory):
     config = SurveyConfig(8, "kepler-like", light_curves=("gaia",))
     rows = pa.concat_tables(survey(8, config))
     long = {"source_id": [], "time": [], "mag": [], "mag_error": []}
-    for row in rows.select(["source_id", "gaia_time", "gaia_flux", "gaia_flux_error"]).to_pylist()[:5]:
+    for row in rows.select(["source_id", "gaia_time", "gaia_flux", "gaia_flux_error"]).to_pylist()[
+        :5
+    ]:
         n, flux = len(row["gaia_time"]), np.array(row["gaia_flux"])
         long["source_id"] += [row["source_id"]] * n
         long["time"] += row["gaia_time"]
@@ -216,7 +249,9 @@ def curves_file(tmp_path_factory):
 def test_light_curves_join_their_stars_by_id(model, curves_file):
     path, rows = curves_file
     with_, without = model.predict(rows, light_curves=path), model.predict(rows)
-    changed = np.abs(with_["logg"].to_numpy() - without["logg"].to_numpy()) > 1e-5  # rounding differs with the tokens
+    changed = (
+        np.abs(with_["logg"].to_numpy() - without["logg"].to_numpy()) > 1e-5
+    )  # rounding differs with the tokens
     assert changed.tolist() == [True] * 5 + [False] * 3
     missing = ["no_light_curve" in words for words in with_["status"].to_pylist()]
     assert missing == [False] * 5 + [True] * 3

@@ -20,7 +20,9 @@ def curves_of(*stars, band="kepler") -> LightCurves:
     """Stars given as (time, flux, sigma); flux has a median near 1."""
     number = np.repeat(np.arange(len(stars)), [len(star[0]) for star in stars])
     time, flux, sigma = (np.concatenate(x) for x in zip(*stars, strict=True))
-    return from_points(number, time, flux, sigma, band, unit="relative" if np.median(flux) < 0.5 else "flux")
+    return from_points(
+        number, time, flux, sigma, band, unit="relative" if np.median(flux) < 0.5 else "flux"
+    )
 
 
 def raw(time, flux, sigma=None, band=None, bands=("kepler",)) -> LightCurves:
@@ -30,7 +32,14 @@ def raw(time, flux, sigma=None, band=None, bands=("kepler",)) -> LightCurves:
     band = np.zeros(n, np.int8) if band is None else band
     first, flags = np.array([0, n]), np.zeros(1, np.uint16)
     return LightCurves(
-        np.array([1]), first, np.asarray(time, float), np.asarray(flux, float), sigma, band, bands, flags
+        np.array([1]),
+        first,
+        np.asarray(time, float),
+        np.asarray(flux, float),
+        sigma,
+        band,
+        bands,
+        flags,
     )
 
 
@@ -56,15 +65,23 @@ def test_periodogram_is_that_of_astropy(points, tolerance):
     flux = np.sin(2 * np.pi * time / 7.3) + error * rng.standard_normal(points)
     first, step, n = 0.0025, 0.002, 3000
     weight = error**-2 / np.sum(error**-2)
-    expected = LombScargle(time, flux, error, fit_mean=True).power(first + step * np.arange(n), method="cython")
-    np.testing.assert_allclose(lomb_scargle(time, flux, weight, first, step, n), expected, atol=tolerance)
+    expected = LombScargle(time, flux, error, fit_mean=True).power(
+        first + step * np.arange(n), method="cython"
+    )
+    np.testing.assert_allclose(
+        lomb_scargle(time, flux, weight, first, step, n), expected, atol=tolerance
+    )
 
 
 @pytest.mark.parametrize("cadence, n", [(CADENCE, 1200), (CADENCE, 4300), (10 / 1440, 3900)])
 def test_white_noise_has_the_analytic_density(cadence, n):
     rng, rms = np.random.default_rng(2), 3e-4
     error = np.full(n, rms)
-    seen = view(curves_of(*((cadence * np.arange(n), 1 + rms * rng.standard_normal(n), error) for _ in range(6))))
+    seen = view(
+        curves_of(
+            *((cadence * np.arange(n), 1 + rms * rng.standard_normal(n), error) for _ in range(6))
+        )
+    )
     expected = np.log(2 * rms**2 * cadence)
     assert summary(seen.value[0])["ln_noise"] == pytest.approx(expected, abs=1e-3)
     pull = (part(seen.value, "spectrum") - expected) / part(seen.sigma, "spectrum")
@@ -86,7 +103,10 @@ def test_power_adds_up_to_the_variance(days, lost):
     """Parseval, with the gap too; and a sinusoid holds half its squared amplitude."""
     time = np.arange(0, days, CADENCE)
     time = time[(time < days / 3) | (time >= days / 3 + lost * days)]
-    for flux in (np.random.default_rng(4).standard_normal(len(time)), np.sqrt(2) * np.sin(2 * np.pi * 3.217 * time)):
+    for flux in (
+        np.random.default_rng(4).standard_normal(len(time)),
+        np.sqrt(2) * np.sin(2 * np.pi * 3.217 * time),
+    ):
         times = sampling(time)
         assert times is not None
         power = periodogram(time, flux, np.full(len(time), 1 / len(time)), times)
@@ -98,11 +118,16 @@ def test_power_adds_up_to_the_variance(days, lost):
 def test_spectrum_is_seen_only_where_span_and_sampling_allow():
     time = CADENCE * np.arange(4300)
     seen = part(
-        view(curves_of((time, 1 + 1e-3 * np.random.default_rng(5).standard_normal(4300), 0 * time))).value, "spectrum"
+        view(
+            curves_of((time, 1 + 1e-3 * np.random.default_rng(5).standard_normal(4300), 0 * time))
+        ).value,
+        "spectrum",
     )
     observed, span = np.isfinite(seen[0]), time[-1] + CADENCE
     first = np.ceil(EDGES * span)
-    np.testing.assert_array_equal(observed, (np.diff(first) > 0) & (first[1:] > 1) & (EDGES[1:] <= 0.5 / CADENCE))
+    np.testing.assert_array_equal(
+        observed, (np.diff(first) > 0) & (first[1:] > 1) & (EDGES[1:] <= 0.5 / CADENCE)
+    )
     irregular = part(view(curves_of(noisy_sine(3.1))).value, "spectrum")[0]
     assert np.isfinite(irregular[(CENTRES > 0.02) & (EDGES[1:] <= 20)]).all()
     assert np.isnan(irregular[EDGES[1:] > 20]).all()
@@ -141,12 +166,21 @@ def test_red_giants_have_their_hump_at_numax_and_the_background_of_the_mock():
     for radius in (5, 8, 12):
         star = StarParameters(1, 1.2, radius, 4800, 11, 10.4)
         curves = [light_curve(star, "kepler", seed) for seed in range(5)]
-        seen = part(view(curves_of(*((c.time, c.flux, c.flux_error) for c in curves))).value, "spectrum").mean(0)
+        seen = part(
+            view(curves_of(*((c.time, c.flux, c.flux_error) for c in curves))).value, "spectrum"
+        ).mean(0)
         muhz = CENTRES / PER_MUHZ
-        expected = 1e-12 / PER_MUHZ * granulation_density(muhz, 1.2, radius, 4800) * np.sinc(CENTRES * CADENCE) ** 2
+        expected = (
+            1e-12
+            / PER_MUHZ
+            * granulation_density(muhz, 1.2, radius, 4800)
+            * np.sinc(CENTRES * CADENCE) ** 2
+        )
         excess = seen - np.log(expected + 2 * kepler_noise(11, 10.4) ** 2 * CADENCE)
         truth = numax(1.2, radius, 4800)
-        between = (muhz > truth / 4) & (muhz < 4 * truth)  # further up the ends of the data leak granulation
+        between = (muhz > truth / 4) & (
+            muhz < 4 * truth
+        )  # further up the ends of the data leak granulation
         peak = muhz[between][np.nanargmax(np.convolve(excess, np.ones(5) / 5, "same")[between])]
         assert peak == pytest.approx(truth, rel=0.15)
         quiet = (muhz > truth / 5) & (muhz < truth / 2)
@@ -176,7 +210,9 @@ def some_curve(n: int = 300):
 
 def assert_same(one, other, tolerance=0.0):
     for name in ("value", "sigma"):
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            getattr(one, name), getattr(other, name), rtol=tolerance, atol=tolerance
+        )
 
 
 def test_order_units_and_the_zero_point_of_time_change_nothing():
@@ -184,9 +220,13 @@ def test_order_units_and_the_zero_point_of_time_change_nothing():
     expected = view(raw(time, flux, sigma, band, ("g", "rp")))
     assert np.isfinite(expected.value).sum() > 400
     mixed = np.random.default_rng(8).permutation(len(time))
-    assert_same(view(raw(time[mixed], flux[mixed], sigma[mixed], band[mixed], ("g", "rp"))), expected)
+    assert_same(
+        view(raw(time[mixed], flux[mixed], sigma[mixed], band[mixed], ("g", "rp"))), expected
+    )
     factor = np.array([3.0, 0.2])[band]
-    assert_same(view(raw(time, factor * (1 + flux) - 1, factor * sigma, band, ("g", "rp"))), expected, 2e-4)
+    assert_same(
+        view(raw(time, factor * (1 + flux) - 1, factor * sigma, band, ("g", "rp"))), expected, 2e-4
+    )
     assert_same(view(raw(time + 2457000, flux, sigma, band, ("g", "rp"))), expected, 2e-4)
 
 
@@ -194,7 +234,10 @@ def test_points_that_are_not_there_change_nothing_bitwise():
     time, flux, sigma, band = some_curve()
     expected = view(raw(time, flux, sigma, band, ("g", "rp")))
     where = [0, 10, 10, 200, 300]
-    more = [np.insert(x, where, junk) for x, junk in zip((time, flux, sigma, band), (1e9, np.nan, 1e9, 1), strict=True)]
+    more = [
+        np.insert(x, where, junk)
+        for x, junk in zip((time, flux, sigma, band), (1e9, np.nan, 1e9, 1), strict=True)
+    ]
     assert_same(view(raw(*more, ("g", "rp", "bp"))), expected)
     more[0][0], more[1][0] = np.nan, 1e9
     assert_same(view(raw(*more, ("g", "rp", "bp"))), expected)
@@ -202,7 +245,9 @@ def test_points_that_are_not_there_change_nothing_bitwise():
 
 def test_each_band_has_its_own_median_and_patches():
     time, flux, sigma, band = some_curve(120)
-    shifted = view(raw(time, (1 + flux) * (1 + 0.5 * band) - 1, sigma * (1 + 0.5 * band), band, ("g", "rp")))
+    shifted = view(
+        raw(time, (1 + flux) * (1 + 0.5 * band) - 1, sigma * (1 + 0.5 * band), band, ("g", "rp"))
+    )
     assert np.exp(summary(shifted.value[0])["ln_period"]) == pytest.approx(5.3, rel=2e-3)
     code = part(shifted.value, "sample_band")[0]
     np.testing.assert_allclose(code[[0, 6]], np.log(np.array([622, 777]) / 600), rtol=1e-5)
@@ -218,15 +263,25 @@ def test_each_band_has_its_own_median_and_patches():
 def test_a_sparse_curve_is_shown_point_for_point_with_its_days():
     time, flux, sigma = noisy_sine(3.7, n=100)
     seen = view(curves_of((time, flux, sigma)))
-    values, stamps = (part(seen.value, name)[0].reshape(12, 16) for name in ("samples", "sample_times"))
+    values, stamps = (
+        part(seen.value, name)[0].reshape(12, 16) for name in ("samples", "sample_times")
+    )
     unit = np.exp(summary(seen.value[0])["ln_scatter"])
-    np.testing.assert_allclose(values.ravel()[:100] * unit, flux / np.median(flux) - 1, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(part(seen.sigma, "samples")[0][:100] * unit, sigma / np.median(flux), rtol=1e-4)
+    np.testing.assert_allclose(
+        values.ravel()[:100] * unit, flux / np.median(flux) - 1, rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        part(seen.sigma, "samples")[0][:100] * unit, sigma / np.median(flux), rtol=1e-4
+    )
     assert np.isnan(values.ravel()[100:]).all()
     assert np.isnan(stamps.ravel()[100:]).all()
-    np.testing.assert_allclose(stamps[:7, 0], (time[:100:16] - time[0]) / (time[-1] - time[0]), atol=1e-6)
+    np.testing.assert_allclose(
+        stamps[:7, 0], (time[:100:16] - time[0]) / (time[-1] - time[0]), atol=1e-6
+    )
     days = time[:96].reshape(6, 16)
-    np.testing.assert_allclose(np.exp(stamps[:6, 1:]).cumsum(1), days[:, 1:] - days[:, :1], rtol=1e-4)
+    np.testing.assert_allclose(
+        np.exp(stamps[:6, 1:]).cumsum(1), days[:, 1:] - days[:, :1], rtol=1e-4
+    )
 
 
 def test_a_long_curve_is_shown_in_windows_at_its_cadence_and_in_means():
@@ -234,7 +289,9 @@ def test_a_long_curve_is_shown_in_windows_at_its_cadence_and_in_means():
     time = time[(time < 30) | (time > 40)]
     flux, error = 1 + 0.1 * time / time[-1], np.full(len(time), 1e-3)
     seen = view(curves_of((time, flux, error)))
-    values, stamps = (part(seen.value, name)[0].reshape(12, 16) for name in ("samples", "sample_times"))
+    values, stamps = (
+        part(seen.value, name)[0].reshape(12, 16) for name in ("samples", "sample_times")
+    )
     np.testing.assert_allclose(np.exp(stamps[:6, 1:]), CADENCE, rtol=1e-3)
     np.testing.assert_allclose(stamps[:6, 0], np.linspace(0, 1, 6), atol=0.08)
     unit = np.exp(summary(seen.value[0])["ln_scatter"])
@@ -250,7 +307,10 @@ def test_a_long_curve_is_shown_in_windows_at_its_cadence_and_in_means():
 
 
 def test_a_star_is_seen_alone_as_among_others():
-    empty, long = (np.zeros(0),) * 3, (CADENCE * np.arange(1200), *np.random.default_rng(0).normal(1, 1e-3, (2, 1200)))
+    empty, long = (
+        (np.zeros(0),) * 3,
+        (CADENCE * np.arange(1200), *np.random.default_rng(0).normal(1, 1e-3, (2, 1200))),
+    )
     stars = [noisy_sine(3.7), empty, long, noisy_sine(41.0, 70, seed=1)]
     number = np.repeat(np.arange(4), [len(star[0]) for star in stars])
     bounds = np.searchsorted(number, np.arange(5))
@@ -276,7 +336,11 @@ def test_few_points(n):
         assert np.isnan(seen).all()
         return
     assert summary(seen)["ln_points"] == pytest.approx(np.log(n))
-    assert np.isfinite(part(seen, "samples")).sum() == np.isfinite(part(seen, "sample_times")).sum() == n
+    assert (
+        np.isfinite(part(seen, "samples")).sum()
+        == np.isfinite(part(seen, "sample_times")).sum()
+        == n
+    )
     assert np.isfinite(part(seen, "spectrum")).any() == (n >= 5)
 
 
@@ -296,24 +360,38 @@ def test_unknown_errors_stay_unknown_and_the_rest_is_there():
     assert np.isnan([found[name] for name in ("ln_error", "ln_excess", "ln_noise")]).all()
     assert np.exp(found["ln_period"]) == pytest.approx(3.7, rel=1e-3)
     assert np.isnan(part(seen.sigma, "samples")).all()
-    assert np.isfinite(part(seen.sigma, "spectrum")).sum() == np.isfinite(part(seen.value, "spectrum")).sum() > 50
+    assert (
+        np.isfinite(part(seen.sigma, "spectrum")).sum()
+        == np.isfinite(part(seen.value, "spectrum")).sum()
+        > 50
+    )
 
 
 def test_gaps_of_years_and_huge_amplitudes():
     rng = np.random.default_rng(9)
-    time = np.concatenate([np.arange(0, 27, 10 / 1440), np.arange(1500, 1527, 10 / 1440)])  # a pair of sectors
-    flux = 10 ** (1.5 * np.sin(2 * np.pi * time / 1.234)) * (1 + 1e-3 * rng.standard_normal(len(time)))
+    time = np.concatenate(
+        [np.arange(0, 27, 10 / 1440), np.arange(1500, 1527, 10 / 1440)]
+    )  # a pair of sectors
+    flux = 10 ** (1.5 * np.sin(2 * np.pi * time / 1.234)) * (
+        1 + 1e-3 * rng.standard_normal(len(time))
+    )
     flux[17] = 1e30
     seen = view(curves_of((time, flux, 1e-3 * flux)))
     assert np.isfinite(seen.value).sum() > 400
     assert not np.isinf(seen.value).any() and not np.isinf(seen.sigma).any()
     flux[17] = np.nan
     found = np.exp(-summary(view(curves_of((time, flux, 1e-3 * flux))).value[0])["ln_period"])
-    assert found == pytest.approx(1 / 1.234, abs=1.1 / 1500)  # or an alias next to it, which the gap makes as good
+    assert found == pytest.approx(
+        1 / 1.234, abs=1.1 / 1500
+    )  # or an alias next to it, which the gap makes as good
 
 
 def test_layout_and_pools():
-    assert N_SLOTS == sum(where.stop - where.start for where in LAYOUT.parts.values()) == 18 + 160 + 48 + 192 + 192 + 12
+    assert (
+        N_SLOTS
+        == sum(where.stop - where.start for where in LAYOUT.parts.values())
+        == 18 + 160 + 48 + 192 + 192 + 12
+    )
     pool = pools()
     assert len(np.unique(pool)) == 18 + 160 + 1 + 1 + 2 + 1
     assert len(np.unique(pool[LAYOUT.parts["sample_times"]][::16])) == 1
@@ -340,6 +418,6 @@ def test_numax_of_a_kepler_giant(real_data):
     time, flux = np.loadtxt(real_data / "lightcurves/kepler_tess/11618103_LC.txt", unpack=True)[:2]
     spectrum = part(view(curves_of((time, flux, np.full(len(time), np.nan)))).value[0], "spectrum")
     hump = spectrum[8:-8] - (spectrum[:-16] + spectrum[16:]) / 2
-    assert CENTRES[8:-8][np.nanargmax(np.where(CENTRES[8:-8] > 1, hump, np.nan))] / PER_MUHZ == pytest.approx(
-        106.9, rel=0.1
-    )
+    assert CENTRES[8:-8][
+        np.nanargmax(np.where(CENTRES[8:-8] > 1, hump, np.nan))
+    ] / PER_MUHZ == pytest.approx(106.9, rel=0.1)

@@ -21,7 +21,13 @@ from multistar.cli.app import main
 from multistar.download.light_curves import JOURNAL, NOT_FOUND, download_light_curves
 from multistar.mock.light_curves import light_curve_of, with_light_curves
 from multistar.mock.variability.missions import MISSIONS
-from multistar.modalities.light_curve.points import LightCurves, concatenate, from_points, join, match
+from multistar.modalities.light_curve.points import (
+    LightCurves,
+    concatenate,
+    from_points,
+    join,
+    match,
+)
 from multistar.modalities.light_curve.read import read_light_curves
 from multistar.modalities.light_curve.tables import JD_ZERO, MISSION_ZERO
 
@@ -32,7 +38,9 @@ PARTS = ("source_id", "first", "time", "flux", "sigma", "flags")
 def points(seed: int = 0, n: int = 400) -> dict[str, np.ndarray]:
     """n points of three stars in two bands, in any order."""
     rng = np.random.default_rng(seed)
-    flux = 10 ** rng.uniform(2, 4, 3)[(star := rng.integers(3, size=n))] * (1 + 0.1 * rng.standard_normal(n))
+    flux = 10 ** rng.uniform(2, 4, 3)[(star := rng.integers(3, size=n))] * (
+        1 + 0.1 * rng.standard_normal(n)
+    )
     return {
         "source_id": IDS[star],
         "time": rng.uniform(100, 200, n),
@@ -43,16 +51,22 @@ def points(seed: int = 0, n: int = 400) -> dict[str, np.ndarray]:
 
 
 def curves_of(data: dict[str, np.ndarray], unit: str = "flux") -> LightCurves:
-    return from_points(data["source_id"], data["time"], data["flux"], data["flux_error"], data["band"], unit=unit)
+    return from_points(
+        data["source_id"], data["time"], data["flux"], data["flux_error"], data["band"], unit=unit
+    )
 
 
 def assert_same(one: LightCurves, other: LightCurves, rtol: float = 0) -> None:
     for name in PARTS:
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol, atol=rtol, err_msg=name)
+        np.testing.assert_allclose(
+            getattr(one, name), getattr(other, name), rtol, atol=rtol, err_msg=name
+        )
     assert [one.bands[i] for i in one.band] == [other.bands[i] for i in other.band]
     for reason in set(one.dropped) | set(other.dropped):
         zero = np.zeros(len(one))
-        np.testing.assert_array_equal(one.dropped.get(reason, zero), other.dropped.get(reason, zero), err_msg=reason)
+        np.testing.assert_array_equal(
+            one.dropped.get(reason, zero), other.dropped.get(reason, zero), err_msg=reason
+        )
 
 
 def words(curves: LightCurves) -> list[str]:
@@ -73,7 +87,9 @@ class TestFromPoints:
                 here = one.band == code
                 middle = np.median(data["flux"][rows])
                 np.testing.assert_array_equal(one.time[here], data["time"][order])
-                np.testing.assert_allclose(one.flux[here], data["flux"][order] / middle - 1, atol=1e-12)
+                np.testing.assert_allclose(
+                    one.flux[here], data["flux"][order] / middle - 1, atol=1e-12
+                )
                 np.testing.assert_allclose(one.sigma[here], data["flux_error"][order] / middle)
 
     def test_time_increases_within_a_star_with_the_bands_mixed(self):
@@ -88,9 +104,15 @@ class TestFromPoints:
         p = np.random.default_rng(1).permutation(len(data["time"]))
         other = {k: v[p] for k, v in data.items()}
         assert_same(match(curves_of(other), IDS), match(curves_of(data), IDS))
-        scaled = data | {"flux": 7 * data["flux"], "flux_error": 7 * data["flux_error"], "time": data["time"] + 2450000}
+        scaled = data | {
+            "flux": 7 * data["flux"],
+            "flux_error": 7 * data["flux_error"],
+            "time": data["time"] + 2450000,
+        }
         np.testing.assert_allclose(curves_of(scaled).flux, curves_of(data).flux, atol=1e-12)
-        np.testing.assert_allclose(np.diff(curves_of(scaled).time), np.diff(curves_of(data).time), atol=1e-8)
+        np.testing.assert_allclose(
+            np.diff(curves_of(scaled).time), np.diff(curves_of(data).time), atol=1e-8
+        )
 
     def test_magnitudes_become_fluxes(self):
         mag, error = np.array([12.0, 12.1, 11.5, 14.0, 12.0]), np.full(5, 1e-4)
@@ -112,7 +134,9 @@ class TestFromPoints:
         assert_same(curves_of(mag, "mag"), curves_of(data), rtol=1e-7)
 
     def test_relative_values_stay(self):
-        curves = from_points([1, 1, 1], [0, 1, 2], [-0.5, 0.1, 0.2], [0.1, 0.1, 0.1], unit="relative")
+        curves = from_points(
+            [1, 1, 1], [0, 1, 2], [-0.5, 0.1, 0.2], [0.1, 0.1, 0.1], unit="relative"
+        )
         assert curves.flux.tolist() == [-0.5, 0.1, 0.2]
         assert curves.sigma.tolist() == [0.1, 0.1, 0.1]
 
@@ -130,7 +154,9 @@ class TestFromPoints:
         assert words(curves) == ["ok"] * 3
 
     def test_the_first_of_points_at_one_time_stays_in_each_band(self):
-        curves = from_points([1] * 5, [2, 1, 2, 2, 3], [10, 10, 30, 20, 10], band=list("ggghg"), unit="flux")
+        curves = from_points(
+            [1] * 5, [2, 1, 2, 2, 3], [10, 10, 30, 20, 10], band=list("ggghg"), unit="flux"
+        )
         assert curves.time.tolist() == [1, 2, 2, 3]
         assert curves.dropped["duplicate_time"].tolist() == [1]
         assert curves.flux.tolist() == [0, 0, 0, 0]  # 30 is gone, 20 is the median of h
@@ -149,7 +175,9 @@ class TestFromPoints:
 
     @pytest.mark.parametrize("flux", [[-1.0, -2, -3, -4], [0.0, 0, 0, 0], [-3.0, -1, 2, 3]])
     def test_no_flux_relative_to_a_median_that_is_none(self, flux):
-        curves = from_points([1] * 8, [*range(4)] * 2, [*flux, 1, 2, 3, 4], band=list("ggggrrrr"), unit="flux")
+        curves = from_points(
+            [1] * 8, [*range(4)] * 2, [*flux, 1, 2, 3, 4], band=list("ggggrrrr"), unit="flux"
+        )
         assert curves.dropped["bad_median"].tolist() == [4]
         assert [curves.bands[i] for i in curves.band] == ["r"] * 4
         assert words(curves) == ["bad_value"]
@@ -161,7 +189,9 @@ class TestFromPoints:
         assert words(curves) == ["ok", "no_data,bad_id"]
 
     def test_stars_given_one_by_one_keep_their_place(self):
-        curves = from_points([5, -1, 5, 8], [3, 1, 0, 7, 0], [1, 2, 3, 4, 4], unit="flux", first=[0, 2, 3, 3, 5])
+        curves = from_points(
+            [5, -1, 5, 8], [3, 1, 0, 7, 0], [1, 2, 3, 4, 4], unit="flux", first=[0, 2, 3, 3, 5]
+        )
         assert curves.source_id.tolist() == [5, -1, 5, 8]
         assert np.diff(curves.first).tolist() == [2, 1, 0, 2]
         assert curves.time.tolist() == [1, 3, 0, 0, 7]
@@ -181,7 +211,12 @@ class TestFromPoints:
           "value": np.ones(200)}, "at most 127 bands"),
     ])  # fmt: skip
     def test_what_cannot_be_meant_is_refused(self, change, message):
-        given = {"source_id": [1, 1, 1], "time": [0, 1, 2], "value": [1, 1, 1], "unit": "flux"} | change
+        given = {
+            "source_id": [1, 1, 1],
+            "time": [0, 1, 2],
+            "value": [1, 1, 1],
+            "unit": "flux",
+        } | change
         with pytest.raises(ValueError, match=message):
             from_points(**given)
 
@@ -205,7 +240,9 @@ class TestManyStars:
         return from_points(ids, rng.permutation(n), rng.uniform(1, 2, n), band=rng.choice(["a", "b"], n), unit="flux",
                            first=first)  # fmt: skip
 
-    @pytest.mark.parametrize("rows", [[3], [], [5, 5, 0], slice(2, 9, 3), np.arange(12) % 2 == 0, [-1]])
+    @pytest.mark.parametrize(
+        "rows", [[3], [], [5, 5, 0], slice(2, 9, 3), np.arange(12) % 2 == 0, [-1]]
+    )
     def test_select_is_the_single_stars(self, rows):
         curves = self.stars()
         chosen = curves.select(rows)
@@ -213,12 +250,21 @@ class TestManyStars:
         assert chosen.source_id.tolist() == curves.source_id[which].tolist()
         for place, i in enumerate(which):
             assert_same(chosen.of(place), curves.of(i))
-            np.testing.assert_array_equal(chosen.of(place).time, curves.time[curves.first[i] : curves.first[i + 1]])
+            np.testing.assert_array_equal(
+                chosen.of(place).time, curves.time[curves.first[i] : curves.first[i + 1]]
+            )
 
     def test_parts_put_together_are_the_whole(self):
         curves = self.stars()
         assert_same(
-            concatenate([curves.select(slice(0, 5)), curves.select(slice(5, 5)), curves.select(slice(5, 12))]), curves
+            concatenate(
+                [
+                    curves.select(slice(0, 5)),
+                    curves.select(slice(5, 5)),
+                    curves.select(slice(5, 12)),
+                ]
+            ),
+            curves,
         )
         assert concatenate([curves]) is curves
         with pytest.raises(ValueError, match="no light curves"):
@@ -249,7 +295,8 @@ class TestManyStars:
 
     def test_quarters_keep_their_own_medians_and_repeated_points_go(self):
         one, two = (
-            from_points([7] * 3, t, f, unit="flux") for t, f in (([0, 1, 2], [1, 2, 3]), ([2, 3, 4], [50, 100, 200]))
+            from_points([7] * 3, t, f, unit="flux")
+            for t, f in (([0, 1, 2], [1, 2, 3]), ([2, 3, 4], [50, 100, 200]))
         )
         both = match(concatenate([one, two]), [7])
         assert both.time.tolist() == [0, 1, 2, 3, 4]
@@ -323,10 +370,14 @@ class TestLongTables:
     @pytest.mark.parametrize("kind", ["flux", "mag"])
     def test_names_of_values_and_errors(self, value, error, kind):
         data = points()
-        value, error = (name.replace("flux", kind).replace("FLUX", kind.upper()) for name in (value, error))
+        value, error = (
+            name.replace("flux", kind).replace("FLUX", kind.upper()) for name in (value, error)
+        )
         table = {"source_id": data["source_id"], "time": data["time"], error: data["flux_error"] / 1e3,
                  value: data["flux"] / 1e3, "band": data["band"]}  # fmt: skip
-        want = from_points(data["source_id"], data["time"], table[value], table[error], data["band"], unit=kind)
+        want = from_points(
+            data["source_id"], data["time"], table[value], table[error], data["band"], unit=kind
+        )
         assert_same(read_light_curves(table), want)
 
     @pytest.mark.parametrize("name", ["TIME", "t", "BJD", "mjd", "HJD", "obs_time"])
@@ -338,7 +389,13 @@ class TestLongTables:
     def test_own_names(self):
         data = points()
         table = dict(zip(["KIC", "when", "light", "dlight", "colour"], data.values(), strict=True))
-        names = {"source_id": "KIC", "time": "when", "flux": "light", "error": "dlight", "band": "colour"}
+        names = {
+            "source_id": "KIC",
+            "time": "when",
+            "flux": "light",
+            "error": "dlight",
+            "band": "colour",
+        }
         assert_same(read_light_curves(table, columns=names), curves_of(data))
         names["value"] = names.pop("flux")
         assert_same(read_light_curves(table, columns=names, unit="flux"), curves_of(data))
@@ -371,24 +428,40 @@ class TestLongTables:
 
     def test_an_ambiguous_column_is_asked_for(self):
         data = points()
-        table = {"source_id": data["source_id"], "time": data["time"], "flux_a": data["flux"], "flux_b": data["flux"]}
+        table = {
+            "source_id": data["source_id"],
+            "time": data["time"],
+            "flux_a": data["flux"],
+            "flux_b": data["flux"],
+        }
         with pytest.raises(ValueError, match="any of .'flux_a', 'flux_b'. could be meant"):
             read_light_curves(table)
         chosen = read_light_curves(table, columns={"flux": "flux_b"})
-        np.testing.assert_array_equal(chosen.flux, curves_of(data | {"band": np.full(400, "x")}).flux)
+        np.testing.assert_array_equal(
+            chosen.flux, curves_of(data | {"band": np.full(400, "x")}).flux
+        )
 
     def test_of_flux_and_magnitude_the_one_with_errors(self):
         data = points()
         table = data | {"mag": 20 - 2.5 * np.log10(data["flux"])}
         assert_same(read_light_curves(table), curves_of(data))
         table["mag_error"] = table.pop("flux_error")
-        want = from_points(data["source_id"], data["time"], table["mag"], table["mag_error"], data["band"], unit="mag")
+        want = from_points(
+            data["source_id"],
+            data["time"],
+            table["mag"],
+            table["mag_error"],
+            data["band"],
+            unit="mag",
+        )
         assert_same(read_light_curves(table), want)
         assert_same(read_light_curves(table, unit="mag"), want)
 
     def test_text_in_a_number_column_is_named(self):
         with pytest.raises(ValueError, match="row 1 holds 'bright'"):
-            read_light_curves({"source_id": [1, 1], "time": [0.0, 1.0], "flux": np.array([1.0, "bright"], object)})
+            read_light_curves(
+                {"source_id": [1, 1], "time": [0.0, 1.0], "flux": np.array([1.0, "bright"], object)}
+            )
 
     def test_points_that_gaia_rejects(self, tmp_path):
         data = points() | {
@@ -424,9 +497,14 @@ class TestUnits:
         table.rename_columns(["flux", "flux_error"], ["brightness", "error"])
         table.write(tmp_path / "a.fits")
         names = {"value": "brightness"}
-        assert_same(read_light_curves(tmp_path / "a.fits", columns=names | {"error": "error"}), curves_of(points()))
+        assert_same(
+            read_light_curves(tmp_path / "a.fits", columns=names | {"error": "error"}),
+            curves_of(points()),
+        )
         data = points()
-        mags = Table({"source_id": data["source_id"], "time": data["time"], "y": data["flux"] / 1e3 * u.mag})
+        mags = Table(
+            {"source_id": data["source_id"], "time": data["time"], "y": data["flux"] / 1e3 * u.mag}
+        )
         want = from_points(data["source_id"], data["time"], data["flux"] / 1e3, unit="mag")
         assert_same(read_light_curves(mags, columns={"value": "y"}), want)
 
@@ -456,7 +534,9 @@ class TestUnits:
         data = points()
         mags = {"source_id": data["source_id"], "time": data["time"], "mag": data["flux"] / 1e3 * u.ABmag,
                 "mag_err": np.full(400, 20.0) * u.mmag}  # fmt: skip
-        want = from_points(data["source_id"], data["time"], data["flux"] / 1e3, np.full(400, 0.02), unit="mag")
+        want = from_points(
+            data["source_id"], data["time"], data["flux"] / 1e3, np.full(400, 0.02), unit="mag"
+        )
         assert_same(read_light_curves(Table(mags)), want, rtol=1e-12)
 
     def test_relative_values_in_per_cent(self):
@@ -560,7 +640,12 @@ class TestWideTables:
         assert_same(read_light_curves(tmp_path / "a.fits"), want)
 
     def test_lists_of_different_lengths_are_named(self):
-        table = {"source_id": [7, 8], "time": [[1.0], [1.0, 2.0]], "flux": [[1.0], [1.0]], "x": [1, 2]}
+        table = {
+            "source_id": [7, 8],
+            "time": [[1.0], [1.0, 2.0]],
+            "flux": [[1.0], [1.0]],
+            "x": [1, 2],
+        }
         with pytest.raises(ValueError, match=r"row 1 \(id 8\): 2 values in time, but 1 in flux"):
             read_light_curves(table)
 
@@ -568,7 +653,9 @@ class TestWideTables:
         assert len(read_light_curves(survey[:0])) == 0
 
 
-def mission_file(path, star=11904151, mission="Kepler", flux=None, start=100.0, quality=None, **columns):
+def mission_file(
+    path, star=11904151, mission="Kepler", flux=None, start=100.0, quality=None, **columns
+):
     """A light-curve file as the pipelines of Kepler and TESS write them, with the keywords by which they are known."""
     flux = np.asarray([10.0, 20, 30, 40, 50] if flux is None else flux)
     n = len(flux)
@@ -578,15 +665,23 @@ def mission_file(path, star=11904151, mission="Kepler", flux=None, start=100.0, 
         "PDCSAP_FLUX_ERR": 0.1 * flux,
         "QUALITY" if tess else "SAP_QUALITY": np.zeros(n, int) if quality is None else quality,
     } | columns  # fmt: skip
-    units = {"TIME": "BJD - 2457000, days" if tess else "BJD - 2454833", "SAP_FLUX": "e-/s", "PDCSAP_FLUX": "e-/s"}
+    units = {
+        "TIME": "BJD - 2457000, days" if tess else "BJD - 2454833",
+        "SAP_FLUX": "e-/s",
+        "PDCSAP_FLUX": "e-/s",
+    }
     table = fits.BinTableHDU.from_columns([
         fits.Column(name, "J" if "QUALITY" in name else "D", unit=units.get(name), array=x)
         for name, x in columns.items() if x is not None
     ])  # fmt: skip
-    table.header.update({"EXTNAME": "LIGHTCURVE", "BJDREFI": 2457000 if tess else 2454833, "TIMESYS": "TDB"})
+    table.header.update(
+        {"EXTNAME": "LIGHTCURVE", "BJDREFI": 2457000 if tess else 2454833, "TIMESYS": "TDB"}
+    )
     creator = "LightCurveExporterPipelineModule" if tess else "FluxExporter2PipelineModule"
     primary = fits.PrimaryHDU()
-    primary.header.update({"ORIGIN": "NASA/Ames", "CREATOR": creator, "TELESCOP": "TESS" if tess else "Kepler"})
+    primary.header.update(
+        {"ORIGIN": "NASA/Ames", "CREATOR": creator, "TELESCOP": "TESS" if tess else "Kepler"}
+    )
     primary.header["TICID" if tess else "KEPLERID"] = star
     if not tess:
         primary.header["MISSION"] = mission
@@ -599,7 +694,9 @@ class TestMissionFiles:
     def needs_lightkurve(self):
         pytest.importorskip("lightkurve")
 
-    @pytest.mark.parametrize("mission, zero", [("Kepler", 0), ("K2", 0), ("TESS", 2457000 - JD_ZERO)])
+    @pytest.mark.parametrize(
+        "mission, zero", [("Kepler", 0), ("K2", 0), ("TESS", 2457000 - JD_ZERO)]
+    )
     def test_pdcsap_flux_by_its_median(self, mission, zero, tmp_path):
         curves = read_light_curves(mission_file(tmp_path / "a.fits", mission=mission))
         assert curves.source_id.tolist() == [11904151]
@@ -610,14 +707,27 @@ class TestMissionFiles:
         assert words(curves) == ["ok"]
 
     def test_sap_flux_where_there_is_no_other(self, tmp_path):
-        curves = read_light_curves(mission_file(tmp_path / "a.fits", PDCSAP_FLUX=None, PDCSAP_FLUX_ERR=None))
+        curves = read_light_curves(
+            mission_file(tmp_path / "a.fits", PDCSAP_FLUX=None, PDCSAP_FLUX_ERR=None)
+        )
         np.testing.assert_allclose(curves.sigma, 1 / 90)
 
     def test_quality_and_gaps_are_counted(self, tmp_path):
-        flagged = [0, 1 << 2, 1 << 10, 0, 0]  # coarse point; an impulsive outlier, which the default mask lets pass
-        path = mission_file(tmp_path / "a.fits", flux=[10, 20, 30, np.nan, 50], quality=np.array(flagged))
+        flagged = [
+            0,
+            1 << 2,
+            1 << 10,
+            0,
+            0,
+        ]  # coarse point; an impulsive outlier, which the default mask lets pass
+        path = mission_file(
+            tmp_path / "a.fits", flux=[10, 20, 30, np.nan, 50], quality=np.array(flagged)
+        )
         curves = read_light_curves(path)
-        assert {k: v.tolist() for k, v in curves.dropped.items()} == {"quality": [1], "not_finite": [1]}
+        assert {k: v.tolist() for k, v in curves.dropped.items()} == {
+            "quality": [1],
+            "not_finite": [1],
+        }
         np.testing.assert_allclose(curves.flux, np.array([10, 30, 50]) / 30 - 1, atol=1e-12)
         assert len(read_light_curves(path, quality="none").time) == 4
         assert len(read_light_curves(path, quality="hardest").time) == 2
@@ -625,7 +735,9 @@ class TestMissionFiles:
 
     def folder(self, tmp_path):
         for i, factor in enumerate((1, 7)):
-            mission_file(tmp_path / f"q{i}.fits", flux=factor * np.array([10.0, 20, 30]), start=200 - 100 * i)
+            mission_file(
+                tmp_path / f"q{i}.fits", flux=factor * np.array([10.0, 20, 30]), start=200 - 100 * i
+            )
         (tmp_path / "sub").mkdir()
         mission_file(tmp_path / "sub" / "k2.fits", star=201, mission="K2")
         mission_file(tmp_path / "sub" / "tess.fits", mission="TESS")
@@ -636,7 +748,8 @@ class TestMissionFiles:
     def test_quarters_are_joined_each_by_its_median_and_missions_are_not(self, tmp_path):
         curves = read_light_curves(self.folder(tmp_path))
         found = [
-            (i, curves.bands[curves.of(k).band[0]], len(curves.of(k).time)) for k, i in enumerate(curves.source_id)
+            (i, curves.bands[curves.of(k).band[0]], len(curves.of(k).time))
+            for k, i in enumerate(curves.source_id)
         ]
         assert found == [(11904151, "kepler", 6), (201, "k2", 5), (11904151, "tess", 5)]
         np.testing.assert_allclose(curves.of(0).flux, [-0.5, 0, 0.5] * 2, atol=1e-12)
@@ -667,7 +780,9 @@ class TestMissionFiles:
     @pytest.mark.parametrize("cut", [0.1, 0.5, 0.9])
     @pytest.mark.parametrize("packed", [False, True])
     def test_cut_files_are_refused_by_name(self, cut, packed, tmp_path):
-        path = mission_file(tmp_path / "cut.fits", flux=np.random.default_rng(0).uniform(1, 2, 2000))
+        path = mission_file(
+            tmp_path / "cut.fits", flux=np.random.default_rng(0).uniform(1, 2, 2000)
+        )
         if packed:
             with gzip.open(tmp_path / "cut.fits.gz", "wb") as stream:
                 stream.write(path.read_bytes())
@@ -704,7 +819,8 @@ class TestMissionFiles:
         assert read_light_curves(masked).dropped["not_finite"].tolist() == [3]
         with pytest.raises(ValueError, match="TIC 12: its unit says mag, unit= says flux"):
             read_light_curves(
-                lightkurve.LightCurve(time=[1, 2], flux=[3, 4] * u.mag, meta={"LABEL": "TIC 12"}), unit="flux"
+                lightkurve.LightCurve(time=[1, 2], flux=[3, 4] * u.mag, meta={"LABEL": "TIC 12"}),
+                unit="flux",
             )
 
     def test_without_lightkurve_the_extra_is_named(self, tmp_path, monkeypatch):
@@ -715,7 +831,9 @@ class TestMissionFiles:
 
 
 class TestFaults:
-    @pytest.mark.parametrize("form", [as_csv_gz, as_table_file("fits"), as_parquet], ids=lambda f: f.__name__)
+    @pytest.mark.parametrize(
+        "form", [as_csv_gz, as_table_file("fits"), as_parquet], ids=lambda f: f.__name__
+    )
     def test_cut_tables_are_refused_by_name(self, form, tmp_path):
         path = form(points(), tmp_path)
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
@@ -760,7 +878,13 @@ class Archive:
         lightkurve = pytest.importorskip("lightkurve")
         from astroquery.mast import Observations
 
-        self.folder, self.products, self.searches, self.downloads, self.fail = folder, {}, [], [], None
+        self.folder, self.products, self.searches, self.downloads, self.fail = (
+            folder,
+            {},
+            [],
+            [],
+            None,
+        )
         self.result = lightkurve.search.SearchResult
         monkeypatch.setattr(lightkurve, "search_lightcurve", self.search)
         monkeypatch.setattr(Observations, "download_products", self.download)
@@ -804,7 +928,9 @@ class TestDownload:
         archive = Archive(tmp_path / "mast", monkeypatch)
         for i, name in enumerate(self.NAMES):
             archive.add("KIC 17", 17, name, start=100.0 * i)
-        archive.add("KIC 18", 19, "kplr000000019-2009350155506_llc.fits")  # a neighbour, by a search in a cone
+        archive.add(
+            "KIC 18", 19, "kplr000000019-2009350155506_llc.fits"
+        )  # a neighbour, by a search in a cone
         return archive
 
     def not_found(self, out) -> dict[str, str]:
@@ -866,7 +992,9 @@ class TestDownload:
         assert self.not_found(out) == {}
 
     def test_what_cannot_be_meant_is_refused(self, archive, tmp_path):
-        with pytest.raises(ValueError, match="unknown mission 'hubble'; known are kepler, k2, tess"):
+        with pytest.raises(
+            ValueError, match="unknown mission 'hubble'; known are kepler, k2, tess"
+        ):
             download_light_curves([17], tmp_path / "out", "hubble")
         with pytest.raises(ValueError, match="integer ids"):
             download_light_curves(["KIC 17"], tmp_path / "out", "kepler")
@@ -876,13 +1004,46 @@ class TestDownload:
 
     def test_from_the_command_line(self, archive, tmp_path, capsys):
         out = tmp_path / "out"
-        assert main(["download", "lightcurves", "17", "20", "--mission", "kepler", "--out", str(out)]) == 0
+        assert (
+            main(["download", "lightcurves", "17", "20", "--mission", "kepler", "--out", str(out)])
+            == 0
+        )
         assert "2 light curves of 1 stars" in capsys.readouterr().out
-        assert main(["download", "lightcurves", "17", "ids.csv", "--mission", "kepler", "--out", str(out)]) == 2
+        assert (
+            main(
+                [
+                    "download",
+                    "lightcurves",
+                    "17",
+                    "ids.csv",
+                    "--mission",
+                    "kepler",
+                    "--out",
+                    str(out),
+                ]
+            )
+            == 2
+        )
         assert "give ids as numbers, or one table; got 17 ids.csv" in capsys.readouterr().err
         pd.DataFrame({"source_id": [17]}).to_csv(tmp_path / "ids.csv", index=False)
-        assert main(["download", "lightcurves", str(tmp_path / "ids.csv"), "--mission", "tess", "--out", str(out)]) == 0
-        assert archive.searches[-1] == ("TIC 17", {"mission": "TESS", "author": "SPOC", "exptime": 120})
+        assert (
+            main(
+                [
+                    "download",
+                    "lightcurves",
+                    str(tmp_path / "ids.csv"),
+                    "--mission",
+                    "tess",
+                    "--out",
+                    str(out),
+                ]
+            )
+            == 0
+        )
+        assert archive.searches[-1] == (
+            "TIC 17",
+            {"mission": "TESS", "author": "SPOC", "exptime": 120},
+        )
 
 
 @pytest.mark.realdata
@@ -896,7 +1057,9 @@ class TestRealData:
             rows = rows.sort_values("time")
             one = match(curves, [star])
             mag = rows["mag"].to_numpy(float)
-            np.testing.assert_allclose(one.flux, 10 ** (-0.4 * (mag - np.median(mag))) - 1, atol=1e-9)
+            np.testing.assert_allclose(
+                one.flux, 10 ** (-0.4 * (mag - np.median(mag))) - 1, atol=1e-9
+            )
             np.testing.assert_allclose(one.time, rows["time"])
         assert set(words(curves)) == {"ok"}
 
@@ -913,7 +1076,9 @@ class TestRealData:
             time, at = np.unique(frame["time"].iloc[i], return_index=True)
             mag = frame["mag"].iloc[i].astype(float)[at]
             np.testing.assert_allclose(curves.of(i).time, time)
-            np.testing.assert_allclose(curves.of(i).flux, 10 ** (-0.4 * (mag - np.median(mag))) - 1, atol=1e-9)
+            np.testing.assert_allclose(
+                curves.of(i).flux, 10 ** (-0.4 * (mag - np.median(mag))) - 1, atol=1e-9
+            )
 
     def test_kepler_k2_tess(self, real_data):
         lightkurve = pytest.importorskip("lightkurve")
@@ -929,8 +1094,12 @@ class TestRealData:
             ours = match(curves, [int(theirs.targetid)])
             here = np.searchsorted(ours.time, theirs.time.jd - JD_ZERO - 1e-6)
             np.testing.assert_allclose(ours.time[here], theirs.time.jd - JD_ZERO, atol=1e-6)
-            np.testing.assert_allclose(ours.flux[here], np.asarray(theirs.flux.value) - 1, atol=1e-6)
-            np.testing.assert_allclose(ours.sigma[here], np.asarray(theirs.flux_err.value), rtol=1e-5)
+            np.testing.assert_allclose(
+                ours.flux[here], np.asarray(theirs.flux.value) - 1, atol=1e-6
+            )
+            np.testing.assert_allclose(
+                ours.sigma[here], np.asarray(theirs.flux_err.value), rtol=1e-5
+            )
             rows = fits.getdata(path, 1)
             seen = np.isfinite(rows["TIME"])
             if "006541920" not in path.name:  # its two quarters are joined

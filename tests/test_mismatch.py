@@ -43,13 +43,19 @@ def test_responses_are_symmetric_and_small():
     for band in ("bp", "rp"):
         response = responses(band)
         assert torch.isfinite(response).all()
-        assert torch.allclose(response, response.transpose(0, 1), atol=1e-4)  # integral of basis_m mode basis_n
-        assert float(response.abs().amax((0, 1)).max()) < 0.2  # no mode is larger than twenty percent
+        assert torch.allclose(
+            response, response.transpose(0, 1), atol=1e-4
+        )  # integral of basis_m mode basis_n
+        assert (
+            float(response.abs().amax((0, 1)).max()) < 0.2
+        )  # no mode is larger than twenty percent
 
 
 def test_the_change_is_as_large_as_told(mismatch, stars):
     changed, told = drawn(mismatch, stars), mismatch.told(stars, torch.ones(len(stars.value), 1))
-    xp = torch.arange(*slice(next(iter(mismatch.bands.values())).start, stars.value.shape[1]).indices(10**6))
+    xp = torch.arange(
+        *slice(next(iter(mismatch.bands.values())).start, stars.value.shape[1]).indices(10**6)
+    )
     width, before = (m.sigma[:, xp] * stars.value[:, xp].cosh() for m in (told, stars))
     added = (width**2 - before**2).clamp(min=0).sqrt()
     change = changed.value[:, xp].sinh() - stars.value[:, xp].sinh()
@@ -100,14 +106,24 @@ def without_truth(table):
 
 
 @pytest.mark.parametrize("missing", [[], ["g"], ["g", "ks"], ["bp", "rp"], ["g", "bp", "rp", "j"]])
-def test_stars_of_the_sky_get_the_zero_points_of_the_mock(star_model, mismatch, mock_table, missing):
+def test_stars_of_the_sky_get_the_zero_points_of_the_mock(
+    star_model, mismatch, mock_table, missing
+):
     """As if the magnitudes in the table had them, whichever are known."""
     there = read_stars(mock_table[:100])
     scalars = {k: s for k, s in there.scalars.items() if k not in missing}
-    moved = {k: dataclasses.replace(s, value=s.value + ZERO_POINTS.get(k, 0.0)) for k, s in scalars.items()}
-    one, other = (star_model.model.standardiser(dataclasses.replace(there, scalars=s, xp={})) for s in (scalars, moved))
+    moved = {
+        k: dataclasses.replace(s, value=s.value + ZERO_POINTS.get(k, 0.0))
+        for k, s in scalars.items()
+    }
+    one, other = (
+        star_model.model.standardiser(dataclasses.replace(there, scalars=s, xp={}))
+        for s in (scalars, moved)
+    )
     none = torch.zeros(100, 1)
     torch.testing.assert_close(mismatch.told(one, none).value, other.value, atol=2e-4, rtol=1e-4)
     one.value[~one.observed] = 1e9
-    seen = mismatch.told(Measurement(torch.where(one.observed, one.value, 0), one.sigma, one.observed), none)
+    seen = mismatch.told(
+        Measurement(torch.where(one.observed, one.value, 0), one.sigma, one.observed), none
+    )
     assert torch.equal(seen.value[one.observed], mismatch.told(one, none).value[one.observed])

@@ -30,7 +30,10 @@ def test_same_seed_same_bytes(tmp_path):
 
 
 def test_a_longer_survey_starts_with_the_shorter_one():
-    short, long = pa.concat_tables(survey(50, SurveyConfig(1))), pa.concat_tables(survey(6000, SurveyConfig(1)))
+    short, long = (
+        pa.concat_tables(survey(50, SurveyConfig(1))),
+        pa.concat_tables(survey(6000, SurveyConfig(1))),
+    )
     assert len(long) == 6000
     assert_same_table(short, long[:50])
     assert len(set(long["source_id"].to_pylist())) == 6000
@@ -41,7 +44,10 @@ def test_source_ids_hold_the_sky_position(mock_table):
 
     pixel = mock_table["source_id"].to_numpy() // SOURCE_ID_STEP
     lon, lat = HEALPix(4096, order="nested").healpix_to_lonlat(pixel)
-    offset = np.hypot((lon.deg - mock_table["ra"].to_numpy() + 180) % 360 - 180, lat.deg - mock_table["dec"].to_numpy())
+    offset = np.hypot(
+        (lon.deg - mock_table["ra"].to_numpy() + 180) % 360 - 180,
+        lat.deg - mock_table["dec"].to_numpy(),
+    )
     assert np.all(offset * np.cos(lat.rad) < 0.05)
 
 
@@ -50,7 +56,9 @@ def test_the_sun_has_its_magnitudes():
     table = load_sed_table()
     solar = (np.array([x]) for x in (5772.0, 4.438, 0.0, 0.0, 0.0))
     flux = np.exp(table.ln_flux(*solar)) * 1e-10 * (RSUN_IN_PC / 10) ** 2
-    mag = dict(zip(BANDS, (table.zero_point - 2.5 * np.log10(flux @ table.passband.T))[0], strict=True))
+    mag = dict(
+        zip(BANDS, (table.zero_point - 2.5 * np.log10(flux @ table.passband.T))[0], strict=True)
+    )
     assert mag["g"] == pytest.approx(4.67, abs=0.05)
     assert mag["bp"] - mag["rp"] == pytest.approx(0.82, abs=0.05)
     assert mag["ks"] == pytest.approx(3.27, abs=0.05)
@@ -63,7 +71,10 @@ def test_xp_coefficients_calibrate_back_to_the_spectrum():
     flux = np.exp(table.ln_flux(*giant))[0] * 1e-30
     back = (xp_matrix(table.wavelength) @ flux) @ flux_matrix()
     fine = np.arange(300, 1100, 0.25)
-    resolution = np.interp(WAVELENGTH, [330, 400, 500, 640, 650, 800, 1000], [3, 4, 7.5, 14, 7, 10, 14]) * 0.3  # nm
+    resolution = (
+        np.interp(WAVELENGTH, [330, 400, 500, 640, 650, 800, 1000], [3, 4, 7.5, 14, 7, 10, 14])
+        * 0.3
+    )  # nm
     kernel = np.exp(-0.5 * ((fine - WAVELENGTH[:, None]) / resolution[:, None]) ** 2)
     smooth = kernel @ np.interp(fine, table.wavelength, flux) / kernel.sum(1)
     for low, high, tolerance in ((420, 500, 0.05), (500, 640, 0.025), (640, 1000, 0.012)):
@@ -75,12 +86,16 @@ def test_noise_has_the_quoted_errors_and_correlations():
     n = 3000
     truth = np.tile(1000 * np.exp(-np.arange(55) / 3.0), (n, 1))
     rng = np.random.default_rng(0)
-    observed = noisy_coefficients("bp", truth, np.full(n, 15.0), np.full(n, 40), rng, correlations=True)
+    observed = noisy_coefficients(
+        "bp", truth, np.full(n, 15.0), np.full(n, 40), rng, correlations=True
+    )
     z = (observed.value - truth) / observed.sigma
     assert np.all(np.abs(z.mean(0)) < 5 / np.sqrt(n))
     assert np.all(np.abs(z.std(0) - 1) < 5 / np.sqrt(2 * n))
     np.testing.assert_allclose(np.corrcoef(z.T), observed.correlation[0], atol=5 / np.sqrt(n))
-    assert np.abs(observed.correlation[0] - np.eye(55)).max() > 0.3  # the noise is far from independent
+    assert (
+        np.abs(observed.correlation[0] - np.eye(55)).max() > 0.3
+    )  # the noise is far from independent
 
 
 def test_correlations_are_packed_as_gaiaxpy_unpacks_them():
@@ -93,7 +108,11 @@ def test_correlations_are_packed_as_gaiaxpy_unpacks_them():
 
 def test_the_dr4_like_layout_has_51_bp_coefficients():
     table = survey_block(SurveyConfig(5, layout="dr4-like", correlations=True), 0)[:20]
-    sizes = {name: table.schema.field(name).type.list_size for name in table.column_names if name[:2] in ("bp", "rp")}
+    sizes = {
+        name: table.schema.field(name).type.list_size
+        for name in table.column_names
+        if name[:2] in ("bp", "rp")
+    }
     assert sizes == {
         "bp_coefficients": 51, "bp_coefficient_errors": 51, "bp_coefficient_correlations": 51 * 50 // 2,
         "rp_coefficients": 55, "rp_coefficient_errors": 55, "rp_coefficient_correlations": 55 * 54 // 2,
@@ -131,10 +150,14 @@ def test_more_massive_giants_are_younger(mock_table):
 
 def test_evolved_stars_lie_on_the_giant_branch():
     rng = np.random.default_rng(1)
-    tracks = {age: load_evolution().isochrone(np.full(6000, age), np.zeros(6000)) for age in (1.0, 5.0)}
+    tracks = {
+        age: load_evolution().isochrone(np.full(6000, age), np.zeros(6000)) for age in (1.0, 5.0)
+    }
     star, exists = draw_evolved(tracks[5.0], GIANTS, rng)
     assert 0.05 < exists.mean() < 1
-    assert draw_evolved(tracks[1.0], GIANTS, rng)[1].mean() > exists.mean()  # more giants per star formed at 1 Gyr
+    assert (
+        draw_evolved(tracks[1.0], GIANTS, rng)[1].mean() > exists.mean()
+    )  # more giants per star formed at 1 Gyr
     assert 1.1 < np.median(star.mass) < 1.35  # 5 Gyr, solar metallicity: about 1.25 Msun
     assert 4400 < np.median(star.teff) < 4900
     clump = (star.luminosity > 45) & (star.luminosity < 65)

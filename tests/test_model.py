@@ -57,10 +57,15 @@ def test_labels_in_the_table_do_not_influence_predictions(star_model, mock_table
 
 def test_a_stars_result_does_not_depend_on_the_others(star_model, mock_table):
     whole = predict(star_model, mock_table[:20])
-    np.testing.assert_allclose(predict(star_model, mock_table[7:8]), whole[7:8], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        predict(star_model, mock_table[7:8]), whole[7:8], rtol=1e-4, atol=1e-5
+    )
     order = np.random.default_rng(0).permutation(20)
     np.testing.assert_allclose(
-        predict(star_model, mock_table.take(order.tolist()).slice(0, 20)), whole[order], rtol=1e-4, atol=1e-5
+        predict(star_model, mock_table.take(order.tolist()).slice(0, 20)),
+        whole[order],
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 
@@ -79,19 +84,25 @@ def test_flux_scale_cancels(star_model, stars):
 
 
 def test_without_g_colours_are_taken_against_the_mean_band(star_model, mock_table):
-    table = mock_table.select(["source_id", "j_m", "j_msigcom", "h_m", "h_msigcom", "ks_m", "ks_msigcom"])[:20]
+    table = mock_table.select(
+        ["source_id", "j_m", "j_msigcom", "h_m", "h_msigcom", "ks_m", "ks_msigcom"]
+    )[:20]
     stars = read_stars(table)
     faint = read_stars(table.set_column(1, "j_m", [table["j_m"].to_numpy() + 0.0]))
     for name in ("j", "h", "ks"):
         faint.scalars[name].value = faint.scalars[name].value + 3
     standardiser = star_model.model.standardiser
-    torch.testing.assert_close(standardiser(faint).value, standardiser(stars).value, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        standardiser(faint).value, standardiser(stars).value, rtol=1e-4, atol=1e-4
+    )
     assert standardiser(stars).observed.sum(1).tolist() == [3] * 20
 
 
 def test_fewer_coefficients_than_trained_on_are_read_more_are_refused(star_model, mock_table):
     def cut(n):
-        orders = mock_table["bp_coefficients"].combine_chunks().flatten().to_numpy().reshape(-1, 55)[:5]
+        orders = (
+            mock_table["bp_coefficients"].combine_chunks().flatten().to_numpy().reshape(-1, 55)[:5]
+        )
         table = mock_table[:5].to_pandas()
         wide = np.hstack([orders, np.zeros((5, 10))])
         table["bp_coefficients"] = list(wide[:, :n])
@@ -99,7 +110,9 @@ def test_fewer_coefficients_than_trained_on_are_read_more_are_refused(star_model
         return table
 
     assert np.isfinite(predict(star_model, cut(51))).all()
-    with pytest.raises(ValueError, match="has 60 bp coefficients per star, the model was trained on 55"):
+    with pytest.raises(
+        ValueError, match="has 60 bp coefficients per star, the model was trained on 55"
+    ):
         star_model.predict(cut(60))
 
 
@@ -128,7 +141,9 @@ def test_data_that_the_model_cannot_read_are_no_data(star_model):
 
 
 def test_labels_in_the_table_neither_flag_nor_refuse_it(star_model, mock_table):
-    table = mock_table[:3].to_pandas().assign(teff=["G2III", "K0", "K1"], distance=[1e9, 1200.0, -3.0])
+    table = (
+        mock_table[:3].to_pandas().assign(teff=["G2III", "K0", "K1"], distance=[1e9, 1200.0, -3.0])
+    )
     assert star_model.predict(table)["status"].to_pylist() == ["ok"] * 3
 
 
@@ -144,7 +159,9 @@ def test_nonsense_input_is_called_outside_training(star_model, mock_table):
 
 def test_loaded_models_predict_the_same_bits(model_folder, star_model, mock_table):
     again = type(star_model).from_pretrained(model_folder)
-    np.testing.assert_array_equal(predict(again, mock_table[:20]), predict(star_model, mock_table[:20]))
+    np.testing.assert_array_equal(
+        predict(again, mock_table[:20]), predict(star_model, mock_table[:20])
+    )
 
 
 def test_damaged_model_folders_are_refused(model_folder, tmp_path):

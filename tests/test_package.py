@@ -26,20 +26,26 @@ def test_the_wheel_holds_everything_and_runs_from_the_root_folder(tmp_path):
     # the dependencies come from this environment, our own code from the wheel
     site = next((environment / "lib").glob("python*/site-packages"))
     (site / "dependencies.pth").write_text(str(Path(sys.prefix) / site.relative_to(environment)))
-    shown = subprocess.run([environment / "bin" / "multistar", "--help"], cwd="/", check=True, capture_output=True)
+    shown = subprocess.run(
+        [environment / "bin" / "multistar", "--help"], cwd="/", check=True, capture_output=True
+    )
     assert b"pretrain" in shown.stdout
     code = (
         "import multistar.mock.sed as s; from multistar.model.checkpoint import load_model; "
         "print(s.__file__, len(s.load_sed_table().wavelength), load_model('mini').hash)"
     )
-    printed = subprocess.run([python, "-c", code], cwd="/", check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        [python, "-c", code], cwd="/", check=True, capture_output=True, text=True
+    ).stdout
     assert str(environment) in printed
 
 
 def test_import_is_light():
     """`import multistar` neither imports torch-sized things it does not need nor touches the network."""
     code = "import sys, multistar; print('timm' in sys.modules, 'gaiaxpy' in sys.modules, 'faiss' in sys.modules)"
-    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
     assert printed.split() == ["False"] * 3
 
 

@@ -36,7 +36,9 @@ def test_the_baseline_of_inpainting_is_exact_for_gaussian_spectra(star_model, mo
     matrix = np.random.default_rng(0).normal(size=(55, 55))
     stars.xp["bp"].value[:] = (stars.xp["rp"].value / norm) @ matrix * norm
     stars.xp["bp"].sigma[:] = 0.1 * np.abs(stars.xp["bp"].value).mean(1, keepdims=True)
-    found = physics.inpainting(star_model.model, stars.select(slice(400, 600)), stars.select(slice(0, 400)), "bp")
+    found = physics.inpainting(
+        star_model.model, stars.select(slice(400, 600)), stars.select(slice(0, 400)), "bp"
+    )
     assert found["gaussian"] < 0.05
     assert found["ratio"] > 1
 
@@ -59,7 +61,14 @@ def test_the_command_writes_numbers_and_a_figure(model_folder, mock_file, tmp_pa
         ]
     )
     numbers = json.loads((out / physics.JSON).read_text())
-    assert {"age_mass", "age_metallicity", "dust", "extinction", "dynamical_mass", "inpainting"} <= set(numbers)
+    assert {
+        "age_mass",
+        "age_metallicity",
+        "dust",
+        "extinction",
+        "dynamical_mass",
+        "inpainting",
+    } <= set(numbers)
     assert numbers["extinction"]["g23"][0] > numbers["extinction"]["g23"][-1] > 0
     assert numbers["age_mass"]["true"]["slope"] < -2
     assert (out / physics.PICTURE).stat().st_size > 10_000

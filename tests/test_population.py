@@ -12,12 +12,26 @@ from conftest import assert_same_table
 from multistar.cli.app import main
 from multistar.io.tables import read_columns
 from multistar.mock import galaxy
-from multistar.mock.binaries import Orbits, draw_orbits, is_eclipsing, is_synchronised, no_orbits, semi_major_axis
+from multistar.mock.binaries import (
+    Orbits,
+    draw_orbits,
+    is_eclipsing,
+    is_synchronised,
+    no_orbits,
+    semi_major_axis,
+)
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import load_evolution
 from multistar.mock.light_curves import light_curve_of
 from multistar.mock.observe import observe
-from multistar.mock.phases import Evolved, Stratum, at_initial_mass, draw_evolved, is_red_giant, state
+from multistar.mock.phases import (
+    Evolved,
+    Stratum,
+    at_initial_mass,
+    draw_evolved,
+    is_red_giant,
+    state,
+)
 from multistar.mock.population import draw_population
 from multistar.mock.sed import BANDS
 from multistar.mock.selection import SELECTIONS
@@ -61,7 +75,9 @@ def test_a_star_of_given_mass_is_found_on_its_isochrone():
     found = at_initial_mass(tracks, points.initial_mass)
     np.testing.assert_allclose(found.teff, points.teff, rtol=1e-6)
     np.testing.assert_allclose(found.luminosity, points.luminosity, rtol=1e-6)
-    assert np.isnan(at_initial_mass(tracks, np.array([0.2, 5.0])).mass).all()  # too light; long dead
+    assert np.isnan(
+        at_initial_mass(tracks, np.array([0.2, 5.0])).mass
+    ).all()  # too light; long dead
 
 
 def test_turn_off_stars_are_where_isochrones_have_them():
@@ -87,7 +103,9 @@ def _orbits(n: int, scaled_axis: float, inclination, companion: Evolved) -> Orbi
 
 
 def _suns(n: int) -> Evolved:
-    return Evolved(np.ones(n), np.ones(n), np.ones(n), np.full(n, 5772.0), np.full(n, 4.438), np.zeros(n, int))
+    return Evolved(
+        np.ones(n), np.ones(n), np.ones(n), np.full(n, 5772.0), np.full(n, 4.438), np.zeros(n, int)
+    )
 
 
 def test_kepler_and_eclipse_geometry():
@@ -114,13 +132,17 @@ def test_only_close_and_old_pairs_are_synchronised():
 def test_companions_have_the_multiplicity_and_share_the_primarys_age():
     tracks = load_evolution().isochrone(np.full(20_000, 5.0), np.zeros(20_000))
     star, _ = draw_evolved(tracks, Stratum(giants=False), np.random.default_rng(1))
-    orbits = draw_orbits(star, tracks, np.full(20_000, 1e-4), np.random.default_rng(2))  # so near that all are resolved
+    orbits = draw_orbits(
+        star, tracks, np.full(20_000, 1e-4), np.random.default_rng(2)
+    )  # so near that all are resolved
     assert np.isfinite(orbits.period).mean() < 0.25
     orbits = draw_orbits(star, tracks, np.full(20_000, 50.0), np.random.default_rng(2))
     pair = np.isfinite(orbits.period)
     assert pair.mean() == pytest.approx(0.44, abs=0.04)
     assert np.nanmax(orbits.mass_ratio) < 1.02
-    bright = np.isfinite(orbits.companion.teff) & (orbits.mass_ratio < 0.95)  # subgiants dim for a while as they evolve
+    bright = np.isfinite(orbits.companion.teff) & (
+        orbits.mass_ratio < 0.95
+    )  # subgiants dim for a while as they evolve
     assert np.all(orbits.companion.luminosity[bright] < star.luminosity[bright] * 1.01)
     assert np.array_equal(np.isfinite(orbits.inclination), pair)
 
@@ -151,22 +173,32 @@ def test_the_volume_is_full_of_dwarfs_and_within_its_radius():
     assert np.nanmedian(young) < 0.5 * np.nanmedian(old)
 
 
-def test_shards_hold_the_same_stars_as_one_file_and_go_on_after_an_interruption(tmp_path, monkeypatch):
+def test_shards_hold_the_same_stars_as_one_file_and_go_on_after_an_interruption(
+    tmp_path, monkeypatch
+):
     config = SurveyConfig(7, selection="kepler-like")
     write_survey(900, config, tmp_path / "whole.parquet", quiet=True)
     write_survey(900, config, tmp_path / "shards", shard_size=400, quiet=True)
     names = sorted(p.name for p in (tmp_path / "shards").iterdir())
-    assert names == ["manifest.json", "part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    assert names == [
+        "manifest.json",
+        "part-00000.parquet",
+        "part-00001.parquet",
+        "part-00002.parquet",
+    ]
     parts = [pq.read_table(tmp_path / "shards" / name) for name in names[1:]]
     assert [len(p) for p in parts] == [400, 400, 100]
     assert_same_table(pa.concat_tables(parts), pq.read_table(tmp_path / "whole.parquet"))
     np.testing.assert_array_equal(
-        read_columns(tmp_path / "shards")["source_id"], read_columns(tmp_path / "whole.parquet")["source_id"]
+        read_columns(tmp_path / "shards")["source_id"],
+        read_columns(tmp_path / "whole.parquet")["source_id"],
     )
 
     before = {name: (tmp_path / "shards" / name).read_bytes() for name in names}
     manifest = json.loads(before["manifest.json"])
-    manifest["shards"] = manifest["shards"][:1]  # as a run leaves it that was killed in the second shard
+    manifest["shards"] = manifest["shards"][
+        :1
+    ]  # as a run leaves it that was killed in the second shard
     (tmp_path / "shards" / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "shards" / names[3]).unlink()
     write_survey(900, config, tmp_path / "shards", shard_size=400, quiet=True)
@@ -206,12 +238,16 @@ def test_light_curves_beside_a_star_are_those_made_on_the_fly():
     config = SurveyConfig(4, selection="volume", light_curves=("gaia", "tess"))
     table = pa.concat_tables(survey(20, config))
     plain = pa.concat_tables(survey(20, SurveyConfig(4, selection="volume")))
-    assert_same_table(table.select(plain.column_names).replace_schema_metadata(), plain.replace_schema_metadata())
+    assert_same_table(
+        table.select(plain.column_names).replace_schema_metadata(), plain.replace_schema_metadata()
+    )
     for row in (plain[7:8].to_pylist()[0], plain[13:14].to_pylist()[0]):
         curve = light_curve_of(row, "tess", seed=4)
         index = plain["source_id"].to_pylist().index(row["source_id"])
         np.testing.assert_array_equal(table["tess_time"][index].values.to_numpy(), curve.time)
-        np.testing.assert_array_equal(table["tess_flux"][index].values.to_numpy(), curve.flux.astype("f4"))
+        np.testing.assert_array_equal(
+            table["tess_flux"][index].values.to_numpy(), curve.flux.astype("f4")
+        )
     with pytest.raises(ValueError, match=r"unknown missions \['hst'\].*known are \['gaia'"):
         SurveyConfig(light_curves=("hst",))
 

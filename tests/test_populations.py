@@ -10,7 +10,14 @@ import torch
 from conftest import small_run
 
 from multistar.api import MultiStar
-from multistar.checks.populations import classified, figure, metadata, populations, questions, regressed
+from multistar.checks.populations import (
+    classified,
+    figure,
+    metadata,
+    populations,
+    questions,
+    regressed,
+)
 from multistar.cli.app import main
 from multistar.index.search import search_stars, search_table
 from multistar.index.star_index import StarIndex
@@ -23,7 +30,9 @@ from multistar.training.pretrain import pretrain
 
 @pytest.fixture(scope="module")
 def table() -> pa.Table:
-    return pa.concat_tables(survey(240, SurveyConfig(5, "bright", light_curves=("kepler",), views=True)))
+    return pa.concat_tables(
+        survey(240, SurveyConfig(5, "bright", light_curves=("kepler",), views=True))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +41,9 @@ def model(table, tmp_path_factory) -> MultiStar:
     folder = tmp_path_factory.mktemp("populations")
     pq.write_table(table, folder / "stars.parquet")
     run = small_run(folder / "stars.parquet", folder / "model", steps=4)
-    run = dataclasses.replace(run, model=dataclasses.replace(run.model, alignment="dual", light_curve_depth=1))
+    run = dataclasses.replace(
+        run, model=dataclasses.replace(run.model, alignment="dual", light_curve_depth=1)
+    )
     pretrain(run, quiet=True)
     return MultiStar.from_pretrained(run.out)
 
@@ -106,7 +117,13 @@ def test_metadata_hold_sampling_and_brightness_and_no_physics(table):
 def test_the_check_gives_scores_for_every_feature_set_and_a_picture(model, table, tmp_path):
     pq.write_table(table, tmp_path / "stars.parquet")
     model.save_pretrained(tmp_path / "model")
-    command = ["check", "populations", str(tmp_path / "stars.parquet"), "--model", str(tmp_path / "model")]
+    command = [
+        "check",
+        "populations",
+        str(tmp_path / "stars.parquet"),
+        "--model",
+        str(tmp_path / "model"),
+    ]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "populations.png").stat().st_size > 10_000
     facts = {name: table[name].to_numpy() for name in ("binary", "true_age", "true_teff")}
@@ -114,7 +131,9 @@ def test_the_check_gives_scores_for_every_feature_set_and_a_picture(model, table
     assert set(result["kinds"]) == {"binary"}
     assert set(result["numbers"]) == {"age", "teff"}
     for asked in (*result["kinds"].values(), *result["numbers"].values()):
-        assert {"metadata", "light curve", "other data", "fused", "aligned", "eigenspace"} <= set(asked)
+        assert {"metadata", "light curve", "other data", "fused", "aligned", "eigenspace"} <= set(
+            asked
+        )
     assert 0 <= result["kinds"]["binary"]["fused"]["auc"] <= 1
     assert figure(result)
 
@@ -139,11 +158,17 @@ def test_shared_spaces_hold_light_curves_beside_other_data(model, table, tmp_pat
     """An index of spectra is searched with light curves; vectors of different spaces do not mix."""
     stars = read_stars(table[:40])
     seen = views(model.model, stars)
-    aligned = np.stack(model.embed(stars, space="aligned")["embedding"].to_numpy(zero_copy_only=False))
+    aligned = np.stack(
+        model.embed(stars, space="aligned")["embedding"].to_numpy(zero_copy_only=False)
+    )
     mean = seen.aligned[0] + seen.aligned[1]
-    np.testing.assert_allclose(aligned, mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-5)
+    np.testing.assert_allclose(
+        aligned, mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-5
+    )
     rest = model.embed(dataclasses.replace(stars, light_curve=None), space="aligned")
-    np.testing.assert_allclose(np.stack(rest["embedding"].to_numpy(zero_copy_only=False)), seen.aligned[1], atol=1e-5)
+    np.testing.assert_allclose(
+        np.stack(rest["embedding"].to_numpy(zero_copy_only=False)), seen.aligned[1], atol=1e-5
+    )
     index = StarIndex.build(rest)
     curves = dataclasses.replace(stars, scalars={}, xp={})
     found = search_stars(index, model.model, curves, 3)

@@ -25,7 +25,11 @@ settings.load_profile("multistar")
 
 IDS = st.integers(0, 2**63 - 1)
 CELL = st.none() | st.floats(allow_nan=True, allow_infinity=True)
-EVERY = [*QUANTITIES.values(), declared("own", "label", transform="log"), declared("own", "label", transform="asinh")]
+EVERY = [
+    *QUANTITIES.values(),
+    declared("own", "label", transform="log"),
+    declared("own", "label", transform="asinh"),
+]
 NAMES = ("source_id", "phot_g_mean_mag", "parallax", "parallax_error", "j_m", "j_msigcom")
 
 
@@ -60,9 +64,13 @@ def test_transforms_go_there_and_back_and_keep_the_order(quantity, data):
     x = np.sort(data.draw(st.lists(values_of(quantity), min_size=2, max_size=6)))
     y = forward(quantity, x)
     assert np.isfinite(y).all() and (np.diff(y) >= 0).all()
-    np.testing.assert_allclose(inverse(quantity, y), x, rtol=1e-12 * max(1, np.abs(y).max()), atol=1e-12)
+    np.testing.assert_allclose(
+        inverse(quantity, y), x, rtol=1e-12 * max(1, np.abs(y).max()), atol=1e-12
+    )
     missing = np.where(np.arange(len(x)) % 2, np.nan, x)
-    np.testing.assert_array_equal(np.isnan(inverse(quantity, forward(quantity, missing))), np.isnan(missing))
+    np.testing.assert_array_equal(
+        np.isnan(inverse(quantity, forward(quantity, missing))), np.isnan(missing)
+    )
 
 
 @given(columns=tables())
@@ -83,7 +91,10 @@ def test_every_cell_is_read_as_it_is_or_missing_and_said(columns):
 @given(columns=tables(), seed=st.integers(0, 99))
 def test_the_order_of_rows_is_the_order_of_stars(columns, seed):
     order = np.random.default_rng(seed).permutation(len(columns["source_id"]))
-    same(read_stars(columns).select(order), read_stars({name: x[order] for name, x in columns.items()}))
+    same(
+        read_stars(columns).select(order),
+        read_stars({name: x[order] for name, x in columns.items()}),
+    )
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "ecsv", "fits", "vot", "parquet"])
@@ -98,7 +109,9 @@ def test_files_give_what_the_arrays_give(ending, columns):
         elif ending.startswith("csv"):
             table.to_pandas().to_csv(path, index=False)
         else:
-            to_astropy(table).write(path, format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(ending, ending))
+            to_astropy(table).write(
+                path, format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(ending, ending)
+            )
         same(read_stars(path), read_stars(columns))
 
 
@@ -128,7 +141,8 @@ def test_words_tell_their_flags(flags):
 
 
 @given(
-    x=st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1, max_size=5), bracket=st.sampled_from(["()", "[]", "{}"])
+    x=st.lists(st.none() | st.floats(-1e6, 1e6), min_size=1, max_size=5),
+    bracket=st.sampled_from(["()", "[]", "{}"]),
 )
 def test_vectors_as_text_are_vectors(x, bracket):
     text = bracket[0] + ", ".join("null" if v is None else repr(v) for v in x) + bracket[1]

@@ -44,8 +44,31 @@ STAR_INDEX = {
     "neighbours_of": "vectors query_ids k columns",
     "source": "",
 }
-EXTRAS = ["cpu", "demo", "explore", "gaia", "gpu", "grid", "lightcurves", "maps", "ray", "test", "variability"]
-OPTIONAL = ("faiss", "ray", "lightkurve", "finufft", "umap", "dustmaps", "xgboost", "panel", "datashader", "pyphot")
+EXTRAS = [
+    "cpu",
+    "demo",
+    "explore",
+    "gaia",
+    "gpu",
+    "grid",
+    "lightcurves",
+    "maps",
+    "ray",
+    "test",
+    "variability",
+]
+OPTIONAL = (
+    "faiss",
+    "ray",
+    "lightkurve",
+    "finufft",
+    "umap",
+    "dustmaps",
+    "xgboost",
+    "panel",
+    "datashader",
+    "pyphot",
+)
 OPTIONAL += ("lightgbm", "light_curve", "numba", "astroquery", "hypothesis", "pytest")
 
 
@@ -57,7 +80,11 @@ def test_exported_names():
 
 @pytest.mark.parametrize("cls, methods", [(MultiStar, MULTISTAR), (StarIndex, STAR_INDEX)])
 def test_methods_and_their_parameters(cls, methods):
-    public = {name for name, value in vars(cls).items() if not name.startswith("_") and not isinstance(value, property)}
+    public = {
+        name
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and not isinstance(value, property)
+    }
     assert public == set(methods)
     for name, parameters in methods.items():
         found = [p for p in inspect.signature(getattr(cls, name)).parameters if p != "self"]
@@ -71,7 +98,9 @@ def test_the_version_is_semantic_and_extras_keep_their_names():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert sorted(project["project"]["optional-dependencies"]) == EXTRAS
     packages = {
-        ".".join(p.parent.relative_to(ROOT).parts) for d in ("encoders", "multistar") for p in (ROOT / d).rglob("*.py")
+        ".".join(p.parent.relative_to(ROOT).parts)
+        for d in ("encoders", "multistar")
+        for p in (ROOT / d).rglob("*.py")
     }
     assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(packages)
 
@@ -90,7 +119,9 @@ print(main(["search", "absent", "--source-id", "1"]))
 
 
 def test_everything_but_the_extras_works_without_them(tmp_path):
-    run = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True, cwd=tmp_path)
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True, cwd=tmp_path
+    )
     assert run.stdout.split()[:3] == ["2", "2", "2"], run.stderr
     assert "needs faiss: pip install 'multistar[cpu]'" in run.stderr.strip().splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

@@ -21,16 +21,22 @@ def index(mini, mock_table):
     return StarIndex.build(mini.embed(mock_table), metadata=mock_table)
 
 
-@pytest.mark.parametrize("names", [("teff", "logg", "mass"), ("teff", "logg", "m_h"), ("teff", "logg", "m_h", "ebv")])
+@pytest.mark.parametrize(
+    "names", [("teff", "logg", "mass"), ("teff", "logg", "m_h"), ("teff", "logg", "m_h", "ebv")]
+)
 def test_stars_like_labels_have_these_labels(index, mini, mock_table, names):
     """Five neighbours of labels that stars have: on average within a third of the spread, and a tenth without bias."""
     truth = {name: mock_table[f"true_{name}"].to_numpy() for name in names}
     differences = []
     for row in range(0, 600, 20):
         wanted = {name: float(values[row]) for name, values in truth.items()}
-        found, status = search_like(index, mini.model, wanted, 5, [f"true_{name}" for name in names])
+        found, status = search_like(
+            index, mini.model, wanted, 5, [f"true_{name}" for name in names]
+        )
         assert status == "ok" and len(found) == 5
-        differences.append([found[f"true_{name}"].to_numpy().mean() - wanted[name] for name in names])
+        differences.append(
+            [found[f"true_{name}"].to_numpy().mean() - wanted[name] for name in names]
+        )
     spread = np.array([values.std() for values in truth.values()])
     assert np.all(np.median(np.abs(differences), 0) < spread / 3)
     assert np.all(np.abs(np.median(differences, 0)) < spread / 5)
@@ -58,7 +64,9 @@ def test_a_stars_own_data_find_what_its_vector_finds(index, mini, mock_table):
 
 
 def test_a_table_of_another_model_is_refused(index, star_model, mock_table):
-    with pytest.raises(ValueError, match="vectors have 16 dimensions, those of the index of 600 stars 256"):
+    with pytest.raises(
+        ValueError, match="vectors have 16 dimensions, those of the index of 600 stars 256"
+    ):
         list(search_table(index, star_model.embed(mock_table[:5]), 3))
 
 
@@ -82,15 +90,26 @@ def test_label_differences_and_their_errors(star_model, mock_table, capsys):
     vectors = star_model.embed(mock_table[:30])
     ids = mock_table["source_id"].to_numpy()[:30]
     teff = 4000 + 10.0 * np.arange(30)
-    labels = {"source_id": ids, "teff": teff, "teff_lower": teff - 3, "teff_upper": teff + 3, "logg": np.full(30, 2.0)}
+    labels = {
+        "source_id": ids,
+        "teff": teff,
+        "teff_lower": teff - 3,
+        "teff_upper": teff + 3,
+        "logg": np.full(30, 2.0),
+    }
     index = StarIndex.build(vectors, metadata=labels)
     found = index.neighbours(ids[:2], 4)
     told = explain(found, index, star_model.model, read_stars(mock_table[:30]))
     value = dict(zip(ids.tolist(), teff.tolist(), strict=True))
     pairs = zip(found["query_id"].to_pylist(), found["neighbour_id"].to_pylist(), strict=True)
-    np.testing.assert_array_equal(told["delta_teff"], [value[other] - value[one] for one, other in pairs])
+    np.testing.assert_array_equal(
+        told["delta_teff"], [value[other] - value[one] for one, other in pairs]
+    )
     np.testing.assert_allclose(told["delta_teff_error"], np.hypot(3, 3))
-    assert np.all(told["delta_logg"].to_numpy() == 0) and np.isnan(told["delta_logg_error"].to_numpy()).all()
+    assert (
+        np.all(told["delta_logg"].to_numpy() == 0)
+        and np.isnan(told["delta_logg_error"].to_numpy()).all()
+    )
     assert told.schema.field("delta_teff").metadata == {b"unit": b"K"}
     assert np.all(told["distance_xp"].to_numpy() > 0)
     asked, _ = search_like(index, star_model.model, {"teff": 4055.0}, 3)
@@ -101,7 +120,11 @@ def test_label_differences_and_their_errors(star_model, mock_table, capsys):
     np.testing.assert_allclose(told_like["delta_teff_error"], 3)
     print_explanation(told)
     text = capsys.readouterr().out
-    assert text.count("neighbours of") == 2 and "teff - query [K]" in text and "logg - query [dex]" in text
+    assert (
+        text.count("neighbours of") == 2
+        and "teff - query [K]" in text
+        and "logg - query [dex]" in text
+    )
     assert all(str(star) in text for star in found["neighbour_id"].to_pylist())
 
 

@@ -31,7 +31,9 @@ def test_a_killed_worker_costs_nothing_but_time(mock_table, model_folder, tmp_pa
     def kill() -> None:
         while not killed:
             time.sleep(0.02)
-            workers = subprocess.run(["pgrep", "-f", "ray::work"], capture_output=True, text=True).stdout.split()
+            workers = subprocess.run(
+                ["pgrep", "-f", "ray::work"], capture_output=True, text=True
+            ).stdout.split()
             if workers and list(out.glob(".*tmp*")):
                 os.kill(int(workers[0]), signal.SIGKILL)
                 killed.append(workers[0])

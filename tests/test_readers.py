@@ -20,9 +20,9 @@ IDS = np.array([4295806720, 6917528997577384320, 34361129088], np.int64)
 
 
 def vectors(orders: int = 55, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(3, orders)) * 10.0 ** -np.arange(orders).clip(0, 3) + [
-        [500.0] + [0] * (orders - 1)
-    ]
+    return np.random.default_rng(seed).normal(size=(3, orders)) * 10.0 ** -np.arange(orders).clip(
+        0, 3
+    ) + [[500.0] + [0] * (orders - 1)]
 
 
 def columns(bp: int = 55, rp: int = 55) -> dict[str, np.ndarray]:
@@ -88,7 +88,10 @@ def as_votable(folder):
 
 
 def as_parquet(folder):
-    pq.write_table(pa.table({k: list(v) if v.ndim == 2 else v for k, v in columns().items()}), folder / "a.parquet")
+    pq.write_table(
+        pa.table({k: list(v) if v.ndim == 2 else v for k, v in columns().items()}),
+        folder / "a.parquet",
+    )
     return folder / "a.parquet"
 
 
@@ -104,7 +107,18 @@ def as_dict(folder):
     return columns()
 
 
-FORMS = [as_csv, as_csv_gz, as_ecsv, as_fits, as_split_fits, as_votable, as_parquet, as_dataframe, as_astropy, as_dict]
+FORMS = [
+    as_csv,
+    as_csv_gz,
+    as_ecsv,
+    as_fits,
+    as_split_fits,
+    as_votable,
+    as_parquet,
+    as_dataframe,
+    as_astropy,
+    as_dict,
+]
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda f: f.__name__)
@@ -115,12 +129,16 @@ def test_every_form_reads_the_same(form, tmp_path):
     assert status.words(stars.flags).tolist() == ["ok"] * 3
     for band in ("bp", "rp"):
         np.testing.assert_allclose(stars.xp[band].value, want[f"{band}_coefficients"], rtol=1e-12)
-        np.testing.assert_allclose(stars.xp[band].sigma, want[f"{band}_coefficient_errors"], rtol=1e-12)
+        np.testing.assert_allclose(
+            stars.xp[band].sigma, want[f"{band}_coefficient_errors"], rtol=1e-12
+        )
     np.testing.assert_allclose(stars.scalars["g"].value, want["phot_g_mean_mag"])
     np.testing.assert_allclose(stars.scalars["parallax"].sigma, want["parallax_error"])
 
 
-@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float64(), 3)])
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float64(), 3)]
+)
 def test_lists_that_are_missing_are_rows_of_nan(kind):
     rows = [[1.0, 2.0, 3.0], None, [4.0, None, 6.0], None]
     column = read_columns(pa.table({"x": pa.array(rows, kind)}).slice(0, 3))["x"]
@@ -204,7 +222,10 @@ def test_unknown_errors_are_unknown_not_zero():
 
 
 def test_signal_to_noise_gives_the_magnitude_error():
-    data = columns() | {"phot_rp_mean_mag": np.full(3, 15.0), "phot_rp_mean_flux_over_error": np.array([100.0, 0, 50])}
+    data = columns() | {
+        "phot_rp_mean_mag": np.full(3, 15.0),
+        "phot_rp_mean_flux_over_error": np.array([100.0, 0, 50]),
+    }
     sigma = read_stars(data).scalars["rp"].sigma
     np.testing.assert_allclose(sigma[[0, 2]], [0.0108574, 0.0217147], rtol=1e-5)
     assert np.isnan(sigma[1])
@@ -256,7 +277,9 @@ def test_text_in_a_number_column_is_named():
         read_stars(columns() | {"parallax": np.array(["1.0", "bright", "2.0"], dtype=object)})
 
 
-@pytest.mark.parametrize("form", [as_csv_gz, as_fits, as_votable, as_parquet], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "form", [as_csv_gz, as_fits, as_votable, as_parquet], ids=lambda f: f.__name__
+)
 def test_truncated_files_are_refused_by_name(form, tmp_path):
     path = form(tmp_path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])

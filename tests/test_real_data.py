@@ -42,8 +42,12 @@ def test_synthetic_photometry_is_that_of_gaiaxpy(real_data):
     from gaiaxpy import PhotometricSystem, generate
 
     path = real_data / "xp" / "gaia_dr3_xp_continuous_calspec10.csv"
-    direct = generate(pd.read_csv(path), photometric_system=PhotometricSystem.Gaia_DR3_Vega, save_file=False)
-    stars = read_stars(pd.read_csv(path).drop(columns=["bp_n_relevant_bases", "rp_n_relevant_bases"]))
+    direct = generate(
+        pd.read_csv(path), photometric_system=PhotometricSystem.Gaia_DR3_Vega, save_file=False
+    )
+    stars = read_stars(
+        pd.read_csv(path).drop(columns=["bp_n_relevant_bases", "rp_n_relevant_bases"])
+    )
     order = [direct["source_id"].tolist().index(i) for i in stars.source_id]
     for band, magnitude in synthetic_magnitudes(stars.xp).items():
         want = direct[f"GaiaDr3Vega_mag_{band.upper()}"].to_numpy(float)[order]
@@ -59,7 +63,9 @@ def test_flux_matrix_is_gaiaxpys_calibration(real_data):
     stars = read_stars(frame.drop(columns=["bp_n_relevant_bases", "rp_n_relevant_bases"]))
     ours = np.hstack([stars.xp["bp"].value, stars.xp["rp"].value]) @ flux_matrix()
     order = [direct["source_id"].tolist().index(i) for i in stars.source_id]
-    np.testing.assert_allclose(ours, np.stack(direct["flux"].to_list())[order], rtol=1e-5, atol=1e-19)
+    np.testing.assert_allclose(
+        ours, np.stack(direct["flux"].to_list())[order], rtol=1e-5, atol=1e-19
+    )
 
 
 def test_lamost_photometry_with_row_numbers_as_ids(real_data, star_model):

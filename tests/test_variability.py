@@ -10,7 +10,9 @@ from multistar.mock.variability import eclipses, oscillations, pulsation, pulsat
 from multistar.mock.variability.light_curve import StarParameters, light_curve
 from multistar.mock.variability.missions import MISSIONS, gaia_transits, kepler_noise, tess_noise
 
-CLUMP = StarParameters(1, mass=1.2, radius=10.9, teff=4800, g_mag=11, rp_mag=10.4, helium_burning=True)
+CLUMP = StarParameters(
+    1, mass=1.2, radius=10.9, teff=4800, g_mag=11, rp_mag=10.4, helium_burning=True
+)
 QUIET = StarParameters(2, mass=2.2, radius=2.0, teff=9000, g_mag=14, rp_mag=13.9)  # too hot to vary
 GRID = np.fft.rfftfreq(5760, 0.0864 * 29.4244 / 1440)  # muHz, 118 d of Kepler
 KEPLER_LIKE = sorted(set(MISSIONS) - {"gaia"})
@@ -51,7 +53,10 @@ class TestRotation:
 
     def test_pole_on_spots_hardly_vary(self):
         time = np.arange(0, 90, 0.02)
-        fast = [np.std(np.diff(rotation.spot_modulation(time, 1.0, 0.02, rng(4), i))) for i in (90, 30, 1)]
+        fast = [
+            np.std(np.diff(rotation.spot_modulation(time, 1.0, 0.02, rng(4), i)))
+            for i in (90, 30, 1)
+        ]
         assert fast[0] > fast[1] > 20 * fast[2]
 
     def test_period_is_recovered(self):
@@ -81,13 +86,17 @@ class TestOscillations:
         frequency = np.linspace(0, 3000, 300_001)
         density = oscillations.granulation_density(frequency, 1.2, 10.9, 4800)
         peak = oscillations.numax(1.2, 10.9, 4800)
-        assert np.trapezoid(density, frequency) == pytest.approx(2 * (3710 * peak**-0.613 * 1.2**-0.26) ** 2, rel=1e-3)
+        assert np.trapezoid(density, frequency) == pytest.approx(
+            2 * (3710 * peak**-0.613 * 1.2**-0.26) ** 2, rel=1e-3
+        )
 
     def test_no_power_of_a_mode_is_lost(self):
         state = (1.2, 10.9, 4800.0)
         total = oscillations.power_spectrum(GRID, *state).sum()
         granulation = (oscillations.granulation_density(GRID, *state) * GRID[1])[1:].sum()
-        assert total - granulation == pytest.approx(oscillations.oscillation_modes(*state)[1].sum(), rel=1e-6)
+        assert total - granulation == pytest.approx(
+            oscillations.oscillation_modes(*state)[1].sum(), rel=1e-6
+        )
 
     def test_envelope_is_that_of_mosser(self):
         _, power, _ = oscillations.oscillation_modes(1.2, 10.9, 4800)
@@ -102,7 +111,9 @@ class TestOscillations:
         left = np.tan(np.pi * (frequency / spacing - 0.6))
         right = coupling * np.tan(np.pi / (period_spacing * frequency))
         # the difference as an angle, since both sides have poles
-        angle = (np.arctan(left / coupling) - np.arctan(right / coupling) + np.pi / 2) % np.pi - np.pi / 2
+        angle = (
+            np.arctan(left / coupling) - np.arctan(right / coupling) + np.pi / 2
+        ) % np.pi - np.pi / 2
         assert np.abs(angle).max() < 0.05
         order = np.floor(frequency / spacing - 0.1)
         shares = np.bincount(order.astype(int), share)[6:11]
@@ -113,15 +124,20 @@ class TestOscillations:
         orders = np.arange(frequency.size // 3)
         assert np.diff(frequency[orders]) == pytest.approx(135.1, rel=0.03)
         middle = np.argmin(np.abs(frequency[orders] - 3033.8))
-        assert frequency[middle : middle + 2] == pytest.approx([3033.8, 3168.6], abs=2)  # the Sun (BiSON)
+        assert frequency[middle : middle + 2] == pytest.approx(
+            [3033.8, 3168.6], abs=2
+        )  # the Sun (BiSON)
 
     def test_hot_stars_are_quiet(self):
-        assert oscillations.power_spectrum(GRID, 2.0, 2.0, 9000.0).sum() == pytest.approx(0, abs=1e-9)
+        assert oscillations.power_spectrum(GRID, 2.0, 2.0, 9000.0).sum() == pytest.approx(
+            0, abs=1e-9
+        )
 
     def test_integration_damps(self):
         state = (1.0, 4.0, 4900.0)
         ratio = (
-            oscillations.power_spectrum(GRID, *state, exposure=0.02)[1:] / oscillations.power_spectrum(GRID, *state)[1:]
+            oscillations.power_spectrum(GRID, *state, exposure=0.02)[1:]
+            / oscillations.power_spectrum(GRID, *state)[1:]
         )
         x = np.pi * GRID[1:] * 1e-6 * 0.02 * 86400
         assert ratio == pytest.approx((np.sin(x) / x) ** 2)
@@ -130,7 +146,10 @@ class TestOscillations:
         power = oscillations.power_spectrum(GRID, 1.2, 10.9, 4800)
         n, seeds = 2 * (len(GRID) - 1), 300
         periodogram = np.mean(
-            [2 * np.abs(np.fft.rfft(oscillations.synthesise(power, n, rng(i)))) ** 2 / n**2 for i in range(seeds)],
+            [
+                2 * np.abs(np.fft.rfft(oscillations.synthesise(power, n, rng(i)))) ** 2 / n**2
+                for i in range(seeds)
+            ],
             axis=0,
         )
         ratio = periodogram[1:-1] / power[1:-1]
@@ -149,7 +168,9 @@ class TestOscillations:
 
     def test_scatter_of_real_giants(self):
         # KIC 11618103 (1.49 Msun, 6.79 Rsun, 5049 K: Yu et al. 2018) has 311 ppm in 600 d of detrended Kepler data
-        giant = dataclasses.replace(CLUMP, mass=1.49, radius=6.79, teff=5049, g_mag=7.7, helium_burning=False)
+        giant = dataclasses.replace(
+            CLUMP, mass=1.49, radius=6.79, teff=5049, g_mag=7.7, helium_burning=False
+        )
         scatter = [light_curve(giant, "kepler", seed).flux.std() for seed in range(20)]
         assert np.median(scatter) == pytest.approx(311e-6, rel=0.25)
 
@@ -159,7 +180,9 @@ class TestOscillations:
         peak = oscillations.numax(1.2, 10.9, 4800)
         granulation = 2 * (3710 * peak**-0.613 * 1.2**-0.26) ** 2
         oscillation = 2.03e7 * peak**-2.38 * 0.66 * peak**0.88 * 1.064
-        assert np.median(scatter) == pytest.approx(1e-6 * np.sqrt(granulation + oscillation), rel=0.1)
+        assert np.median(scatter) == pytest.approx(
+            1e-6 * np.sqrt(granulation + oscillation), rel=0.1
+        )
 
 
 class TestEclipses:
@@ -182,7 +205,9 @@ class TestEclipses:
 
     def test_duration(self):
         time = np.linspace(0, 5, 200_001)
-        flux = eclipses.eclipse_curve(time, **self.ORBIT, inclination=87, radius_1=0.15, radius_2=0.05, flux_ratio=0.0)
+        flux = eclipses.eclipse_curve(
+            time, **self.ORBIT, inclination=87, radius_1=0.15, radius_2=0.05, flux_ratio=0.0
+        )
         impact = np.cos(np.radians(87))
         analytic = 5 / np.pi * np.arcsin(np.sqrt(0.2**2 - impact**2) / np.sin(np.radians(87)))
         assert np.sum(flux < 1) * 5 / 200_000 == pytest.approx(analytic, rel=1e-3)
@@ -191,7 +216,10 @@ class TestEclipses:
     def test_face_on_orbits_do_not_eclipse(self):
         time = np.linspace(0, 5, 1000)
         assert np.all(
-            eclipses.eclipse_curve(time, **self.ORBIT, inclination=0, radius_1=0.3, radius_2=0.3, flux_ratio=1) == 1
+            eclipses.eclipse_curve(
+                time, **self.ORBIT, inclination=0, radius_1=0.3, radius_2=0.3, flux_ratio=1
+            )
+            == 1
         )
 
     def test_limb_darkening_against_pixels(self):
@@ -200,9 +228,9 @@ class TestEclipses:
         intensity[x**2 + y**2 > 1] = 0
         for distance in (0.0, 0.6, 1.2):
             hidden = intensity[(x - distance) ** 2 + y**2 < 0.25].sum() / intensity.sum()
-            assert eclipses.visible_fraction(np.array([distance]), 1.0, 0.5, 0.6)[0] == pytest.approx(
-                1 - hidden, abs=3e-3
-            )
+            assert eclipses.visible_fraction(np.array([distance]), 1.0, 0.5, 0.6)[
+                0
+            ] == pytest.approx(1 - hidden, abs=3e-3)
 
     def test_swapping_the_stars_swaps_the_eclipses(self):
         time = np.linspace(0, 5, 500)
@@ -221,7 +249,9 @@ class TestEclipses:
 
     def test_overlapping_stars_are_an_error(self):
         with pytest.raises(ValueError, match="add up to < 1"):
-            eclipses.eclipse_curve(0.0, **self.ORBIT, inclination=90, radius_1=0.6, radius_2=0.5, flux_ratio=1)
+            eclipses.eclipse_curve(
+                0.0, **self.ORBIT, inclination=90, radius_1=0.6, radius_2=0.5, flux_ratio=1
+            )
 
 
 class TestPulsators:
@@ -232,7 +262,9 @@ class TestPulsators:
         # pulsation constants Q = P sqrt(mean density) of the radial modes of all classes are within a factor of a few
         constant = stars.period * np.sqrt(stars.mass / stars.radius**3)
         assert np.all((constant > 0.015) & (constant < 0.2))
-        assert all(len(values) == 500 and np.isfinite(values).all() for values in vars(stars).values())
+        assert all(
+            len(values) == 500 and np.isfinite(values).all() for values in vars(stars).values()
+        )
 
     def test_classes_are_the_same_everywhere(self):
         assert tuple(pulsators.CLASSES) == pulsation.VARIABILITY_CLASSES
@@ -242,14 +274,22 @@ class TestPulsators:
         assert np.median(rrab.period) == pytest.approx(0.58, abs=0.03)
         assert np.median(rrc.period) == pytest.approx(0.34, abs=0.03)
         assert np.corrcoef(rrab.period, rrab.amplitude)[0, 1] < -0.3  # Bailey
-        poor, rich = (pulsators.draw_pulsators("rrab", 500, rng(3), m_h=value) for value in (-2.0, -1.0))
-        assert np.log10(np.mean(poor.luminosity) / np.mean(rich.luminosity)) == pytest.approx(0.086, abs=0.01)
+        poor, rich = (
+            pulsators.draw_pulsators("rrab", 500, rng(3), m_h=value) for value in (-2.0, -1.0)
+        )
+        assert np.log10(np.mean(poor.luminosity) / np.mean(rich.luminosity)) == pytest.approx(
+            0.086, abs=0.01
+        )
 
     def test_cepheid_period_luminosity_relation(self):
         stars = pulsators.draw_pulsators("cepheid", 3000, rng(4))
-        slope, zero = np.polyfit(np.log10(stars.period) - 1, -2.5 * np.log10(stars.luminosity) + 4.74, 1)
+        slope, zero = np.polyfit(
+            np.log10(stars.period) - 1, -2.5 * np.log10(stars.luminosity) + 4.74, 1
+        )
         assert slope == pytest.approx(-3.1, abs=0.4)
-        assert zero == pytest.approx(-4.2, abs=0.4)  # M_V of a 10-day Cepheid, whose bolometric correction is 0.1
+        assert zero == pytest.approx(
+            -4.2, abs=0.4
+        )  # M_V of a 10-day Cepheid, whose bolometric correction is 0.1
         assert np.all(stars.age < 0.3)
 
     def test_long_period_variables_are_old_and_large(self):
@@ -275,9 +315,9 @@ class TestPulsation:
         coefficient = np.fft.rfft(magnitudes)[1:4]
         ratios, phases = pulsation.fourier_shape(name, period, amplitude)
         assert np.abs(coefficient[1] / coefficient[0]) == pytest.approx(ratios[1])
-        assert (np.angle(coefficient[1]) - 2 * np.angle(coefficient[0]) - phases[1]) % (2 * np.pi) == pytest.approx(
-            0, abs=1e-9
-        )
+        assert (np.angle(coefficient[1]) - 2 * np.angle(coefficient[0]) - phases[1]) % (
+            2 * np.pi
+        ) == pytest.approx(0, abs=1e-9)
         assert np.ptp(magnitudes) == pytest.approx(amplitude, rel=1e-3)
         assert magnitudes.mean() == pytest.approx(0, abs=1e-12)
 
@@ -285,30 +325,44 @@ class TestPulsation:
         rise = {}
         for name, period in (("rrab", 0.55), ("rrc", 0.32)):
             magnitudes = pulsation.template(2 * np.pi * self.PHASE, name, period, 0.6)
-            rise[name] = (np.argmin(magnitudes) - np.argmax(magnitudes)) % 512 / 512  # from faint to bright
+            rise[name] = (
+                (np.argmin(magnitudes) - np.argmax(magnitudes)) % 512 / 512
+            )  # from faint to bright
         assert rise["rrab"] < 0.25
         assert 0.35 < rise["rrc"] < 0.55
 
     def test_hertzsprung_progression(self):
-        short, resonance, long = (pulsation.fourier_shape("cepheid", period, 0.6) for period in (4.0, 10.0, 30.0))
+        short, resonance, long = (
+            pulsation.fourier_shape("cepheid", period, 0.6) for period in (4.0, 10.0, 30.0)
+        )
         assert resonance[0][1] < 0.15 < 0.3 < min(short[0][1], long[0][1])
         assert short[1][1] < resonance[1][1] > long[1][1]
 
     def test_gaia_finds_the_period_of_an_rr_lyrae(self):
         star = dataclasses.replace(
-            QUIET, g_mag=16, variability_class="rrab", pulsation_period=0.5637, pulsation_amplitude=0.9
+            QUIET,
+            g_mag=16,
+            variability_class="rrab",
+            pulsation_period=0.5637,
+            pulsation_amplitude=0.9,
         )
         frequency = np.arange(1.1, 3.5, 2e-4)
         found = []
         for seed in range(3):
             curve = light_curve(star, "gaia", seed)
-            power = LombScargle(curve.time, -2.5 * np.log10(curve.flux), nterms=3).power(frequency, method="fastchi2")
+            power = LombScargle(curve.time, -2.5 * np.log10(curve.flux), nterms=3).power(
+                frequency, method="fastchi2"
+            )
             found.append(1 / frequency[np.argmax(power)])
         assert np.median(found) == pytest.approx(0.5637, abs=1e-4)
 
     def test_kepler_finds_the_strongest_mode_of_a_delta_scuti(self):
         star = dataclasses.replace(
-            QUIET, g_mag=12, variability_class="delta_scuti", pulsation_period=0.11, pulsation_amplitude=0.01
+            QUIET,
+            g_mag=12,
+            variability_class="delta_scuti",
+            pulsation_period=0.11,
+            pulsation_amplitude=0.01,
         )
         curve = light_curve(star, "kepler", 3)
         frequency = np.arange(2, 24, 2e-3)
@@ -319,7 +373,9 @@ class TestPulsation:
         star = dataclasses.replace(
             QUIET, g_mag=9, variability_class="rrab", pulsation_period=0.55, pulsation_amplitude=0.8
         )
-        ranges = {m: np.ptp(-2.5 * np.log10(light_curve(star, m, 1).flux)) for m in ("kepler", "tess")}
+        ranges = {
+            m: np.ptp(-2.5 * np.log10(light_curve(star, m, 1).flux)) for m in ("kepler", "tess")
+        }
         assert ranges["tess"] / ranges["kepler"] == pytest.approx(0.7, rel=0.05)
 
 
@@ -353,13 +409,17 @@ class TestMissions:
     def test_noise_is_that_of_real_light_curves(self):
         # pipeline errors of KIC 9579641 (Kp 12.791) and EPIC 211495446 (14.03) per cadence
         assert kepler_noise(np.array([12.791, 14.03]), 0) == pytest.approx([87e-6, 152e-6], rel=0.1)
-        assert tess_noise(0, 10.0) / np.sqrt(6) == pytest.approx(200e-6, rel=0.2)  # Ricker et al. (2015), in one hour
+        assert tess_noise(0, 10.0) / np.sqrt(6) == pytest.approx(
+            200e-6, rel=0.2
+        )  # Ricker et al. (2015), in one hour
 
     @pytest.mark.parametrize("name", ["kepler", "tess"])
     def test_white_noise(self, name):
         curve = light_curve(QUIET, name, 5)
         adjacent = np.diff(curve.time) < 1.5 * MISSIONS[name].cadence
-        assert np.diff(curve.flux)[adjacent].std() / np.sqrt(2) == pytest.approx(curve.flux_error.mean(), rel=0.04)
+        assert np.diff(curve.flux)[adjacent].std() / np.sqrt(2) == pytest.approx(
+            curve.flux_error.mean(), rel=0.04
+        )
 
     def test_gaia_noise(self):
         curves = [light_curve(QUIET, "gaia", seed) for seed in range(60)]
@@ -378,12 +438,20 @@ class TestMissions:
 
 class TestLightCurve:
     BINARY = dataclasses.replace(
-        QUIET, orbital_period=3.3, inclination=88.0, radius_ratio=0.8, scaled_axis=9.0, flux_ratio=0.3, mass_ratio=0.7
+        QUIET,
+        orbital_period=3.3,
+        inclination=88.0,
+        radius_ratio=0.8,
+        scaled_axis=9.0,
+        flux_ratio=0.3,
+        mass_ratio=0.7,
     )
 
     @pytest.mark.parametrize("mission", MISSIONS)
     def test_shape(self, mission):
-        curve = light_curve(dataclasses.replace(self.BINARY, rotation_period=4.0, spot_amplitude=0.01), mission, 1)
+        curve = light_curve(
+            dataclasses.replace(self.BINARY, rotation_period=4.0, spot_amplitude=0.01), mission, 1
+        )
         assert len(curve.time) == len(curve.flux) == len(curve.flux_error)
         assert {curve.time.dtype, curve.flux.dtype, curve.flux_error.dtype} == {np.dtype(float)}
         assert np.median(curve.flux) == pytest.approx(1)
@@ -412,16 +480,22 @@ class TestLightCurve:
 
     def test_depths_of_both_eclipses(self):
         flux = light_curve(dataclasses.replace(self.BINARY, inclination=90.0), "kepler", 4).flux
-        hidden = (0.4 * 0.8**2 + 0.4 * (1 - (1 - 0.8**2) ** 1.5)) / 0.8  # of star 1, limb-darkened with u = 0.6
+        hidden = (
+            0.4 * 0.8**2 + 0.4 * (1 - (1 - 0.8**2) ** 1.5)
+        ) / 0.8  # of star 1, limb-darkened with u = 0.6
         assert 1 - flux.min() == pytest.approx(hidden / 1.3, rel=0.02)
         assert np.mean((flux > 0.75) & (flux < 0.78)) > 0.005  # star 2 is hidden: 1 - 0.3 / 1.3
 
     def test_gaia_sees_the_granulation_of_luminous_giants(self):
-        giant = dataclasses.replace(CLUMP, radius=80.0, teff=4000, helium_burning=False)  # log g = 0.7
+        giant = dataclasses.replace(
+            CLUMP, radius=80.0, teff=4000, helium_burning=False
+        )  # log g = 0.7
         curves = [light_curve(giant, "gaia", seed) for seed in range(30)]
         variance = np.mean([curve.flux.var() - np.mean(curve.flux_error**2) for curve in curves])
         peak = oscillations.numax(1.2, 80.0, 4000)
-        assert np.sqrt(variance) == pytest.approx(np.sqrt(2) * 3710e-6 * peak**-0.613 * 1.2**-0.26, rel=0.1)
+        assert np.sqrt(variance) == pytest.approx(
+            np.sqrt(2) * 3710e-6 * peak**-0.613 * 1.2**-0.26, rel=0.1
+        )
 
     def test_a_companion_dilutes(self):
         alone = light_curve(CLUMP, "kepler", 1).flux

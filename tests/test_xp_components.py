@@ -25,7 +25,9 @@ def spectra(n: int, seed: int = 0) -> np.ndarray:
 
 def complete(x: np.ndarray, sigma: float = np.nan) -> Measurement:
     value = torch.from_numpy(x).float()
-    return Measurement(value, torch.full_like(value, sigma), torch.ones_like(value, dtype=torch.bool))
+    return Measurement(
+        value, torch.full_like(value, sigma), torch.ones_like(value, dtype=torch.bool)
+    )
 
 
 def fitted(x: np.ndarray) -> XPComponents:
@@ -48,11 +50,15 @@ def test_components_of_whole_spectra_are_those_of_the_svd():
 def test_missing_coefficients_are_the_conditional_mean_of_the_gaussian():
     x, rng = spectra(2000), np.random.default_rng(1)
     encoder = fitted(x)
-    basis, spread, noise = (t.double().numpy() for t in (encoder.basis, encoder.spread, encoder.noise))
+    basis, spread, noise = (
+        t.double().numpy() for t in (encoder.basis, encoder.spread, encoder.noise)
+    )
     covariance = basis * (spread - noise) @ basis.T + noise * np.eye(N)
     observed = rng.random((30, N)) < 0.5
     observed[:2] = [[False] * N, [True] * N]
-    found = encoder.project(dataclasses.replace(complete(x[:30]), observed=torch.from_numpy(observed)))
+    found = encoder.project(
+        dataclasses.replace(complete(x[:30]), observed=torch.from_numpy(observed))
+    )
     for star, seen in enumerate(observed):
         y = x[star] - encoder.center.numpy()
         gain = covariance[~seen][:, seen] @ np.linalg.inv(covariance[np.ix_(seen, seen)])
@@ -66,11 +72,15 @@ def test_missing_coefficients_are_the_conditional_mean_of_the_gaussian():
 
 def test_components_are_learnt_from_stars_that_have_all():
     x = spectra(5000)
-    seen = torch.from_numpy(np.random.default_rng(2).random((5000, 1)) < 0.7) | (torch.arange(N) < 9)
+    seen = torch.from_numpy(np.random.default_rng(2).random((5000, 1)) < 0.7) | (
+        torch.arange(N) < 9
+    )
     m, some = complete(x), seen.all(1)
     gappy = XPComponents(N, K, 2, 16)
     gappy.fit(Measurement(torch.where(seen, m.value, 1e9), m.sigma, seen))
-    assert all(torch.equal(a, b) for a, b in zip(gappy.buffers(), fitted(x[some]).buffers(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(gappy.buffers(), fitted(x[some]).buffers(), strict=True)
+    )
     np.testing.assert_allclose(gappy.noise, NOISE**2, rtol=0.1)
     with pytest.raises(ValueError, match="23 training stars have all 12"):
         gappy.fit(complete(x[:23]))
@@ -80,22 +90,35 @@ def test_components_are_learnt_from_stars_that_have_all():
 def model(mock_file, tmp_path_factory) -> MultiStar:
     out = tmp_path_factory.mktemp("components") / "model"
     run = small_run(mock_file, out, steps=20)
-    pretrain(dataclasses.replace(run, model=dataclasses.replace(run.model, xp_components=8, xp_patch=2)), quiet=True)
+    pretrain(
+        dataclasses.replace(run, model=dataclasses.replace(run.model, xp_components=8, xp_patch=2)),
+        quiet=True,
+    )
     return MultiStar.from_pretrained(out)
 
 
-def test_a_model_reads_them_keeps_them_and_ignores_what_is_not_observed(model, mock_table, tmp_path):
+def test_a_model_reads_them_keeps_them_and_ignores_what_is_not_observed(
+    model, mock_table, tmp_path
+):
     network, stars = model.model.network, read_stars(mock_table[:20])
     assert network.xp.tokens.embed.weight.shape[0] == 4  # 8 components in pairs
     assert not torch.equal(network.xp.basis, torch.eye(*network.xp.basis.shape))
-    torch.testing.assert_close(network.xp.basis.T @ network.xp.basis, torch.eye(8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        network.xp.basis.T @ network.xp.basis, torch.eye(8), atol=1e-5, rtol=0
+    )
     m = model.model.standardiser(stars)
-    observed = m.observed & (torch.rand(m.observed.shape, generator=torch.Generator().manual_seed(0)) < 0.6)
-    junk = Measurement(torch.where(observed, m.value, 1e9), torch.where(observed, m.sigma, 1e9), observed)
+    observed = m.observed & (
+        torch.rand(m.observed.shape, generator=torch.Generator().manual_seed(0)) < 0.6
+    )
+    junk = Measurement(
+        torch.where(observed, m.value, 1e9), torch.where(observed, m.sigma, 1e9), observed
+    )
     one, two = (network.encode(x) for x in (Measurement(m.value, m.sigma, observed), junk))
     assert torch.equal(one.features, two.features) and torch.equal(one.embedding, two.embedding)
     model.save_pretrained(tmp_path / "m")
-    assert_same_table(MultiStar.from_pretrained(tmp_path / "m").predict(mock_table), model.predict(mock_table))
+    assert_same_table(
+        MultiStar.from_pretrained(tmp_path / "m").predict(mock_table), model.predict(mock_table)
+    )
     with torch.autocast("cpu", torch.bfloat16):
         assert network.xp(m.slots(*_ends(model))).features.isfinite().all()
 

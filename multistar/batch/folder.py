@@ -61,7 +61,11 @@ class Shard:
     def rows(self) -> int | None:
         """Of the table, where its header tells."""
         try:
-            return pq.read_metadata(self.source).num_rows if table_format(self.source) == "parquet" else None
+            return (
+                pq.read_metadata(self.source).num_rows
+                if table_format(self.source) == "parquet"
+                else None
+            )
         except Exception:  # a broken file: it will be said when it is read
             return None
 
@@ -74,7 +78,11 @@ def shards(source: str | Path, out: str | Path, part: tuple[int, int] = (0, 1)) 
     source, out = Path(source), Path(out)
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder")
-    files = sorted(p for p in source.iterdir() if p.is_file() and table_format(p)) if source.is_dir() else [source]
+    files = (
+        sorted(p for p in source.iterdir() if p.is_file() and table_format(p))
+        if source.is_dir()
+        else [source]
+    )
     files = [p for p in files if not p.name.startswith((".", "_"))]
     if not files:
         raise ValueError(f"{source}: no table in this folder (Parquet, CSV, FITS, VOTable, ECSV)")
@@ -93,16 +101,24 @@ def prepare(out: Path, job: Job) -> None:
     settings = {"format": 1, **json.loads(json.dumps(job.described()))}
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; a folder of tables becomes a folder")
-    names = set(os.listdir(out)) if out.exists() else set()  # once: another run may be claiming it, too
+    names = (
+        set(os.listdir(out)) if out.exists() else set()
+    )  # once: another run may be claiming it, too
     if RUN in names:
         try:
             known = dict(json.loads((out / RUN).read_text()))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{out / RUN}: not readable ({error}); choose another folder") from error
+            raise ValueError(
+                f"{out / RUN}: not readable ({error}); choose another folder"
+            ) from error
         known.pop("multistar", None)
         if known != settings:
-            differ = sorted(k for k in known.keys() | settings.keys() if known.get(k) != settings.get(k))
-            raise ValueError(f"{out} holds results of another job (different {differ}); choose another folder")
+            differ = sorted(
+                k for k in known.keys() | settings.keys() if known.get(k) != settings.get(k)
+            )
+            raise ValueError(
+                f"{out} holds results of another job (different {differ}); choose another folder"
+            )
         return
     if any(not name.startswith(".") for name in names):
         raise FileExistsError(f"{out} is not empty and no earlier run's; choose another folder")
@@ -120,9 +136,13 @@ def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None
         _write_json(record, shard.failure)
         return record
     record = {
-        "source": shard.source.name, "bytes_in": bytes_in, "sha256_in": hash_in,
-        "bytes_out": shard.result.stat().st_size, "sha256_out": sha256(shard.result), **written,
-    }  # fmt: skip
+        "source": shard.source.name,
+        "bytes_in": bytes_in,
+        "sha256_in": hash_in,
+        "bytes_out": shard.result.stat().st_size,
+        "sha256_out": sha256(shard.result),
+        **written,
+    }
     _write_json(record, shard.record)
     shard.failure.unlink(missing_ok=True)
     return record
@@ -160,14 +180,20 @@ def _write_json(content: dict, path: Path) -> None:
         temporary.write_text(json.dumps(content, indent=1))
 
 
-def one_after_another(todo: list[Shard], job: Job, done: Callable[[int], None]) -> Iterator[tuple[Shard, dict]]:
+def one_after_another(
+    todo: list[Shard], job: Job, done: Callable[[int], None]
+) -> Iterator[tuple[Shard, dict]]:
     """The plain engine: this process."""
     for shard in todo:
         yield shard, process(shard, job, done)
 
 
 def run(
-    todo: list[Shard], job: Job, engine=one_after_another, log: Path | None = None, quiet: bool = False
+    todo: list[Shard],
+    job: Job,
+    engine=one_after_another,
+    log: Path | None = None,
+    quiet: bool = False,
 ) -> dict[str, dict]:
     """Process shards that are not done yet; returns the new records by source name.
 
@@ -177,8 +203,15 @@ def run(
         log.open("a").close()  # before there is work to lose
     records, total = {}, [shard.rows() for shard in todo]
     known = None if None in total else sum(filter(None, total))
-    columns = TextColumn(job.command), BarColumn(), TaskProgressColumn(), TextColumn("{task.completed:,} rows")
-    progress = Progress(*columns, TextColumn("{task.description}"), TimeRemainingColumn(), disable=quiet)
+    columns = (
+        TextColumn(job.command),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:,} rows"),
+    )
+    progress = Progress(
+        *columns, TextColumn("{task.description}"), TimeRemainingColumn(), disable=quiet
+    )
     with _shared(todo[0].out) if todo else nullcontext(), progress as bar:
         task = bar.add_task("", total=known)
         start = time.monotonic()
@@ -192,7 +225,11 @@ def run(
 
 
 def _log(path: Path, record: dict, seconds: float) -> None:
-    line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "source": record["source"], "seconds": round(seconds, 3)}
+    line = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "source": record["source"],
+        "seconds": round(seconds, 3),
+    }
     line |= {k: record[k] for k in ("rows", "status", "error") if k in record}
     if record.get("rows"):
         line["rows_per_second"] = round(record["rows"] / seconds, 1)

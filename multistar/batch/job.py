@@ -39,10 +39,18 @@ class Job:
             raise ValueError(f"a job is one of {COMMANDS}, got {self.command!r}")
         known = self._defaults().keys()
         if unknown := sorted(set(self.options) - known):
-            raise ValueError(f"{self.command} knows no options {unknown}; known are {sorted(known)}")
+            raise ValueError(
+                f"{self.command} knows no options {unknown}; known are {sorted(known)}"
+            )
 
     def __reduce__(self):  # other processes get the settings and load the model themselves
-        settings = dict(self.options), dict(self.columns), self.adapters, self.precision, self.device
+        settings = (
+            dict(self.options),
+            dict(self.columns),
+            self.adapters,
+            self.precision,
+            self.device,
+        )
         return Job, (self.command, self.model, *settings)
 
     def _defaults(self) -> dict[str, Any]:
@@ -67,7 +75,11 @@ class Job:
         }
 
     def write(
-        self, source: Path, out: Path, overwrite: bool = False, done: Callable[[int], None] = lambda n: None
+        self,
+        source: Path,
+        out: Path,
+        overwrite: bool = False,
+        done: Callable[[int], None] = lambda n: None,
     ) -> dict:
         """The rows of `source` -> rows of `out`, in order, atomically; {"rows": n, "status": {words: n}}.
 
@@ -119,7 +131,11 @@ def _flag_duplicates(path: Path, twice: np.ndarray) -> Counter:
                 rows = np.isin(part["source_id"].to_numpy(), twice)
                 words[rows] = status.with_word(words[rows], "duplicate_id")
                 counts.update(words)
-                writer.write_table(part.set_column(part.schema.get_field_index("status"), "status", pa.array(words)))
+                writer.write_table(
+                    part.set_column(
+                        part.schema.get_field_index("status"), "status", pa.array(words)
+                    )
+                )
         os.replace(flagged, path)
     finally:
         flagged.unlink(missing_ok=True)

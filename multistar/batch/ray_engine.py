@@ -8,7 +8,9 @@ from multistar.batch.job import Job
 RETRIES = 3  # of a shard whose worker died
 
 
-def on_ray(todo: list[Shard], job: Job, done: Callable[[int], None], gpus: float = 0) -> Iterator[tuple[Shard, dict]]:
+def on_ray(
+    todo: list[Shard], job: Job, done: Callable[[int], None], gpus: float = 0
+) -> Iterator[tuple[Shard, dict]]:
     """The shards as they are finished, in any order. Joins the cluster that RAY_ADDRESS names, or starts a local one.
 
     A worker loads the model once. gpus: share of a GPU that a worker takes.
@@ -33,7 +35,9 @@ def on_ray(todo: list[Shard], job: Job, done: Callable[[int], None], gpus: float
         try:
             record = ray.get(ready)
         except WorkerCrashedError as error:
-            raise RuntimeError(f"{shard.source}: the worker died {RETRIES + 1} times; too little memory?") from error
+            raise RuntimeError(
+                f"{shard.source}: the worker died {RETRIES + 1} times; too little memory?"
+            ) from error
         done(record.get("rows", 0))
         yield shard, record
 

@@ -14,7 +14,13 @@ from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars
 
-XGBOOST = {"n_estimators": 350, "max_depth": 6, "learning_rate": 0.07, "subsample": 0.8, "colsample_bytree": 0.6}
+XGBOOST = {
+    "n_estimators": 350,
+    "max_depth": 6,
+    "learning_rate": 0.07,
+    "subsample": 0.8,
+    "colsample_bytree": 0.6,
+}
 
 
 def median(train: Stars, test: Stars, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -23,7 +29,12 @@ def median(train: Stars, test: Stars, names: Sequence[str]) -> dict[str, np.ndar
 
 
 def trees(
-    model: Model, train: Stars, test: Stars, names: Sequence[str], without: Collection[str] = (), title: str = "XGBoost"
+    model: Model,
+    train: Stars,
+    test: Stars,
+    names: Sequence[str],
+    without: Collection[str] = (),
+    title: str = "XGBoost",
 ) -> dict[str, np.ndarray]:
     """Label -> (n_test,) predictions of XGBoost from everything that the model sees: values and log errors.
 
@@ -37,14 +48,22 @@ def trees(
 
 
 def from_labels(
-    train: Stars, test: Stars, names: Sequence[str], known: Sequence[str], title: str = "labels only"
+    train: Stars,
+    test: Stars,
+    names: Sequence[str],
+    known: Sequence[str],
+    title: str = "labels only",
 ) -> dict[str, np.ndarray]:
     """Label -> (n_test,) predictions of XGBoost from other labels alone: what the spectrum must add to."""
-    x_train, x_test = (np.stack([stars.scalars[k].value for k in known], -1) for stars in (train, test))
+    x_train, x_test = (
+        np.stack([stars.scalars[k].value for k in known], -1) for stars in (train, test)
+    )
     return _boost(x_train, x_test, train, names, title)
 
 
-def _boost(x_train, x_test, train: Stars, names: Sequence[str], title: str) -> dict[str, np.ndarray]:
+def _boost(
+    x_train, x_test, train: Stars, names: Sequence[str], title: str
+) -> dict[str, np.ndarray]:
     import xgboost
 
     out = {}
@@ -65,7 +84,9 @@ def _inputs(m: Measurement, slots: list[int]) -> np.ndarray:
     return np.hstack(list(np.where(observed, pair, np.nan))).astype(np.float32)
 
 
-def conditional_gaussian(reference: Stars, stars: Stars, band: str, components: int = 20) -> np.ndarray:
+def conditional_gaussian(
+    reference: Stars, stars: Stars, band: str, components: int = 20
+) -> np.ndarray:
     """(n, orders) coefficients [e-/s] of one XP band from the other, by a Gaussian fitted to `reference`.
 
     Its covariance is that of the G-normalised coefficients less their noise, cut to the leading principal
@@ -74,10 +95,14 @@ def conditional_gaussian(reference: Stars, stars: Stars, band: str, components: 
     """
     known = "rp" if band == "bp" else "bp"
     x, sigma = _normalised(reference, (known, band))
-    scale = np.sqrt(np.nan_to_num(x**2).mean(0)) + 1e-12 * np.nanmax(np.abs(x))  # of an order that nobody has: not 0
+    scale = np.sqrt(np.nan_to_num(x**2).mean(0)) + 1e-12 * np.nanmax(
+        np.abs(x)
+    )  # of an order that nobody has: not 0
     x, sigma = np.nan_to_num(x / scale), sigma / scale
     center = x.mean(0)
-    noise = np.nan_to_num(np.nanmedian(sigma, axis=0)) ** 2  # the mean would be that of the faintest
+    noise = (
+        np.nan_to_num(np.nanmedian(sigma, axis=0)) ** 2
+    )  # the mean would be that of the faintest
     values, vectors = np.linalg.eigh(np.cov(x.T) - np.diag(noise))
     values, vectors = np.maximum(values[-components:], 0), vectors[:, -components:]
     covariance = (vectors * values) @ vectors.T
@@ -87,7 +112,9 @@ def conditional_gaussian(reference: Stars, stars: Stars, band: str, components: 
     error, y = np.where(np.isfinite(y * error), error, 1e3), np.where(np.isfinite(y * error), y, 0)
     marginal = covariance[:orders, :orders] + error[:, :, None] ** 2 * np.eye(orders)
     weights = np.linalg.solve(marginal, y[..., None])[..., 0]
-    return (weights @ covariance[:orders, orders:] + center[orders:]) * scale[orders:] * _flux(stars)
+    return (
+        (weights @ covariance[:orders, orders:] + center[orders:]) * scale[orders:] * _flux(stars)
+    )
 
 
 def _flux(stars: Stars) -> np.ndarray:
@@ -96,5 +123,7 @@ def _flux(stars: Stars) -> np.ndarray:
 
 def _normalised(stars: Stars, bands: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients over G flux and their errors, bands side by side."""
-    value, sigma = (np.hstack([vars(stars.xp[b])[f] for b in bands]) / _flux(stars) for f in ("value", "sigma"))
+    value, sigma = (
+        np.hstack([vars(stars.xp[b])[f] for b in bands]) / _flux(stars) for f in ("value", "sigma")
+    )
     return value, sigma

@@ -62,7 +62,9 @@ def energy_score(samples: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return distance - np.mean(pairs, axis=0) / 2
 
 
-def calibration(model: Model, stars: Stars, samples: int = 256, seed: int = 0, quiet: bool = False) -> dict:
+def calibration(
+    model: Model, stars: Stars, samples: int = 256, seed: int = 0, quiet: bool = False
+) -> dict:
     """All numbers of the check, ready for JSON.
 
     labels  for each: stars, coverage of central intervals, `interval_68` (share of the truths in L_lower ... L_upper,
@@ -74,30 +76,49 @@ def calibration(model: Model, stars: Stars, samples: int = 256, seed: int = 0, q
     posterior would look wrong. Raises ValueError if fewer than MIN_STARS stars have a known label.
     """
     rng = np.random.default_rng(seed)
-    names = [name for name in model.vocabulary.labels if np.isfinite(_truth(stars, name)[0]).sum() >= MIN_STARS]
+    names = [
+        name
+        for name in model.vocabulary.labels
+        if np.isfinite(_truth(stars, name)[0]).sum() >= MIN_STARS
+    ]
     if not names:
-        raise ValueError(f"no label is known for {MIN_STARS} stars or more; expected columns such as true_teff or teff")
+        raise ValueError(
+            f"no label is known for {MIN_STARS} stars or more; expected columns such as true_teff or teff"
+        )
     table = predict(model, stars, quiet, samples, seed)
     truth, drawn = np.empty((len(stars), len(names))), np.empty((len(stars), samples, len(names)))
     labels: dict[str, dict] = {}
     for i, name in enumerate(names):
         value, error = _truth(stars, name)
-        x = np.array(table[f"{name}_samples"].combine_chunks().flatten()).reshape(len(stars), samples).astype(float)
+        x = (
+            np.array(table[f"{name}_samples"].combine_chunks().flatten())
+            .reshape(len(stars), samples)
+            .astype(float)
+        )
         x += rng.normal(size=x.shape) * error[:, None]
         low, high = QUANTITIES[name].valid
         unit = mad_std(forward(QUANTITIES[name], value[np.isfinite(value)]))
         truth[:, i] = forward(QUANTITIES[name], value) / unit
-        drawn[..., i] = forward(QUANTITIES[name], np.clip(x, max(low, 1e-6) if low > 0 else low, high)) / unit
+        drawn[..., i] = (
+            forward(QUANTITIES[name], np.clip(x, max(low, 1e-6) if low > 0 else low, high)) / unit
+        )
         if not error.any():
             known = np.isfinite(value)
-            lower, upper = (table[f"{name}_{side}"].to_numpy()[known] for side in ("lower", "upper"))
+            lower, upper = (
+                table[f"{name}_{side}"].to_numpy()[known] for side in ("lower", "upper")
+            )
             labels.setdefault(name, {})["interval_68"] = coverage(lower, upper, value[known])
     rank = ranks(drawn, truth)
     pit = (rank + rng.uniform(size=rank.shape)) / (samples + 1)  # spread evenly within a rank
     bins = _bins(stars, {name: table[name].to_numpy() for name in model.vocabulary.labels})
     for i, name in enumerate(names):
         labels[name] = labels.get(name, {}) | _label_summary(pit[:, i], bins)
-    return {"model_sha256": model.hash, "samples": samples, "labels": labels, "joint": _joint(drawn, truth, rng)}
+    return {
+        "model_sha256": model.hash,
+        "samples": samples,
+        "labels": labels,
+        "joint": _joint(drawn, truth, rng),
+    }
 
 
 def _truth(stars: Stars, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -110,11 +131,15 @@ def _truth(stars: Stars, name: str) -> tuple[np.ndarray, np.ndarray]:
     return stars.scalars[name].value, np.nan_to_num(stars.scalars[name].sigma)
 
 
-def _bins(stars: Stars, predicted: dict[str, np.ndarray]) -> dict[str, list[tuple[str, np.ndarray]]]:
+def _bins(
+    stars: Stars, predicted: dict[str, np.ndarray]
+) -> dict[str, list[tuple[str, np.ndarray]]]:
     """quantity -> (range as text, rows) of bins with equal numbers of stars."""
     by = {name: predicted[name] for name in ("ebv", "logg") if name in predicted}
     if "rp" in stars.xp:
-        by["snr"] = stars.xp["rp"].value[:, 0] / stars.xp["rp"].sigma[:, 0]  # of the first RP coefficient
+        by["snr"] = (
+            stars.xp["rp"].value[:, 0] / stars.xp["rp"].sigma[:, 0]
+        )  # of the first RP coefficient
     out = {}
     for name, values in by.items():
         if np.isfinite(values).any():
@@ -129,7 +154,11 @@ def _label_summary(pit: np.ndarray, bins: dict[str, list[tuple[str, np.ndarray]]
     known = np.isfinite(pit)
     by_bin = {
         name: [
-            {"range": text, "stars": int((rows & known).sum()), "coverage": central_coverage(pit[rows])}
+            {
+                "range": text,
+                "stars": int((rows & known).sum()),
+                "coverage": central_coverage(pit[rows]),
+            }
             for text, rows in parts
             if (rows & known).sum() >= MIN_STARS
         ]

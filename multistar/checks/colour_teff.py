@@ -12,12 +12,18 @@ GIANT = (0.5323, 0.4775, -0.0344, -0.0110, -0.0020, -0.0009)
 DWARF = (0.4929, 0.5092, -0.0353, 0.0192, -0.0020, -0.0395)
 
 
-def teff_from_colour(bp_rp: np.ndarray, m_h: np.ndarray | float, b: tuple[float, ...] = GIANT) -> np.ndarray:
+def teff_from_colour(
+    bp_rp: np.ndarray, m_h: np.ndarray | float, b: tuple[float, ...] = GIANT
+) -> np.ndarray:
     """Teff [K] of a star of intrinsic colour BP-RP [mag] and metallicity [dex]."""
-    return 5040 / (b[0] + b[1] * bp_rp + b[2] * bp_rp**2 + b[3] * m_h + b[4] * m_h**2 + b[5] * m_h * bp_rp)
+    return 5040 / (
+        b[0] + b[1] * bp_rp + b[2] * bp_rp**2 + b[3] * m_h + b[4] * m_h**2 + b[5] * m_h * bp_rp
+    )
 
 
-def colour_from_teff(teff: np.ndarray, m_h: np.ndarray | float, b: tuple[float, ...] = GIANT) -> np.ndarray:
+def colour_from_teff(
+    teff: np.ndarray, m_h: np.ndarray | float, b: tuple[float, ...] = GIANT
+) -> np.ndarray:
     """The inverse: intrinsic BP-RP [mag] of a star of Teff [K] and metallicity [dex]."""
     linear = b[1] + b[5] * m_h
     constant = b[0] + b[3] * m_h + b[4] * m_h**2 - 5040 / teff

@@ -67,7 +67,9 @@ def disentangle(
     known = np.isfinite(dust.ebv) & np.all([np.isfinite(labels[name]) for name in labels], axis=0)
     known &= np.array(["no_data" not in word for word in table["status"].to_pylist()])
     if known.sum() < FEWEST:
-        raise ValueError(f"E(B-V) and labels are known for {known.sum()} stars ({dust.origin}), expected {FEWEST}")
+        raise ValueError(
+            f"E(B-V) and labels are known for {known.sum()} stars ({dust.origin}), expected {FEWEST}"
+        )
     labels, guess = ({name: x[known] for name, x in part.items()} for part in (labels, guess))
     labels["ebv"], few = dust.ebv[known], stars.select(known)
     spaces = {"embedding": embed(model, few, quiet)}
@@ -75,14 +77,19 @@ def disentangle(
         spaces["without dust"] = embed(model, few, quiet, ignore="ebv")
     target = {"teff": labels["teff"] / 1000, "dust": np.log(np.maximum(labels["ebv"], 0) + FLOOR)}
     out: dict = {
-        "model_sha256": model.hash, "stars": int(known.sum()), "seed": seed, "ebv": dust.origin,
-        "no_position": dust.no_position, "holes": dust.holes, "labels_of_the_table": sorted(given),
+        "model_sha256": model.hash,
+        "stars": int(known.sum()),
+        "seed": seed,
+        "ebv": dust.origin,
+        "no_position": dust.no_position,
+        "holes": dust.holes,
+        "labels_of_the_table": sorted(given),
         "spaces": {
             name: probes(np.stack(vectors["embedding"].to_numpy()).astype(float), target, rng)
             for name, vectors in spaces.items()
         },
         "residuals": residuals(guess, labels, sorted(given), target["dust"], rng),
-    }  # fmt: skip
+    }
     giants = (labels["logg"] > GENERATED_LOGG[0]) & (labels["logg"] < GENERATED_LOGG[1])
     if generated and giants.sum() >= FEWEST_GENERATED and few.xp:
         made = extinction(model, few, labels, seed)
@@ -99,7 +106,10 @@ def probes(vectors: np.ndarray, target: dict[str, np.ndarray], rng: np.random.Ge
         fixed = _quadratic(target[other])
         y, x = _left(target[name][:, None], fixed)[:, 0], _left(vectors, fixed)
         shuffled = np.stack([y, *(rng.permutation(y) for _ in range(PERMUTATIONS))], 1)
-        r2 = {"linear": linear_probe(x, shuffled, fold), "knn": explained(shuffled[found].mean(1), shuffled)}
+        r2 = {
+            "linear": linear_probe(x, shuffled, fold),
+            "knn": explained(shuffled[found].mean(1), shuffled),
+        }
         out[f"{name} at fixed {other}"] = {
             kind: {"r2": float(r[0]), "error": float(r[1:].std()), "chance": float(r[1:].mean())}
             for kind, r in r2.items()
@@ -117,7 +127,9 @@ def linear_probe(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
         z = x[train] - mean
         gram = z.T @ z
         gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-        guess[~train] = (x[~train] - mean) @ np.linalg.solve(gram, z.T @ (y[train] - center)) + center
+        guess[~train] = (x[~train] - mean) @ np.linalg.solve(
+            gram, z.T @ (y[train] - center)
+        ) + center
     return explained(guess, y)
 
 
@@ -133,7 +145,10 @@ def angle(vectors: np.ndarray, target: dict[str, np.ndarray]) -> dict[str, float
     design = np.stack([np.ones_like(one), one, other, one**2, other**2, one * other], axis=1)
     move = np.linalg.lstsq(design, vectors, rcond=None)[0]
     degrees = lambda a, b: float(np.degrees(scipy.linalg.subspace_angles(a.T, b.T).min()))  # noqa: E731
-    return {"directions": degrees(move[[1]], move[[2]]), "planes": degrees(move[[1, 3]], move[[2, 4]])}
+    return {
+        "directions": degrees(move[[1]], move[[2]]),
+        "planes": degrees(move[[1, 3]], move[[2, 4]]),
+    }
 
 
 def residuals(
@@ -143,9 +158,15 @@ def residuals(
     out = {}
     for name in [*given, *({"ebv"} - set(given))]:
         rest = guess[name] - labels[name]
-        chance = [np.asarray(spearmanr(rng.permutation(rest), dust))[0] for _ in range(PERMUTATIONS)]
+        chance = [
+            np.asarray(spearmanr(rng.permutation(rest), dust))[0] for _ in range(PERMUTATIONS)
+        ]
         correlation = float(np.asarray(spearmanr(rest, dust))[0])
-        out[name] = {"spearman": correlation, "error": float(np.std(chance)), "mad_std": float(mad_std(rest))}
+        out[name] = {
+            "spearman": correlation,
+            "error": float(np.std(chance)),
+            "mad_std": float(mad_std(rest)),
+        }
     return out
 
 
@@ -169,7 +190,10 @@ def _maps(spaces: dict[str, pa.Table], labels: dict, seed: int, quiet: bool) -> 
         suffix = "_" + name.replace(" ", "_")
         for axis in ("umap_x", "umap_y"):
             out = out.append_column(axis + suffix, made[axis])
-        said = {key.decode() + suffix: value.decode() for key, value in (made.schema.metadata or {}).items()}
+        said = {
+            key.decode() + suffix: value.decode()
+            for key, value in (made.schema.metadata or {}).items()
+        }
         out = out.replace_schema_metadata((out.schema.metadata or {}) | said)
     assert out is not None
     for name in COLOURS:
@@ -182,13 +206,27 @@ def probe_figure(result: dict) -> Figure:
     """R2 of all probes with their errors."""
     picture = Figure(figsize=(9, 3.6), layout="constrained")
     for axis, question in zip(
-        picture.subplots(1, 2, sharey=True), ("dust at fixed teff", "teff at fixed dust"), strict=True
+        picture.subplots(1, 2, sharey=True),
+        ("dust at fixed teff", "teff at fixed dust"),
+        strict=True,
     ):
-        bars = [(f"{space}\n{kind}", part[question][kind]) for space, part in result["spaces"].items()
-                for kind in ("linear", "knn")]  # fmt: skip
-        axis.bar(range(len(bars)), [bar["r2"] for _, bar in bars], color=["C0", "C0", "C2", "C2"][: len(bars)])
-        axis.errorbar(range(len(bars)), [bar["chance"] for _, bar in bars], [bar["error"] for _, bar in bars],
-                      fmt="k.", label="chance")  # fmt: skip
+        bars = [
+            (f"{space}\n{kind}", part[question][kind])
+            for space, part in result["spaces"].items()
+            for kind in ("linear", "knn")
+        ]
+        axis.bar(
+            range(len(bars)),
+            [bar["r2"] for _, bar in bars],
+            color=["C0", "C0", "C2", "C2"][: len(bars)],
+        )
+        axis.errorbar(
+            range(len(bars)),
+            [bar["chance"] for _, bar in bars],
+            [bar["error"] for _, bar in bars],
+            fmt="k.",
+            label="chance",
+        )
         axis.set(title=f"{question}, R2", xticks=range(len(bars)), ylim=(-0.25, 1.05))
         axis.set_xticklabels([name for name, _ in bars], fontsize=8)
         axis.axhline(0, color="black", lw=0.5)
@@ -212,46 +250,79 @@ def maps_figure(maps: pa.Table, suffix: str = "") -> Figure:
 def report(result: dict, maps: pa.Table | None) -> Report:
     """The page: what was asked, the numbers, the pictures."""
     page = Report("Are temperature and dust told apart?")
-    source = f"{result['stars']} stars; E(B-V): {result['ebv']}; {result['holes']} stars in holes of it"
+    source = (
+        f"{result['stars']} stars; E(B-V): {result['ebv']}; {result['holes']} stars in holes of it"
+    )
     names = ", ".join(result["labels_of_the_table"]) or "none"
-    page.section("Stars", f"{source}, {result['no_position']} without a position, all left out. Labels of the table: "
-                 f"{names}; the others are predicted by the model {result['model_sha256'][:12]}.")  # fmt: skip
-    page.section("Probes", "R2 of a probe for stars that it has not seen, of what a quadratic in the other leaves. "
-                 "Chance is the mean over permutations of the target, the error their scatter.")  # fmt: skip
+    page.section(
+        "Stars",
+        f"{source}, {result['no_position']} without a position, all left out. Labels of the table: "
+        f"{names}; the others are predicted by the model {result['model_sha256'][:12]}.",
+    )
+    page.section(
+        "Probes",
+        "R2 of a probe for stars that it has not seen, of what a quadratic in the other leaves. "
+        "Chance is the mean over permutations of the target, the error their scatter.",
+    )
     rows = []
     for space, part in result["spaces"].items():
         for question in ("dust at fixed teff", "teff at fixed dust"):
             for kind, probe in part[question].items():
-                rows.append([f"{space}: {question}, {kind}", *(f"{probe[k]:.3f}" for k in ("r2", "chance", "error"))])
+                rows.append(
+                    [
+                        f"{space}: {question}, {kind}",
+                        *(f"{probe[k]:.3f}" for k in ("r2", "chance", "error")),
+                    ]
+                )
     page.table(["probe", "R2", "chance", "error"], rows)
     page.figure(probe_figure(result), "R2 of all probes as bars, with chance")
     page.section(
-        "Directions", "Angle between the directions in which vectors move with Teff and with dust; 90 degrees: apart."
+        "Directions",
+        "Angle between the directions in which vectors move with Teff and with dust; 90 degrees: apart.",
     )
-    rows = [[space, *(f"{value:.1f}" for value in part["angle"].values())] for space, part in result["spaces"].items()]
+    rows = [
+        [space, *(f"{value:.1f}" for value in part["angle"].values())]
+        for space, part in result["spaces"].items()
+    ]
     page.table(["vectors", "directions [deg]", "planes of their curves [deg]"], rows)
-    page.section("Residuals", f"Rank correlation of predicted - known labels with {DUST}. That of ebv is expected "
-                 "to be negative where the known one is noisy.")  # fmt: skip
-    page.table(["label", "correlation", "error by permutation", "scatter (MAD)"],
-               [[name, *(f"{x[k]:.3g}" for k in ("spearman", "error", "mad_std"))]
-                for name, x in result["residuals"].items()])  # fmt: skip
+    page.section(
+        "Residuals",
+        f"Rank correlation of predicted - known labels with {DUST}. That of ebv is expected "
+        "to be negative where the known one is noisy.",
+    )
+    page.table(
+        ["label", "correlation", "error by permutation", "scatter (MAD)"],
+        [
+            [name, *(f"{x[k]:.3g}" for k in ("spearman", "error", "mad_std"))]
+            for name, x in result["residuals"].items()
+        ],
+    )
     if "generated" in result:
         made = result["generated"]
-        page.section("Generated spectra", "The same giants behind E(B-V) of 0.05-0.85 mag, read back: Teff changes by "
-                     f"{made['dteff_debv_generated']:.0f} K per mag. They dim by the extinction curve to "
-                     f"{made['rms_error']:.1%} rms.")  # fmt: skip
+        page.section(
+            "Generated spectra",
+            "The same giants behind E(B-V) of 0.05-0.85 mag, read back: Teff changes by "
+            f"{made['dteff_debv_generated']:.0f} K per mag. They dim by the extinction curve to "
+            f"{made['rms_error']:.1%} rms.",
+        )
     if maps is not None:
         page.section(
-            "Maps", f"UMAP, parameters {(maps.schema.metadata or {})[b'umap'].decode()}; {MAPS} has the coordinates."
+            "Maps",
+            f"UMAP, parameters {(maps.schema.metadata or {})[b'umap'].decode()}; {MAPS} has the coordinates.",
         )
         page.figure(maps_figure(maps), "UMAP of the embeddings, coloured by six labels")
         if "umap_x_without_dust" in maps.column_names:
             page.section("Maps after erasing dust")
-            page.figure(maps_figure(maps, "_without_dust"), "UMAP of vectors without dust, coloured by six labels")
+            page.figure(
+                maps_figure(maps, "_without_dust"),
+                "UMAP of vectors without dust, coloured by six labels",
+            )
     return page
 
 
-def write_disentangle(result: dict, maps: pa.Table | None, folder: str | Path, overwrite: bool = False) -> None:
+def write_disentangle(
+    result: dict, maps: pa.Table | None, folder: str | Path, overwrite: bool = False
+) -> None:
     """disentangle.json, report.html and umap.parquet in a folder, atomically."""
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()

@@ -11,7 +11,9 @@ def nearest(points: np.ndarray, k: int, queries: int | None = None) -> np.ndarra
     index.add(points)  # pyright: ignore[reportCallIssue]
     _, found = index.search(points[:queries], k + 1)  # pyright: ignore[reportCallIssue]
     found[found == np.arange(len(found))[:, None]] = -1
-    last = np.argsort(found < 0, axis=1, kind="stable")  # itself goes last; among twins, one of them does
+    last = np.argsort(
+        found < 0, axis=1, kind="stable"
+    )  # itself goes last; among twins, one of them does
     return np.take_along_axis(found, last, axis=1)[:, :k]
 
 

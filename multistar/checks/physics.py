@@ -37,7 +37,9 @@ COMPONENTS = (10, 20, 40, 110)  # many reference stars bear all, few do not
 INPAINTED, SLOPE_STARS, FEWEST = 1000, 3000, 20
 
 
-def physics(model: Model, stars: Stars, reference: Stars | None = None, seed: int = 0, quiet: bool = False) -> dict:
+def physics(
+    model: Model, stars: Stars, reference: Stars | None = None, seed: int = 0, quiet: bool = False
+) -> dict:
     """All numbers of the check, ready for JSON.
 
     stars      mock stars with true_L columns, or any others (fewer numbers then)
@@ -56,7 +58,12 @@ def physics(model: Model, stars: Stars, reference: Stars | None = None, seed: in
         out["age_metallicity"] = age_metallicity(guess, truth)
         out["dust"] = {"dteff_debv_residual": slope(guess["teff"] - truth["teff"], truth["ebv"])}
         out["extinction"] = extinction(model, stars, truth, seed)
-        log_l = np.log10(truth["mass"]) - truth["logg"] + SOLAR_LOGG + 4 * np.log10(truth["teff"] / SOLAR_TEFF)
+        log_l = (
+            np.log10(truth["mass"])
+            - truth["logg"]
+            + SOLAR_LOGG
+            + 4 * np.log10(truth["teff"] / SOLAR_TEFF)
+        )
         out["dynamical_mass"] = dynamical_mass(guess, 10**log_l)
     if reference is not None:
         few = stars.select(slice(0, INPAINTED))
@@ -82,7 +89,10 @@ def age_metallicity(guess: dict, truth: dict) -> dict:
     """Median age [Gyr] by [M/H] bin, predicted and true."""
     edges = np.quantile(truth["m_h"], np.linspace(0, 1, 7))
     place = [np.clip(np.searchsorted(edges, x["m_h"]) - 1, 0, 5) for x in (guess, truth)]
-    ages = [[_median(x["age"][p == i]) for i in range(6)] for x, p in zip((guess, truth), place, strict=True)]
+    ages = [
+        [_median(x["age"][p == i]) for i in range(6)]
+        for x, p in zip((guess, truth), place, strict=True)
+    ]
     return {"m_h_edges": edges.tolist(), "predicted": ages[0], "true": ages[1]}
 
 
@@ -92,7 +102,9 @@ def _median(x: np.ndarray) -> float:
 
 def dynamical_mass(guess: dict, luminosity: np.ndarray) -> dict[str, float]:
     """ln of the predicted mass over the mass that predicted logg and Teff and the true luminosity [Lsun] imply."""
-    log_mass = guess["logg"] - SOLAR_LOGG + np.log10(luminosity) - 4 * np.log10(guess["teff"] / SOLAR_TEFF)
+    log_mass = (
+        guess["logg"] - SOLAR_LOGG + np.log10(luminosity) - 4 * np.log10(guess["teff"] / SOLAR_TEFF)
+    )
     ratio = np.log(guess["mass"]) - np.log(10) * log_mass
     return {"median": float(np.median(ratio)), "mad_std": float(mad_std(ratio))}
 
@@ -100,26 +112,36 @@ def dynamical_mass(guess: dict, luminosity: np.ndarray) -> dict[str, float]:
 def extinction(model: Model, stars: Stars, truth: dict, seed: int) -> dict:
     """The same giants generated behind different dust: A(lambda) / E(B-V) against Gordon et al. (2023), R_V = 3.1, and
     what temperature the model reads from spectra that it made itself, per magnitude of reddening."""
-    rows = np.flatnonzero((truth["logg"] > GENERATED_LOGG[0]) & (truth["logg"] < GENERATED_LOGG[1]))[:GENERATED_STARS]
+    rows = np.flatnonzero(
+        (truth["logg"] > GENERATED_LOGG[0]) & (truth["logg"] < GENERATED_LOGG[1])
+    )[:GENERATED_STARS]
     flux, teff = [], []
     for ebv in REDDENINGS:
         labels = {name: truth[name][rows] for name in truth} | {"ebv": np.full(len(rows), ebv)}
         made = generate(model, _labelled(stars.source_id[rows], labels), SAMPLES, seed, True, True)
         flux.append(np.stack(made["flux"].to_pylist()))
-        mock = made.drop_columns(["flux", "flux_error"]).append_column("true_teff", pa.array(truth["teff"][rows]))
+        mock = made.drop_columns(["flux", "flux_error"]).append_column(
+            "true_teff", pa.array(truth["teff"][rows])
+        )
         teff.append(predict(model, read_stars(mock), True)["teff"].to_numpy())
     inside = np.abs(WAVELENGTH - np.mean(RANGE)) <= np.ptp(RANGE) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        curves = [-2.5 * np.log10(f / flux[0]) / (e - REDDENINGS[0]) for f, e in zip(flux, REDDENINGS, strict=True)][1:]
+        curves = [
+            -2.5 * np.log10(f / flux[0]) / (e - REDDENINGS[0])
+            for f, e in zip(flux, REDDENINGS, strict=True)
+        ][1:]
     curve = np.nanmedian(np.concatenate(curves), axis=0)
     known = 3.1 * G23_CURVE(WAVELENGTH * u.nm)
     error = curve[inside] / known[inside] - 1
     change = (teff[-1] - teff[0]) / (REDDENINGS[-1] - REDDENINGS[0])
     return {
-        "wavelength": WAVELENGTH.tolist(), "curve": curve.tolist(), "g23": known.tolist(),
-        "rms_error": float(np.sqrt(np.mean(error**2))), "largest_error": float(np.max(np.abs(error))),
+        "wavelength": WAVELENGTH.tolist(),
+        "curve": curve.tolist(),
+        "g23": known.tolist(),
+        "rms_error": float(np.sqrt(np.mean(error**2))),
+        "largest_error": float(np.max(np.abs(error))),
         "dteff_debv_generated": float(np.median(change)),
-    }  # fmt: skip
+    }
 
 
 def _labelled(source_id: np.ndarray, labels: dict[str, np.ndarray]) -> Stars:
@@ -139,7 +161,9 @@ def inpainting(
     xp = (judged or stars).xp[band]
 
     def rms(guess: np.ndarray) -> float:
-        return float(np.nanmedian(np.sqrt(np.nanmean(((guess - xp.value) / xp.sigma) ** 2, axis=1))))
+        return float(
+            np.nanmedian(np.sqrt(np.nanmean(((guess - xp.value) / xp.sigma) ** 2, axis=1)))
+        )
 
     ours = rms(np.stack(filled[f"{band}_coefficients"].to_pylist()))
     theirs = min(rms(conditional_gaussian(reference, stars, band, n)) for n in COMPONENTS)
@@ -153,7 +177,13 @@ def figure(result: dict) -> Figure:
     if "extinction" in result:
         dust = result["extinction"]
         left.plot(dust["wavelength"], dust["curve"], label="generated")
-        left.plot(dust["wavelength"], dust["g23"], color="black", lw=1, label="Gordon et al. (2023), R_V = 3.1")
+        left.plot(
+            dust["wavelength"],
+            dust["g23"],
+            color="black",
+            lw=1,
+            label="Gordon et al. (2023), R_V = 3.1",
+        )
         left.set(xlabel="wavelength [nm]", ylabel="A / E(B-V)", ylim=(0, 6))
         left.legend()
         ages = result["age_metallicity"]

@@ -24,7 +24,10 @@ JSON, PICTURE = "populations.json", "populations.png"
 OWNED = (JSON, PICTURE)
 FOLDS, FEWEST = 5, 25  # stars of the rarer kind
 FEW_SHOT = 0.2  # share of the stars that a regression learns from
-FAST, YOUNG = 15.0, 1.0  # d, Gyr: rotation of the stars that are compared, and the age of the young ones
+FAST, YOUNG = (
+    15.0,
+    1.0,
+)  # d, Gyr: rotation of the stars that are compared, and the age of the young ones
 PENALTIES = np.geomspace(1e-2, 1e4, 7)  # of ridge regression, chosen within the training stars
 MAPPED, NEIGHBOURS = 5000, 15  # stars of a UMAP map, and neighbours that say what a star there is
 
@@ -49,13 +52,17 @@ def metadata(stars: Stars) -> np.ndarray:
     columns = [stars.light_curve.value[:, list(SUMMARY).index(name)] for name in SAMPLING]
     for name in ("g", "parallax"):
         if name in stars.scalars:
-            columns += [np.log(stars.scalars[name].sigma)] + ([stars.scalars[name].value] if name == "g" else [])
+            columns += [np.log(stars.scalars[name].sigma)] + (
+                [stars.scalars[name].value] if name == "g" else []
+            )
     columns += [np.isfinite(band.value).sum(1) for band in stars.xp.values()]
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(np.stack(columns, 1).astype(float), nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def questions(facts: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def questions(
+    facts: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Kinds, (n,) 0, 1 or NaN for stars that are not asked, and numbers, (n,), that the columns of a mock allow.
 
     kinds    binary; eclipsing; synchronised: a binary that rotates with its orbit, against a single star that
@@ -74,19 +81,29 @@ def questions(facts: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], d
         kinds["synchronised"] = np.where(fast & (tied | young), tied.astype(float), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         for name, (column, scale) in {
-            "teff": ("true_teff", np.asarray), "ln luminosity": ("luminosity", np.log),
-            "ln rotation period": ("rotation_period", np.log), "age": ("true_age", np.asarray),
-            "ln mass": ("true_mass", np.log), "m_h": ("true_m_h", np.asarray),
-        }.items():  # fmt: skip
+            "teff": ("true_teff", np.asarray),
+            "ln luminosity": ("luminosity", np.log),
+            "ln rotation period": ("rotation_period", np.log),
+            "age": ("true_age", np.asarray),
+            "ln mass": ("true_mass", np.log),
+            "m_h": ("true_m_h", np.asarray),
+        }.items():
             if column in has:
                 numbers[name] = scale(np.asarray(facts[column], float))
     if not kinds and not numbers:
-        raise ValueError(f"no column that the check knows, such as binary or true_age, in {sorted(has)[:20]}")
+        raise ValueError(
+            f"no column that the check knows, such as binary or true_age, in {sorted(has)[:20]}"
+        )
     return kinds, numbers
 
 
 def populations(
-    model: Model, stars: Stars, facts: Mapping[str, Any], seed: int = 0, quiet: bool = True, umap: bool = True
+    model: Model,
+    stars: Stars,
+    facts: Mapping[str, Any],
+    seed: int = 0,
+    quiet: bool = True,
+    umap: bool = True,
 ) -> dict:
     """Scores by feature set: area under the ROC curve and average precision of each kind (out of FOLDS folds), R2 and
     rms of each number (learnt from FEW_SHOT of the stars), and of the synchronised ones in a UMAP map.
@@ -94,11 +111,19 @@ def populations(
     Raises ValueError without light curves, or if facts hold nothing that is asked.
     """
     if stars.light_curve is None:
-        raise ValueError("the check compares light curves with other data: the table has none (light_curve_value)")
+        raise ValueError(
+            "the check compares light curves with other data: the table has none (light_curve_value)"
+        )
     kinds, numbers = questions(facts)
     sets = features(model, stars, quiet)
     known = np.all([np.isfinite(x).all(1) for x in sets.values()], axis=0)
-    out: dict = {"model_sha256": model.hash, "stars": int(known.sum()), "kinds": {}, "numbers": {}, "map": {}}
+    out: dict = {
+        "model_sha256": model.hash,
+        "stars": int(known.sum()),
+        "kinds": {},
+        "numbers": {},
+        "map": {},
+    }
     rng = np.random.default_rng(seed)
     for name, kind in kinds.items():
         rows = np.flatnonzero(known & np.isfinite(kind))
@@ -111,9 +136,10 @@ def populations(
     for name, number in numbers.items():
         rows = known & np.isfinite(number)
         if (rows & few).sum() >= FEWEST and (rows & ~few).sum() >= FEWEST:
-            out["numbers"][name] = {"stars": int(rows.sum()), "spread": float(number[rows].std())} | {
-                key: regressed(x, number, rows & few, rows & ~few) for key, x in sets.items()
-            }
+            out["numbers"][name] = {
+                "stars": int(rows.sum()),
+                "spread": float(number[rows].std()),
+            } | {key: regressed(x, number, rows & few, rows & ~few) for key, x in sets.items()}
     if umap and "synchronised" in out["kinds"]:
         out["map"] = _mapped(sets["fused"], kinds["synchronised"], known, rng, seed)
     return out
@@ -127,7 +153,9 @@ def classified(x: np.ndarray, y: np.ndarray, seed: int = 0) -> dict[str, float]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, max_iter=1000, class_weight="balanced"))
+    probe = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.03, max_iter=1000, class_weight="balanced")
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit that has not converged is as good a probe
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
@@ -135,7 +163,9 @@ def classified(x: np.ndarray, y: np.ndarray, seed: int = 0) -> dict[str, float]:
     return {"auc": float(roc_auc_score(y, odds)), "ap": float(average_precision_score(y, odds))}
 
 
-def regressed(x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+def regressed(
+    x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> dict[str, float]:
     """r2 and rms on the stars `test` of a ridge regression learnt from the stars `train`."""
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
@@ -143,10 +173,15 @@ def regressed(x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray)
 
     fit = make_pipeline(StandardScaler(), RidgeCV(PENALTIES)).fit(x[train], y[train])
     residual = y[test] - fit.predict(x[test])
-    return {"r2": float(1 - residual.var() / y[test].var()), "rms": float(np.sqrt(np.mean(residual**2)))}
+    return {
+        "r2": float(1 - residual.var() / y[test].var()),
+        "rms": float(np.sqrt(np.mean(residual**2))),
+    }
 
 
-def _mapped(x: np.ndarray, kind: np.ndarray, known: np.ndarray, rng: np.random.Generator, seed: int) -> dict:
+def _mapped(
+    x: np.ndarray, kind: np.ndarray, known: np.ndarray, rng: np.random.Generator, seed: int
+) -> dict:
     """Coordinates of some stars in a UMAP map, and how well neighbours there tell the synchronised ones."""
     from sklearn.metrics import roc_auc_score
     from sklearn.neighbors import NearestNeighbors
@@ -163,9 +198,11 @@ def _mapped(x: np.ndarray, kind: np.ndarray, known: np.ndarray, rng: np.random.G
     near = NearestNeighbors(n_neighbors=k + 1).fit(mine).kneighbors(return_distance=True)[1][:, 1:]
     share = kind[asked][near].mean(1)
     return {
-        "auc": float(roc_auc_score(kind[asked], share)), "x": np.asarray(place)[:, 0].tolist(),
-        "y": np.asarray(place)[:, 1].tolist(), "kind": np.nan_to_num(kind[rows], nan=-1).astype(int).tolist(),
-    }  # fmt: skip
+        "auc": float(roc_auc_score(kind[asked], share)),
+        "x": np.asarray(place)[:, 0].tolist(),
+        "y": np.asarray(place)[:, 1].tolist(),
+        "kind": np.nan_to_num(kind[rows], nan=-1).astype(int).tolist(),
+    }
 
 
 def figure(result: dict) -> Figure:
@@ -176,14 +213,16 @@ def figure(result: dict) -> Figure:
     for axis, part, score, title in (
         (axes[0], result["kinds"], "auc", "area under the ROC curve"),
         (axes[1], result["numbers"], "r2", "R2, few shots"),
-    ):  # fmt: skip
+    ):
         for i, name in enumerate(names):
             place = np.arange(len(part)) + 0.13 * (i - 2.5)
             axis.bar(place, [max(0, x[name][score]) for x in part.values()], 0.12, label=name)
         axis.set(title=title, xticks=range(len(part)), ylim=(0, 1))
         axis.set_xticklabels(list(part), rotation=30, ha="right")
     axes[0].axhline(0.5, color="black", lw=1)
-    picture.legend(*axes[1].get_legend_handles_labels(), loc="outside lower left", ncols=len(names), fontsize=8)
+    picture.legend(
+        *axes[1].get_legend_handles_labels(), loc="outside lower left", ncols=len(names), fontsize=8
+    )
     if result["map"]:
         x, y, kind = (np.asarray(result["map"][key]) for key in ("x", "y", "kind"))
         for value, label, colour in (
@@ -191,9 +230,15 @@ def figure(result: dict) -> Figure:
             (0, "young", "tab:blue"),
             (1, "synchronised", "tab:red"),
         ):
-            axes[2].scatter(x[kind == value], y[kind == value], s=3 if value < 0 else 10, c=colour, label=label)
+            axes[2].scatter(
+                x[kind == value], y[kind == value], s=3 if value < 0 else 10, c=colour, label=label
+            )
         axes[2].legend(fontsize=8)
-        axes[2].set(title=f"UMAP of the fused embedding: AUC {result['map']['auc']:.2f}", xticks=[], yticks=[])
+        axes[2].set(
+            title=f"UMAP of the fused embedding: AUC {result['map']['auc']:.2f}",
+            xticks=[],
+            yticks=[],
+        )
     else:
         axes[2].set_visible(False)
     return picture

@@ -27,7 +27,10 @@ MAPS = {
     "mock": "multistar.mock.dust_map:MockDustQuery",
 }
 QUERY = {"bayestar": {"mode": "median"}}
-LEVEL, IDS_PER_PIXEL = 12, 2**35  # a Gaia source_id begins with its HEALPix pixel (nested, ICRS) of level 12
+LEVEL, IDS_PER_PIXEL = (
+    12,
+    2**35,
+)  # a Gaia source_id begins with its HEALPix pixel (nested, ICRS) of level 12
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def _column(stars: Stars) -> Reddening:
         if name in column:
             values: Any = getattr(column[name], "value", column[name])
             return Reddening(values, f"column {name}", holes=int(np.isnan(values).sum()))
-    raise ValueError(f"the table has no column ebv; name yours (--columns ebv=NAME) or a map (--ebv): {sorted(MAPS)}")
+    raise ValueError(
+        f"the table has no column ebv; name yours (--columns ebv=NAME) or a map (--ebv): {sorted(MAPS)}"
+    )
 
 
 def open_map(name: str) -> Any:
@@ -82,14 +87,22 @@ def open_map(name: str) -> Any:
     place = MAPS.get(name, name)
     module, _, cls = place.partition(":")
     if not cls:
-        raise ValueError(f"unknown map {name!r}; known are {sorted(MAPS)}, 'column', and any MODULE:CLASS of dustmaps")
+        raise ValueError(
+            f"unknown map {name!r}; known are {sorted(MAPS)}, 'column', and any MODULE:CLASS of dustmaps"
+        )
     said = io.StringIO()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
             warnings.simplefilter("ignore")
             return getattr(importlib.import_module(module), cls)()
     except ImportError as error:
-        raise ImportError(f"the map {name} needs {error.name or module}: pip install 'multistar[maps]'") from error
+        raise ImportError(
+            f"the map {name} needs {error.name or module}: pip install 'multistar[maps]'"
+        ) from error
     except AttributeError as error:
         raise ValueError(f"{module} has no map {cls!r}") from error
     except (OSError, TypeError) as error:
@@ -110,13 +123,21 @@ def positions(stars: Stars) -> tuple[Any, str]:
         if {one, other} <= set(stars.extra):
             first, second = (np.asarray(stars.extra[name], np.float64) for name in (one, other))
             bad = ~(np.isfinite(first) & (np.abs(second) <= 90))
-            where = SkyCoord(np.where(bad, np.nan, first) * u.deg, np.where(bad, np.nan, second) * u.deg, frame=frame)
+            where = SkyCoord(
+                np.where(bad, np.nan, first) * u.deg,
+                np.where(bad, np.nan, second) * u.deg,
+                frame=frame,
+            )
             return where.icrs, f"positions from {one} and {other}"
     healpix = HEALPix(2**LEVEL, order="nested")
     pixel = stars.source_id // IDS_PER_PIXEL
     gaia = (stars.source_id >= IDS_PER_PIXEL) & (pixel < healpix.npix)
     if not gaia.any():
-        raise ValueError("no positions: the table has neither ra, dec nor l, b, and its ids are no Gaia source_ids")
+        raise ValueError(
+            "no positions: the table has neither ra, dec nor l, b, and its ids are no Gaia source_ids"
+        )
     lon, lat = healpix.healpix_to_lonlat(np.where(gaia, pixel, 0))
-    where = SkyCoord(np.where(gaia, lon.deg, np.nan) * u.deg, np.where(gaia, lat.deg, np.nan) * u.deg)
+    where = SkyCoord(
+        np.where(gaia, lon.deg, np.nan) * u.deg, np.where(gaia, lat.deg, np.nan) * u.deg
+    )
     return where, "positions from source_id, to 0.9 arcmin"

@@ -32,7 +32,10 @@ class Report:
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in rows
+        )
         self._parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
     def figure(self, figure: Figure, description: str) -> None:
@@ -40,7 +43,9 @@ class Report:
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
         data = base64.b64encode(stream.getvalue()).decode()
-        self._parts.append(f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">')
+        self._parts.append(
+            f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">'
+        )
 
     def write(self, path: str | Path, overwrite: bool = False) -> None:
         page = (

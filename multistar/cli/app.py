@@ -8,17 +8,29 @@ from collections import Counter
 from pathlib import Path
 
 from multistar import __version__
-from multistar.cli.batch import add_batch_options, print_counts, refuse_folder_options, run_file, run_folder
+from multistar.cli.batch import (
+    add_batch_options,
+    print_counts,
+    refuse_folder_options,
+    run_file,
+    run_folder,
+)
 from multistar.cli.download import add_download_command
 from multistar.cli.explore import add_explore_command
 from multistar.cli.finetune import add_finetune_command
 from multistar.cli.index import add_index_commands
-from multistar.cli.population import add_disentangle_options, add_population_commands, check_disentangle
+from multistar.cli.population import (
+    add_disentangle_options,
+    add_population_commands,
+    check_disentangle,
+)
 
 RESUMES = dict.fromkeys(
     ("pretrain", "finetune", "download"), "; run it again to go on from the last checkpoint, if any"
 )
-RESUMES |= dict.fromkeys(("embed", "predict"), "; of a folder, finished tables stay: run it again to go on")
+RESUMES |= dict.fromkeys(
+    ("embed", "predict"), "; of a folder, finished tables stay: run it again to go on"
+)
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
@@ -34,7 +46,12 @@ def _mock(args) -> None:
     from multistar.mock.survey import SurveyConfig
 
     config = SurveyConfig(
-        args.seed, args.selection, args.layout, args.correlations, tuple(args.light_curves), args.views
+        args.seed,
+        args.selection,
+        args.layout,
+        args.correlations,
+        tuple(args.light_curves),
+        args.views,
     )
     if args.describe:
         from multistar.mock.describe import print_description
@@ -73,7 +90,15 @@ def _job(args):
 
     options = {name: getattr(args, name) for name in INFERENCE[args.command]}
     adapters = tuple(getattr(args, "adapter", ()))
-    return Job(args.command, args.model, options, _mapping(args.columns), adapters, args.precision, args.device)
+    return Job(
+        args.command,
+        args.model,
+        options,
+        _mapping(args.columns),
+        adapters,
+        args.precision,
+        args.device,
+    )
 
 
 def _infer_whole(args) -> int:
@@ -87,7 +112,9 @@ def _infer_whole(args) -> int:
     if args.command != "generate":
         options["light_curves"] = args.lightcurves and _light_curves(args.lightcurves, args.unit)
     adapters = args.adapter if args.command == "predict" else ()
-    task = getattr(MultiStar.from_pretrained(args.model, adapters, args.precision, args.device), args.command)
+    task = getattr(
+        MultiStar.from_pretrained(args.model, adapters, args.precision, args.device), args.command
+    )
     table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     print(f"{len(table)} rows written to {args.out}; status:")
@@ -116,9 +143,11 @@ def _view(args) -> None:
 
 def _check(args) -> None:
     checks = {
-        "calibration": _check_calibration, "physics": _check_physics, "disentangle": check_disentangle,
+        "calibration": _check_calibration,
+        "physics": _check_physics,
+        "disentangle": check_disentangle,
         "populations": _check_populations,
-    }  # fmt: skip
+    }
     checks[args.what](args)
 
 
@@ -135,7 +164,11 @@ def _check_physics(args) -> None:
     write_physics(result, args.out, args.overwrite)
     for name, part in result.items():
         if isinstance(part, dict):
-            numbers = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in part.items() if not isinstance(v, list)}
+            numbers = {
+                k: f"{v:.3g}" if isinstance(v, float) else v
+                for k, v in part.items()
+                if not isinstance(v, list)
+            }
             print(f"{name}: {numbers}")
 
 
@@ -148,14 +181,24 @@ def _check_populations(args) -> None:
 
     refuse_existing(args.out, args.overwrite, OWNED)
     stars = read_stars(args.table, _mapping(args.columns))
-    result = populations(load_model(args.model), stars, read_columns(args.table).data, args.seed, quiet=False)
+    result = populations(
+        load_model(args.model), stars, read_columns(args.table).data, args.seed, quiet=False
+    )
     write_populations(result, args.out, args.overwrite)
     for part, scores in (("kinds", ("auc", "ap")), ("numbers", ("r2", "rms"))):
         for name, asked in result[part].items():
-            by = {k: " ".join(f"{s} {v[s]:.3f}" for s in scores) for k, v in asked.items() if isinstance(v, dict)}
-            print(f"{name} ({asked['stars']} stars): " + "; ".join(f"{k}: {v}" for k, v in by.items()))
+            by = {
+                k: " ".join(f"{s} {v[s]:.3f}" for s in scores)
+                for k, v in asked.items()
+                if isinstance(v, dict)
+            }
+            print(
+                f"{name} ({asked['stars']} stars): " + "; ".join(f"{k}: {v}" for k, v in by.items())
+            )
     if result["map"]:
-        print(f"synchronised or young, by neighbours in the UMAP map: auc {result['map']['auc']:.3f}")
+        print(
+            f"synchronised or young, by neighbours in the UMAP map: auc {result['map']['auc']:.3f}"
+        )
 
 
 def _check_calibration(args) -> None:
@@ -173,7 +216,11 @@ def _check_calibration(args) -> None:
         print(f"{name:10s} {shares}")
     joint = result["joint"]
     if "energy_score" in joint:
-        scores = joint["energy_score"], joint["energy_score_of_marginals"], joint["energy_gain_error"]
+        scores = (
+            joint["energy_score"],
+            joint["energy_score_of_marginals"],
+            joint["energy_gain_error"],
+        )
         print(
             "energy score {:.4f}, of the product of the marginals {:.4f}, error of the difference {:.4f}".format(
                 *scores
@@ -192,14 +239,28 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 def _add_mock_options(mock: argparse.ArgumentParser) -> None:
     mock.add_argument("--stars", type=int, help="how many")
     mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
-    mock.add_argument("--selection", default="apogee-like", help="see README: apogee-like, all-sky, bright, ...")
-    mock.add_argument("--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)")
-    mock.add_argument("--correlations", action="store_true", help="also the correlations of the coefficients")
-    mock.add_argument("--light-curves", nargs="*", default=[], metavar="MISSION", help="kepler, k2, tess, gaia")
-    mock.add_argument("--views", action="store_true", help="of light curves, only what a model sees: 5 kB a star")
-    mock.add_argument("--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)")
+    mock.add_argument(
+        "--selection", default="apogee-like", help="see README: apogee-like, all-sky, bright, ..."
+    )
+    mock.add_argument(
+        "--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)"
+    )
+    mock.add_argument(
+        "--correlations", action="store_true", help="also the correlations of the coefficients"
+    )
+    mock.add_argument(
+        "--light-curves", nargs="*", default=[], metavar="MISSION", help="kepler, k2, tess, gaia"
+    )
+    mock.add_argument(
+        "--views", action="store_true", help="of light curves, only what a model sees: 5 kB a star"
+    )
+    mock.add_argument(
+        "--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)"
+    )
     mock.add_argument("--shard-size", type=int, default=100_000, help="stars per shard")
-    mock.add_argument("--describe", action="store_true", help="print what the survey holds, write nothing")
+    mock.add_argument(
+        "--describe", action="store_true", help="print what the survey holds, write nothing"
+    )
 
 
 def _add_inference(command) -> None:
@@ -214,39 +275,83 @@ def _add_inference(command) -> None:
         )
     }
     for name, sub in infer.items():
-        sub.add_argument("table", nargs=None if name == "generate" else "?", help="CSV, ECSV, FITS, VOTable or Parquet")
+        sub.add_argument(
+            "table",
+            nargs=None if name == "generate" else "?",
+            help="CSV, ECSV, FITS, VOTable or Parquet",
+        )
         if name != "generate":
-            sub.add_argument("--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id")
-            sub.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
-        sub.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
-        sub.add_argument("--precision", default="float32", choices=("float32", "bfloat16"), help="bfloat16: faster")
+            sub.add_argument(
+                "--lightcurves",
+                metavar="SOURCE",
+                help="FITS files, tables or a folder, by source_id",
+            )
+            sub.add_argument(
+                "--unit", choices=UNITS, help="of the light curves, where the source does not tell"
+            )
+        sub.add_argument(
+            "--model",
+            default="mini",
+            help="model folder, or the name of a shipped one (default: mini)",
+        )
+        sub.add_argument(
+            "--precision",
+            default="float32",
+            choices=("float32", "bfloat16"),
+            help="bfloat16: faster",
+        )
         sub.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU where there is one)")
-        sub.add_argument("--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending")
-        sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+        sub.add_argument(
+            "--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending"
+        )
+        sub.add_argument(
+            "--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names"
+        )
     for name, default in (("predict", 0), ("generate", 64)):
-        infer[name].add_argument("--samples", type=int, default=default, help="joint draws per star")
+        infer[name].add_argument(
+            "--samples", type=int, default=default, help="joint draws per star"
+        )
         infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
     infer["predict"].add_argument(
         "--consistency", action="store_true", help="also check that measurements fit together"
     )
-    infer["embed"].add_argument("--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it")
     infer["embed"].add_argument(
-        "--space", default="fused", choices=("fused", "aligned", "eigen"), help="that light curves and spectra share"
+        "--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it"
+    )
+    infer["embed"].add_argument(
+        "--space",
+        default="fused",
+        choices=("fused", "aligned", "eigen"),
+        help="that light curves and spectra share",
     )
     infer["predict"].add_argument(
-        "--adapter", action="append", default=[], metavar="DIR", help="also its labels; may be repeated"
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="also its labels; may be repeated",
     )
     infer["predict"].add_argument(
-        "--mc-dropout", type=int, default=0, metavar="N", help="adapters' labels by N passes with dropout"
+        "--mc-dropout",
+        type=int,
+        default=0,
+        metavar="N",
+        help="adapters' labels by N passes with dropout",
     )
     for name in ("predict", "embed"):
         add_batch_options(infer[name])
-    infer["generate"].add_argument("--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy")
-    infer["inpaint"].add_argument("--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole")
+    infer["generate"].add_argument(
+        "--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy"
+    )
+    infer["inpaint"].add_argument(
+        "--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole"
+    )
 
 
 def parser() -> argparse.ArgumentParser:
-    main_parser = argparse.ArgumentParser(prog="multistar", description="A multimodal foundation model for stars.")
+    main_parser = argparse.ArgumentParser(
+        prog="multistar", description="A multimodal foundation model for stars."
+    )
     main_parser.add_argument("--version", action="version", version=f"multistar {__version__}")
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -257,32 +362,52 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     _add_mock_options(
-        command("mock", _mock, "make mock stars with Gaia XP, photometry, parallax, light curves, labels")
+        command(
+            "mock",
+            _mock,
+            "make mock stars with Gaia XP, photometry, parallax, light curves, labels",
+        )
     )
 
     add_download_command(commands)
-    pretrain = command("pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run")
+    pretrain = command(
+        "pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run"
+    )
     pretrain.add_argument("run", help="RUN.toml")
-    pretrain.add_argument("--sky", nargs="*", default=[], metavar="TABLE", help="real stars without labels (data.sky)")
+    pretrain.add_argument(
+        "--sky", nargs="*", default=[], metavar="TABLE", help="real stars without labels (data.sky)"
+    )
 
     add_finetune_command(command)
     _add_inference(command)
 
     view = command(
-        "view", _view, "light curves -> the numbers that a model sees, to be made once and read as a catalogue"
+        "view",
+        _view,
+        "light curves -> the numbers that a model sees, to be made once and read as a catalogue",
     )
     view.add_argument("source", help="FITS files, tables or a folder of light curves")
-    view.add_argument("--unit", choices=UNITS, help="of the light curves, where the source does not tell")
+    view.add_argument(
+        "--unit", choices=UNITS, help="of the light curves, where the source does not tell"
+    )
     view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
     text = "are posteriors calibrated, do labels and spectra obey physics, what do embeddings tell and what not?"
     check = command("check", _check, text)
     check.add_argument("what", choices=("calibration", "physics", "disentangle", "populations"))
-    check.add_argument("table", help="stars with labels, as for predict; columns true_L are taken as exact")
-    check.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
+    check.add_argument(
+        "table", help="stars with labels, as for predict; columns true_L are taken as exact"
+    )
+    check.add_argument(
+        "--model", default="mini", help="model folder, or the name of a shipped one (default: mini)"
+    )
     check.add_argument("--out", required=True, help="folder for the numbers (JSON) and the figure")
-    check.add_argument("--reference", help="physics: stars that the Gaussian baseline of inpainting is learnt from")
-    check.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
+    check.add_argument(
+        "--reference", help="physics: stars that the Gaussian baseline of inpainting is learnt from"
+    )
+    check.add_argument(
+        "--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names"
+    )
     add_disentangle_options(check)
     check.add_argument("--samples", type=int, default=256, help="calibration: joint draws per star")
     check.add_argument("--seed", type=int, default=0, help="of the draws")
@@ -302,12 +427,22 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         return args.run_command(args) or 0
-    except (OSError, ValueError, KeyError, TypeError, FloatingPointError, ImportError, MemoryError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        FloatingPointError,
+        ImportError,
+        MemoryError,
+    ) as error:
         message = error.args[0] if isinstance(error, KeyError) else str(error) or "out of memory"
         print(f"multistar {args.command}: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"multistar {args.command}: interrupted{RESUMES.get(args.command, '')}", file=sys.stderr)
+        print(
+            f"multistar {args.command}: interrupted{RESUMES.get(args.command, '')}", file=sys.stderr
+        )
         return 130
     finally:
         warnings.formatwarning = usual

@@ -13,10 +13,16 @@ def add_batch_options(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group(
         "many tables", "a folder of tables in and, as --out, a folder out; it can be resumed"
     )
-    group.add_argument("--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the tables")
-    group.add_argument("--engine", default="local", choices=("local", "ray"), help="ray: on a Ray cluster")
+    group.add_argument(
+        "--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the tables"
+    )
+    group.add_argument(
+        "--engine", default="local", choices=("local", "ray"), help="ray: on a Ray cluster"
+    )
     group.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU per worker")
-    group.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    group.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, write nothing"
+    )
     group.add_argument("--log", metavar="FILE", help="one line of JSON per table")
 
 
@@ -49,7 +55,9 @@ def run_folder(args, job) -> int:
         for shard in found:
             rows = shard.rows()
             state = "to do" if shard in todo else "done"
-            print(f"{state:6s} {'?' if rows is None else rows:>12} rows  {shard.source.name} -> {shard.result.name}")
+            print(
+                f"{state:6s} {'?' if rows is None else rows:>12} rows  {shard.source.name} -> {shard.result.name}"
+            )
         print(f"{len(todo)} of {len(found)} tables to do; nothing written")
         return 0
     prepare(Path(args.out), job)
@@ -61,7 +69,9 @@ def run_folder(args, job) -> int:
         if "error" in record:
             failed[name] = record["error"]
     done = len(found) - len(todo)
-    print(f"{len(records) - len(failed)} tables written to {args.out}, {done} were done before; status:")
+    print(
+        f"{len(records) - len(failed)} tables written to {args.out}, {done} were done before; status:"
+    )
     print_counts(counts)
     for name, error in failed.items():
         print(f"multistar {args.command}: left out {name}: {error}", file=sys.stderr)
@@ -72,10 +82,17 @@ def run_file(args, job) -> int:
     """One table to one Parquet file, in bounded memory."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = TextColumn(job.command), BarColumn(), TextColumn("{task.completed:,} rows"), TimeElapsedColumn()
+    columns = (
+        TextColumn(job.command),
+        BarColumn(),
+        TextColumn("{task.completed:,} rows"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns) as bar:
         task = bar.add_task("", total=None)
-        written = job.write(Path(args.table), Path(args.out), args.overwrite, lambda n: bar.advance(task, n))
+        written = job.write(
+            Path(args.table), Path(args.out), args.overwrite, lambda n: bar.advance(task, n)
+        )
     print(f"{written['rows']} rows written to {args.out}; status:")
     print_counts(Counter(written["status"]))
     return 0

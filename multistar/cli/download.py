@@ -13,20 +13,37 @@ def add_download_command(commands) -> None:
     text = "Kepler, K2 or TESS light curves from the MAST archive"
     curves = kinds.add_parser("lightcurves", help=text, description=text)
     curves.set_defaults(run_command=_light_curves)
-    curves.add_argument("ids", nargs="+", help="KIC, EPIC or TIC numbers, or one table with a column source_id")
+    curves.add_argument(
+        "ids", nargs="+", help="KIC, EPIC or TIC numbers, or one table with a column source_id"
+    )
     curves.add_argument("--mission", required=True, choices=("kepler", "k2", "tess"))
     curves.add_argument("--author", help="pipeline (default: the mission's own)")
-    curves.add_argument("--exptime", type=float, help="exposure time in s (default: 1800, for TESS 120)")
+    curves.add_argument(
+        "--exptime", type=float, help="exposure time in s (default: 1800, for TESS 120)"
+    )
     curves.add_argument("--out", required=True, help="folder for the FITS files")
 
     text = "Gaia photometry, parallaxes and XP spectra from ESA's archive"
     gaia = kinds.add_parser("gaia", help=text, description=text)
     gaia.set_defaults(run_command=_gaia)
     gaia.add_argument("ids", nargs="*", help="source_ids, or one table with a column source_id")
-    gaia.add_argument("--cone", nargs=3, type=float, metavar=("RA", "DEC", "RADIUS"), help="ICRS, degrees")
-    gaia.add_argument("--adql", metavar="FILE|TEXT", help="a query that gives source_id; its other columns are kept")
-    gaia.add_argument("--release", default="dr3", choices=("dr3", "dr4"), help="default: dr3; dr4 has not been tried")
-    gaia.add_argument("--chunk", type=int, help="stars per file and request (default: 2000, at most 5000)")
+    gaia.add_argument(
+        "--cone", nargs=3, type=float, metavar=("RA", "DEC", "RADIUS"), help="ICRS, degrees"
+    )
+    gaia.add_argument(
+        "--adql",
+        metavar="FILE|TEXT",
+        help="a query that gives source_id; its other columns are kept",
+    )
+    gaia.add_argument(
+        "--release",
+        default="dr3",
+        choices=("dr3", "dr4"),
+        help="default: dr3; dr4 has not been tried",
+    )
+    gaia.add_argument(
+        "--chunk", type=int, help="stars per file and request (default: 2000, at most 5000)"
+    )
     gaia.add_argument("--archive", metavar="URL", help="another server of the same kind")
     gaia.add_argument("--out", required=True, help="folder for the Parquet files")
 
@@ -44,9 +61,16 @@ def _light_curves(args) -> None:
     from multistar.download.light_curves import NOT_FOUND, download_light_curves
 
     files = download_light_curves(
-        _targets(args.ids), args.out, args.mission, author=args.author, exptime=args.exptime, quiet=False
+        _targets(args.ids),
+        args.out,
+        args.mission,
+        author=args.author,
+        exptime=args.exptime,
+        quiet=False,
     )
-    print(f"{sum(map(len, files.values()))} light curves of {len(files)} stars in {args.out}; the others: {NOT_FOUND}")
+    print(
+        f"{sum(map(len, files.values()))} light curves of {len(files)} stars in {args.out}; the others: {NOT_FOUND}"
+    )
 
 
 def _gaia(args) -> None:
@@ -55,13 +79,25 @@ def _gaia(args) -> None:
     from multistar.download.gaia import WITHOUT_SPECTRA, Cone, Query, download_gaia
 
     if sum(map(bool, (args.ids, args.cone, args.adql))) != 1:
-        raise ValueError("say which stars: source_ids or a table, or --cone, or --adql (one of them)")
-    stars = Cone(*args.cone) if args.cone else Query(_adql(args.adql)) if args.adql else _targets(args.ids)
-    options = {name: value for name in ("chunk", "archive") if (value := getattr(args, name)) is not None}
+        raise ValueError(
+            "say which stars: source_ids or a table, or --cone, or --adql (one of them)"
+        )
+    stars = (
+        Cone(*args.cone)
+        if args.cone
+        else Query(_adql(args.adql))
+        if args.adql
+        else _targets(args.ids)
+    )
+    options = {
+        name: value for name in ("chunk", "archive") if (value := getattr(args, name)) is not None
+    }
     files = download_gaia(stars, args.out, release=args.release, quiet=False, **options)
     rows = sum(pq.read_metadata(file).num_rows for file in files)
     listed = (Path(args.out) / WITHOUT_SPECTRA).read_text().count("\n") - 1
-    print(f"{rows} stars in {len(files)} files in {args.out}; {listed} without spectra are listed in {WITHOUT_SPECTRA}")
+    print(
+        f"{rows} stars in {len(files)} files in {args.out}; {listed} without spectra are listed in {WITHOUT_SPECTRA}"
+    )
 
 
 def _adql(text: str) -> str:

@@ -11,16 +11,28 @@ def add_explore_command(commands: Any) -> None:
     explore.set_defaults(run_command=_explore)
     explore.add_argument("index", help="index folder")
     explore.add_argument(
-        "--map", metavar="UMAP", help="source_id, umap_x, umap_y (default: a UMAP of a sample, made now)"
+        "--map",
+        metavar="UMAP",
+        help="source_id, umap_x, umap_y (default: a UMAP of a sample, made now)",
     )
-    explore.add_argument("--data", metavar="STARS", help="measurements, for spectra, light curves and posteriors")
-    explore.add_argument("--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id")
     explore.add_argument(
-        "--unit", choices=("flux", "mag", "relative"), help="of the light curves, where they do not tell"
+        "--data", metavar="STARS", help="measurements, for spectra, light curves and posteriors"
     )
-    explore.add_argument("--model", default="mini", help="for --data: that of the index (default: mini)")
     explore.add_argument(
-        "--dust-free", metavar="INDEX", help="index of the same stars that ignores dust: adds a switch"
+        "--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id"
+    )
+    explore.add_argument(
+        "--unit",
+        choices=("flux", "mag", "relative"),
+        help="of the light curves, where they do not tell",
+    )
+    explore.add_argument(
+        "--model", default="mini", help="for --data: that of the index (default: mini)"
+    )
+    explore.add_argument(
+        "--dust-free",
+        metavar="INDEX",
+        help="index of the same stars that ignores dust: adds a switch",
     )
     explore.add_argument("--port", type=int, default=0, help="default: any that is free")
     explore.add_argument("--no-browser", action="store_true", help="print the address only")

@@ -6,12 +6,22 @@ from collections.abc import Callable
 
 def add_finetune_command(command: Callable[..., argparse.ArgumentParser]) -> None:
     """`command(name, function, text)` makes a subparser."""
-    sub = command("finetune", _finetune, "teach a model your labels; writes an adapter, resumes an interrupted run")
+    sub = command(
+        "finetune",
+        _finetune,
+        "teach a model your labels; writes an adapter, resumes an interrupted run",
+    )
     sub.add_argument("table", help="stars with labels: CSV, ECSV, FITS, VOTable or Parquet")
-    sub.add_argument("--labels", type=_names, required=True, metavar="A,B", help="columns; vsini:log, type:class")
+    sub.add_argument(
+        "--labels", type=_names, required=True, metavar="A,B", help="columns; vsini:log, type:class"
+    )
     sub.add_argument("--out", required=True, help="folder of the adapter")
-    sub.add_argument("--model", default="mini", help="model folder, or the name of a shipped one (default: mini)")
-    sub.add_argument("--mode", default="lora", choices=("probe", "head", "lora", "full"), help="what moves")
+    sub.add_argument(
+        "--model", default="mini", help="model folder, or the name of a shipped one (default: mini)"
+    )
+    sub.add_argument(
+        "--mode", default="lora", choices=("probe", "head", "lora", "full"), help="what moves"
+    )
     sub.add_argument(
         "--inputs",
         type=_names,
@@ -19,19 +29,37 @@ def add_finetune_command(command: Callable[..., argparse.ArgumentParser]) -> Non
         metavar="A,B",
         help="labels to be read (teff), new columns (c_n, u:magnitude)",
     )
-    sub.add_argument("--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names")
-    sub.add_argument("--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id")
+    sub.add_argument(
+        "--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names"
+    )
+    sub.add_argument(
+        "--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id"
+    )
     sub.add_argument("--unit", choices=("flux", "mag", "relative"), help="of the light curves")
-    sub.add_argument("--held-out", type=float, help="share of the stars that decides when to stop (default: 0.15)")
-    sub.add_argument("--split", choices=("star", "healpix"), help="hold out stars, or patches of the sky")
+    sub.add_argument(
+        "--held-out",
+        type=float,
+        help="share of the stars that decides when to stop (default: 0.15)",
+    )
+    sub.add_argument(
+        "--split", choices=("star", "healpix"), help="hold out stars, or patches of the sky"
+    )
     sub.add_argument("--steps", type=int, help="at most (default: by the number of stars)")
     sub.add_argument("--batch", type=int, help="stars per step (default: 64)")
     sub.add_argument("--learning-rate", type=float, help="default: by mode")
     sub.add_argument("--rank", type=int, help="of low-rank changes (default: 8)")
     sub.add_argument("--loss", choices=("likelihood", "mahalanobis"), help="default: likelihood")
-    sub.add_argument("--dropout", type=float, help="of the decoder's units, for predict --mc-dropout (default: 0)")
+    sub.add_argument(
+        "--dropout",
+        type=float,
+        help="of the decoder's units, for predict --mc-dropout (default: 0)",
+    )
     sub.add_argument("--seed", type=int, help="default: 0")
-    sub.add_argument("--retain", metavar="TABLE", help="stars on which base skills are re-tested (default: mock stars)")
+    sub.add_argument(
+        "--retain",
+        metavar="TABLE",
+        help="stars on which base skills are re-tested (default: mock stars)",
+    )
     sub.add_argument("--no-retain", action="store_true", help="no such test")
 
 
@@ -47,7 +75,17 @@ def _finetune(args) -> None:
     from multistar.model.checkpoint import load_model
     from multistar.stars import read_stars
 
-    names = ("held_out", "split", "steps", "batch", "learning_rate", "rank", "loss", "dropout", "seed")
+    names = (
+        "held_out",
+        "split",
+        "steps",
+        "batch",
+        "learning_rate",
+        "rank",
+        "loss",
+        "dropout",
+        "seed",
+    )
     config = FinetuneConfig(**{n: getattr(args, n) for n in names if getattr(args, n) is not None})
     if wrong := [pair for pair in args.columns if "=" not in pair]:
         raise ValueError(f"--columns takes QUANTITY=COLUMN, got {wrong[0]!r}")
@@ -56,16 +94,28 @@ def _finetune(args) -> None:
     base = load_model(args.model)
     retain = None if args.no_retain else read_stars(args.retain) if args.retain else mock_stars()
     adapter = finetune(
-        base, args.table, args.labels, args.mode, args.inputs, columns, config, args.out, args.overwrite, False,
-        curves, retain,
-    )  # fmt: skip
+        base,
+        args.table,
+        args.labels,
+        args.mode,
+        args.inputs,
+        columns,
+        config,
+        args.out,
+        args.overwrite,
+        False,
+        curves,
+        retain,
+    )
     _print(adapter, args.out)
 
 
 def _print(adapter, out: str) -> None:
     said = adapter.provenance
     request = adapter.request
-    print(f"adapter of {adapter.bytes / 1e6:.1f} MB written to {out}: {', '.join(request.names)}, mode {request.mode}")
+    print(
+        f"adapter of {adapter.bytes / 1e6:.1f} MB written to {out}: {', '.join(request.names)}, mode {request.mode}"
+    )
     if read := [*(q.name for q in request.inputs), *request.given]:
         print(f"reads also {', '.join(read)}")
     print(
@@ -75,7 +125,14 @@ def _print(adapter, out: str) -> None:
     for name, cell in said["labels"].items():
         text = f"  {name:10s} {cell['training']} values learnt from, {cell['held_out']} held out"
         far = cell.get("left_out", 0)
-        print(text + (f", {far} left out: far from all others, or of stars without measurements" if far else ""))
+        print(
+            text
+            + (
+                f", {far} left out: far from all others, or of stars without measurements"
+                if far
+                else ""
+            )
+        )
     for name, cell in said.get("retention", {}).items():
         print(
             f"  {name:10s} MAD-std {cell['before']:.4g} before, {cell['after']:.4g} after; "

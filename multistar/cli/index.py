@@ -11,8 +11,12 @@ import pyarrow as pa
 def add_index_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """`command(name, function, text)` makes a subparser."""
     _add_index_options(command("index", _index, "an index for similarity search from embeddings"))
-    _add_update_options(command("update", _update, "add, delete or merge stars of an index, or build it anew"))
-    _add_search_options(command("search", _search, "the stars most similar to one star, to many, or to labels"))
+    _add_update_options(
+        command("update", _update, "add, delete or merge stars of an index, or build it anew")
+    )
+    _add_search_options(
+        command("search", _search, "the stars most similar to one star, to many, or to labels")
+    )
 
 
 def _index(args) -> None:
@@ -22,7 +26,9 @@ def _index(args) -> None:
 
     refuse_existing(args.out, args.overwrite, OWNED)
     eraser = _eraser(args)
-    index = StarIndex.build(args.embeddings, args.kind, args.duplicates, args.metadata, args.keep, eraser)
+    index = StarIndex.build(
+        args.embeddings, args.kind, args.duplicates, args.metadata, args.keep, eraser
+    )
     index.save(args.out, args.overwrite)
     _print_index(index, args.out)
 
@@ -47,7 +53,9 @@ def _update(args) -> None:
     if args.add:
         index.add(args.add, args.duplicates)
     if args.merge or args.kind:
-        index = StarIndex.merge([index, *map(StarIndex.load, args.merge)], args.kind, args.duplicates)
+        index = StarIndex.merge(
+            [index, *map(StarIndex.load, args.merge)], args.kind, args.duplicates
+        )
     if args.dedupe:
         print(f"{index.dedupe()} stars with the vector of another left out")
     index.save(args.out, args.overwrite)
@@ -58,11 +66,15 @@ def _update(args) -> None:
 def _print_index(index, out: str) -> None:
     note = f"; {index.left_out} rows without data or id left out" if index.left_out else ""
     print(f"index of {len(index)} stars written to {out}{note}")
-    print(f"kind {index.kind}: {index.reason}; recall@10 {index.recall:.3f}, parameters {index.parameters}")
+    print(
+        f"kind {index.kind}: {index.reason}; recall@10 {index.recall:.3f}, parameters {index.parameters}"
+    )
     if index.ignore:
         print(f"its vectors ignore {index.ignore}")
     if names := index.metadata.names:
-        print(f"with {len(names)} numbers for {index.metadata.described()} of them: {', '.join(names)}")
+        print(
+            f"with {len(names)} numbers for {index.metadata.described()} of them: {', '.join(names)}"
+        )
 
 
 def _search(args) -> None:
@@ -77,8 +89,13 @@ def _search(args) -> None:
     eraser = _eraser(args)
     if eraser and index.ignore != eraser.name:
         index = index.ignoring(eraser)
-        advice = f"keep them, if they are many: multistar index VECTORS --ignore {args.ignore} --out IDX"
-        print(f"vectors of {len(index)} stars changed to ignore {args.ignore}; {advice}", file=sys.stderr)
+        advice = (
+            f"keep them, if they are many: multistar index VECTORS --ignore {args.ignore} --out IDX"
+        )
+        print(
+            f"vectors of {len(index)} stars changed to ignore {args.ignore}; {advice}",
+            file=sys.stderr,
+        )
     tables = _counted(_neighbours(args, index, eraser))
     if args.explain:
         tables = _explained(args, index, pa.concat_tables(tables))
@@ -87,7 +104,9 @@ def _search(args) -> None:
         return
     for row in (row for table in tables for row in table.to_pylist() if not args.explain):
         others = "".join(f"  {value:.6g}" for value in list(row.values())[4:])
-        print(f"{row['query_id']}  {row['rank']:4d}  {row['neighbour_id']}  {row['distance']:.6f}{others}")
+        print(
+            f"{row['query_id']}  {row['rank']:4d}  {row['neighbour_id']}  {row['distance']:.6f}{others}"
+        )
 
 
 def _neighbours(args, index, eraser) -> Iterator[pa.Table]:
@@ -154,34 +173,58 @@ def _source_id(text: str) -> int:
 
 
 def _add_index_options(index: argparse.ArgumentParser) -> None:
-    index.add_argument("embeddings", nargs="+", help="Parquet files written by multistar embed, or folders of them")
+    index.add_argument(
+        "embeddings", nargs="+", help="Parquet files written by multistar embed, or folders of them"
+    )
     index.add_argument("--out", required=True, help="index folder")
     index.add_argument(
-        "--ignore", metavar="QUANTITY", help="dust, ...: neighbours whatever it is, from plain embeddings"
+        "--ignore",
+        metavar="QUANTITY",
+        help="dust, ...: neighbours whatever it is, from plain embeddings",
     )
-    index.add_argument("--model", default="mini", help="for --ignore: that of the embeddings (default: mini)")
-    index.add_argument("--metadata", metavar="TABLE", help="numbers to keep beside the stars, joined by source_id")
     index.add_argument(
-        "--keep", type=_names, default=[], metavar="A,B", help="columns of --metadata (default: all numbers)"
+        "--model", default="mini", help="for --ignore: that of the embeddings (default: mini)"
+    )
+    index.add_argument(
+        "--metadata", metavar="TABLE", help="numbers to keep beside the stars, joined by source_id"
+    )
+    index.add_argument(
+        "--keep",
+        type=_names,
+        default=[],
+        metavar="A,B",
+        help="columns of --metadata (default: all numbers)",
     )
     _add_kind(index)
 
 
 def _add_kind(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--kind", help="exact, hnsw, ivf-sq8, pca-sq8, rabitq (default: chosen by the number of stars)"
+        "--kind",
+        help="exact, hnsw, ivf-sq8, pca-sq8, rabitq (default: chosen by the number of stars)",
     )
     command.add_argument(
-        "--duplicates", default="error", choices=("error", "first", "last"), help="which row of a source_id to keep"
+        "--duplicates",
+        default="error",
+        choices=("error", "first", "last"),
+        help="which row of a source_id to keep",
     )
 
 
 def _add_update_options(update: argparse.ArgumentParser) -> None:
     update.add_argument("index", help="index folder; stays as it is unless --out names it")
-    update.add_argument("--delete", metavar="TABLE", help="stars to leave out: a table with a column source_id")
-    update.add_argument("--add", nargs="+", default=[], metavar="EMBEDDINGS", help="as for multistar index")
-    update.add_argument("--merge", nargs="+", default=[], metavar="INDEX", help="other indices of the same model")
-    update.add_argument("--dedupe", action="store_true", help="leave out stars with the same vector as another")
+    update.add_argument(
+        "--delete", metavar="TABLE", help="stars to leave out: a table with a column source_id"
+    )
+    update.add_argument(
+        "--add", nargs="+", default=[], metavar="EMBEDDINGS", help="as for multistar index"
+    )
+    update.add_argument(
+        "--merge", nargs="+", default=[], metavar="INDEX", help="other indices of the same model"
+    )
+    update.add_argument(
+        "--dedupe", action="store_true", help="leave out stars with the same vector as another"
+    )
     update.add_argument("--out", required=True, help="index folder")
     _add_kind(update)
 
@@ -189,16 +232,39 @@ def _add_update_options(update: argparse.ArgumentParser) -> None:
 def _add_search_options(search: argparse.ArgumentParser) -> None:
     search.add_argument("index", help="index folder")
     which = search.add_mutually_exclusive_group(required=True)
-    which.add_argument("--source-id", type=_source_id, nargs="+", metavar="ID", help="stars of the index")
-    which.add_argument("--queries", metavar="TABLE", help="stars of the index: a table with a column source_id")
-    which.add_argument("--table", metavar="EMBEDDINGS", help="Parquet file of multistar embed, of any size")
+    which.add_argument(
+        "--source-id", type=_source_id, nargs="+", metavar="ID", help="stars of the index"
+    )
+    which.add_argument(
+        "--queries", metavar="TABLE", help="stars of the index: a table with a column source_id"
+    )
+    which.add_argument(
+        "--table", metavar="EMBEDDINGS", help="Parquet file of multistar embed, of any size"
+    )
     which.add_argument("--star", metavar="TABLE", help="measurements, as for multistar embed")
-    which.add_argument("--like", type=_number, nargs="+", metavar="LABEL=NUMBER", help="e.g. teff=4700 logg=2.5 mass=2")
+    which.add_argument(
+        "--like",
+        type=_number,
+        nargs="+",
+        metavar="LABEL=NUMBER",
+        help="e.g. teff=4700 logg=2.5 mass=2",
+    )
     search.add_argument("-k", "--k", type=int, default=10, help="how many neighbours")
-    search.add_argument("--with", dest="columns", type=_names, default=[], metavar="A,B", help="columns of the index")
+    search.add_argument(
+        "--with",
+        dest="columns",
+        type=_names,
+        default=[],
+        metavar="A,B",
+        help="columns of the index",
+    )
     search.add_argument("--model", default="mini", help="that of the index (default: mini)")
     search.add_argument("--ignore", metavar="QUANTITY", help="dust, ...: neighbours whatever it is")
-    search.add_argument("--explain", action="store_true", help="print how neighbours differ, in labels and data")
+    search.add_argument(
+        "--explain", action="store_true", help="print how neighbours differ, in labels and data"
+    )
     search.add_argument("--data", metavar="TABLE", help="for --explain: measurements of the stars")
-    search.add_argument("--no-verify", action="store_true", help="compare sizes, not hashes, of the index files")
+    search.add_argument(
+        "--no-verify", action="store_true", help="compare sizes, not hashes, of the index files"
+    )
     search.add_argument("--out", help="Parquet, FITS, VOTable, ECSV or CSV; printed if not given")

@@ -31,7 +31,10 @@ from multistar.io.tables import Columns, read_columns
 from multistar.modalities.gaia_xp.read import XP_BANDS
 
 ARCHIVE = "https://gea.esac.esa.int"
-SELECTION, WITHOUT_SPECTRA = "_selection.arrow", "_without_spectra.csv"  # passed over by readers of a folder
+SELECTION, WITHOUT_SPECTRA = (
+    "_selection.arrow",
+    "_without_spectra.csv",
+)  # passed over by readers of a folder
 LIMIT = 5000  # ids in one request, by the archive's rule for DataLink
 CHUNK = 2000  # stars per file: about 50 MB with the correlations of the coefficients
 FAILURES_IN_A_ROW = 3  # then it is the archive or the network, not the stars
@@ -58,15 +61,28 @@ RELEASES = {
 }
 _FLOAT = pa.float32()
 SOURCE_COLUMNS: dict[str, pa.DataType] = {
-    "ra": pa.float64(), "dec": pa.float64(), "parallax": pa.float64(), "parallax_error": _FLOAT,
-    **{f"phot_{b}_mean_{what}": _FLOAT for b in ("g", "bp", "rp") for what in ("mag", "flux_over_error")},
-}  # fmt: skip
+    "ra": pa.float64(),
+    "dec": pa.float64(),
+    "parallax": pa.float64(),
+    "parallax_error": _FLOAT,
+    **{
+        f"phot_{b}_mean_{what}": _FLOAT
+        for b in ("g", "bp", "rp")
+        for what in ("mag", "flux_over_error")
+    },
+}
 _XP = {
-    "basis_function_id": pa.int16(), "n_parameters": pa.int16(), "n_relevant_bases": pa.int16(),
-    "standard_deviation": _FLOAT, "coefficients": pa.list_(pa.float64()), "coefficient_errors": pa.list_(_FLOAT),
+    "basis_function_id": pa.int16(),
+    "n_parameters": pa.int16(),
+    "n_relevant_bases": pa.int16(),
+    "standard_deviation": _FLOAT,
+    "coefficients": pa.list_(pa.float64()),
+    "coefficient_errors": pa.list_(_FLOAT),
     "coefficient_correlations": pa.list_(_FLOAT),
-}  # fmt: skip
-XP_COLUMNS: dict[str, pa.DataType] = {f"{b}_{name}": kind for b in XP_BANDS for name, kind in _XP.items()}
+}
+XP_COLUMNS: dict[str, pa.DataType] = {
+    f"{b}_{name}": kind for b in XP_BANDS for name, kind in _XP.items()
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +95,9 @@ class Cone:
 
     def __post_init__(self):
         if not (0 <= self.ra < 360 and -90 <= self.dec <= 90 and 0 < self.radius <= 180):
-            raise ValueError(f"a cone is RA in [0, 360), DEC in [-90, 90], RADIUS in (0, 180] degrees, got {self}")
+            raise ValueError(
+                f"a cone is RA in [0, 360), DEC in [-90, 90], RADIUS in (0, 180] degrees, got {self}"
+            )
 
 
 @dataclass(frozen=True)
@@ -130,7 +148,10 @@ def download_gaia(
         selection = _select(server, stars, ids)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / SELECTION) as temporary:
-            feather.write_feather(selection.replace_schema_metadata({"settings": json.dumps(settings)}), str(temporary))
+            feather.write_feather(
+                selection.replace_schema_metadata({"settings": json.dumps(settings)}),
+                str(temporary),
+            )
     for left in folder.glob(".gaia_*.tmp.parquet"):  # of a run that was killed
         left.unlink()
     parts = {
@@ -147,7 +168,10 @@ def download_gaia(
 def _described(stars: Any, ids: list[int] | None) -> dict:
     if ids is None:
         return asdict(stars)
-    return {"ids": len(ids), "sha256": hashlib.sha256(np.array(ids, np.int64).tobytes()).hexdigest()}
+    return {
+        "ids": len(ids),
+        "sha256": hashlib.sha256(np.array(ids, np.int64).tobytes()).hexdigest(),
+    }
 
 
 def _selected_before(folder: Path, settings: dict) -> pa.Table | None:
@@ -155,11 +179,17 @@ def _selected_before(folder: Path, settings: dict) -> pa.Table | None:
     if (folder / SELECTION).exists():
         table = feather.read_table(folder / SELECTION)
         known = json.loads((table.schema.metadata or {}).get(b"settings", b"{}"))
-        if differ := sorted(k for k in settings.keys() | known.keys() if settings.get(k) != known.get(k)):
-            raise ValueError(f"{folder} holds another download (different {', '.join(differ)}); choose another folder")
+        if differ := sorted(
+            k for k in settings.keys() | known.keys() if settings.get(k) != known.get(k)
+        ):
+            raise ValueError(
+                f"{folder} holds another download (different {', '.join(differ)}); choose another folder"
+            )
         return table.replace_schema_metadata()
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty and no earlier download's; choose another folder")
+        raise FileExistsError(
+            f"{folder} is not empty and no earlier download's; choose another folder"
+        )
     return None
 
 
@@ -173,7 +203,9 @@ def _select(server: "_Server", stars: Any, ids: list[int] | None) -> pa.Table:
         table = server.query(f"SELECT {names} FROM {server.release.source} WHERE {inside}")
     else:
         table = server.query(stars.adql)
-        table = table.select([name for name in table.column_names if name not in XP_COLUMNS])  # they come with spectra
+        table = table.select(
+            [name for name in table.column_names if name not in XP_COLUMNS]
+        )  # they come with spectra
     if not len(table):
         raise ValueError(f"no star is selected by {stars}")
     chosen = pd.Series(table["source_id"].to_numpy())
@@ -181,13 +213,17 @@ def _select(server: "_Server", stars: Any, ids: list[int] | None) -> pa.Table:
         raise ValueError(f"{stars}: some rows have no source_id; select those that have")
     if (twice := chosen.duplicated()).any():
         star = chosen.iloc[int(twice.argmax())]
-        raise ValueError(f"{stars}: source_id {star} is selected more than once ({twice.sum()} rows too many)")
+        raise ValueError(
+            f"{stars}: source_id {star} is selected more than once ({twice.sum()} rows too many)"
+        )
     return table
 
 
 def _fetch_all(server: "_Server", parts: dict[Path, pa.Table], folder: Path, quiet: bool) -> None:
     failed, in_a_row = {}, 0
-    for path, selected in track(parts.items(), "Gaia", console=Console(stderr=True), disable=quiet, total=len(parts)):
+    for path, selected in track(
+        parts.items(), "Gaia", console=Console(stderr=True), disable=quiet, total=len(parts)
+    ):
         if _opens(path):
             continue
         try:
@@ -259,7 +295,12 @@ def _write_problems(folder: Path, parts: dict[Path, pa.Table], release: Release)
                 rows.append((star, f"not in {release.source}"))
             elif is_bare:
                 rows.append(
-                    (star, "announced, but not sent" if promised else f"no {release.product} in {release.data}")
+                    (
+                        star,
+                        "announced, but not sent"
+                        if promised
+                        else f"no {release.product} in {release.data}",
+                    )
                 )
     with (
         atomic_write(folder / WITHOUT_SPECTRA, overwrite=True) as temporary,
@@ -277,7 +318,9 @@ class _Server:
     def __init__(self, url: str, release: Release):
         tap, url = load_tap(), url.rstrip("/") + "/"
         self.release = release
-        self._tables = tap(url=url, server_context="tap-server", tap_context="tap", upload_context="Upload")
+        self._tables = tap(
+            url=url, server_context="tap-server", tap_context="tap", upload_context="Upload"
+        )
         self._data = tap(url=url, server_context="data-server", data_context="data")
 
     @property
@@ -292,10 +335,18 @@ class _Server:
         """
         upload = {}
         if ids is not None:
-            upload = {"upload_resource": Table({"source_id": ids.to_numpy()}), "upload_table_name": "ids"}
-        with tempfile.TemporaryDirectory() as folder, _archive_errors(f"query {' '.join(adql.split())[:80]!r}"):
+            upload = {
+                "upload_resource": Table({"source_id": ids.to_numpy()}),
+                "upload_table_name": "ids",
+            }
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _archive_errors(f"query {' '.join(adql.split())[:80]!r}"),
+        ):
             answer = Path(folder) / "answer.vot.gz"  # gzipped or not: the reader looks
-            self._tables.launch_job_async(adql, dump_to_file=True, output_file=str(answer), **upload)
+            self._tables.launch_job_async(
+                adql, dump_to_file=True, output_file=str(answer), **upload
+            )
             columns = _read_answer(answer)
         return _to_arrow(columns, self.source_columns)
 
@@ -310,15 +361,21 @@ class _Server:
         if not len(ids):
             return tables[0]
         request = {
-            "ID": ",".join(map(str, ids.to_pylist())), "RELEASE": self.release.data, "DATA_STRUCTURE": "RAW",
-            "FORMAT": "votable", "RETRIEVAL_TYPE": self.release.product, "USE_ZIP_ALWAYS": "true",
-        }  # fmt: skip
+            "ID": ",".join(map(str, ids.to_pylist())),
+            "RELEASE": self.release.data,
+            "DATA_STRUCTURE": "RAW",
+            "FORMAT": "votable",
+            "RETRIEVAL_TYPE": self.release.product,
+            "USE_ZIP_ALWAYS": "true",
+        }
         what = f"{self.release.product} of {len(ids)} stars"
         with tempfile.TemporaryDirectory() as folder, _archive_errors(what):
             answer = Path(folder) / "answer.zip"
             self._data.load_data(params_dict=request, output_file=str(answer))
             with zipfile.ZipFile(answer) as bundle:
-                for member in bundle.namelist():  # one table of all stars, as asked for; one each would do as well
+                for member in (
+                    bundle.namelist()
+                ):  # one table of all stars, as asked for; one each would do as well
                     part = Path(folder) / f"part{Path(member).suffix}"
                     part.write_bytes(bundle.read(member))
                     tables.append(_to_arrow(read_columns(part), XP_COLUMNS, only=True))
@@ -336,7 +393,9 @@ def _archive_errors(what: str) -> Iterator[None]:
             yield
     except Exception as error:  # HTTP, XML, zip, missing columns: the archive fails in many ways
         reason = " ".join(str(error).split())[:200]
-        raise ConnectionError(f"{what}: the archive's answer is no good ({type(error).__name__}: {reason})") from error
+        raise ConnectionError(
+            f"{what}: the archive's answer is no good ({type(error).__name__}: {reason})"
+        ) from error
     finally:
         socket.setdefaulttimeout(before)
 
@@ -344,29 +403,47 @@ def _archive_errors(what: str) -> Iterator[None]:
 def _read_answer(path: Path) -> Columns:
     """A VOTable, if it is whole; ValueError if the archive says that it is not."""
     document = votable.parse(path)
-    infos = [info for resource in document.resources for info in resource.infos if info.name == "QUERY_STATUS"]
+    infos = [
+        info
+        for resource in document.resources
+        for info in resource.infos
+        if info.name == "QUERY_STATUS"
+    ]
     if bad := [info for info in infos if str(info.value).upper() not in ("OK", "")]:
-        raise ValueError(f"query status {bad[0].value} {bad[0].content or ''}; with OVERFLOW rows are missing")
+        raise ValueError(
+            f"query status {bad[0].value} {bad[0].content or ''}; with OVERFLOW rows are missing"
+        )
     return read_columns(document.get_first_table().to_table(use_names_over_ids=True))
 
 
 def _to_arrow(columns: Columns, kinds: dict[str, pa.DataType], only: bool = False) -> pa.Table:
     """source_id and the columns in `kinds` as these, all of which must be there if `only`; others as they came."""
-    data = {name.lower() if "_" in name and name.isupper() else name: values for name, values in columns.data.items()}
+    data = {
+        name.lower() if "_" in name and name.isupper() else name: values
+        for name, values in columns.data.items()
+    }
     wanted = ["source_id", *(kinds if only else [name for name in data if name != "source_id"])]
     if absent := [name for name in wanted if name not in data]:
         raise ValueError(f"no columns {absent[:4]} in the answer, which has {list(data)[:8]}")
-    arrays = {"source_id": pa.array(id_numbers(data["source_id"], "the archive's answer", "source_id"))}
+    arrays = {
+        "source_id": pa.array(id_numbers(data["source_id"], "the archive's answer", "source_id"))
+    }
     for name in wanted[1:]:
-        arrays[name] = _array(Columns({name: data[name]}, origin="the archive's answer"), name, kinds.get(name))
+        arrays[name] = _array(
+            Columns({name: data[name]}, origin="the archive's answer"), name, kinds.get(name)
+        )
     return pa.table(arrays)
 
 
 def _array(columns: Columns, name: str, kind: pa.DataType | None) -> pa.Array:
     values = columns[name]
     if kind is None:
-        return pa.array(values if values.ndim == 1 and values.dtype.kind in "iufb" else list(values))
+        return pa.array(
+            values if values.ndim == 1 and values.dtype.kind in "iufb" else list(values)
+        )
     if pa.types.is_list(kind):
         vectors = [np.ma.filled(np.ma.asarray(x, np.float64), np.nan) for x in values]
-        return pa.array([x if np.isfinite(x).any() else None for x in vectors], pa.list_(pa.float64())).cast(kind)
+        return pa.array(
+            [x if np.isfinite(x).any() else None for x in vectors], pa.list_(pa.float64())
+        ).cast(kind)
     return pa.array(columns.numbers(name), from_pandas=True).cast(kind)

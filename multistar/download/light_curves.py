@@ -18,7 +18,10 @@ from multistar._compat import load_lightkurve
 from multistar.io.files import atomic_write
 from multistar.io.ids import target_ids
 
-JOURNAL, NOT_FOUND = "_downloads.csv", "_not_found.csv"  # readers of a folder pass over names with _ in front
+JOURNAL, NOT_FOUND = (
+    "_downloads.csv",
+    "_not_found.csv",
+)  # readers of a folder pass over names with _ in front
 FAILURES_IN_A_ROW = 5  # then it is the archive or the network, not the star
 
 
@@ -80,7 +83,9 @@ def download_light_curves(
         paths = [folder / name for name in done.get(search, ())]
         if not (paths and all(map(_opens, paths))):
             try:
-                found = lightkurve.search_lightcurve(target, mission=products.mission, author=author, exptime=exptime)
+                found = lightkurve.search_lightcurve(
+                    target, mission=products.mission, author=author, exptime=exptime
+                )
                 paths = _fetch(found, star, folder)
                 in_a_row = 0
             except Exception as error:  # the archive fails in many ways; the next star may be there
@@ -88,7 +93,9 @@ def download_light_curves(
                 in_a_row += 1
                 if in_a_row == FAILURES_IN_A_ROW:
                     _write_problems(folder, problems)
-                    raise ConnectionError(f"{in_a_row} stars in a row failed; of {star}: {problems[star]}") from error
+                    raise ConnectionError(
+                        f"{in_a_row} stars in a row failed; of {star}: {problems[star]}"
+                    ) from error
                 continue
             if paths:
                 _note(folder, search, paths)
@@ -136,15 +143,22 @@ def _done(folder: Path) -> dict[str, list[str]]:
     if not (folder / JOURNAL).exists():
         return {}
     with open(folder / JOURNAL, newline="") as stream:
-        return {row["search"]: row["files"].split() for row in csv.DictReader(stream) if row["files"]}
+        return {
+            row["search"]: row["files"].split() for row in csv.DictReader(stream) if row["files"]
+        }
 
 
 def _note(folder: Path, search: str, paths: list[Path]) -> None:
     new = not (folder / JOURNAL).exists()
     with open(folder / JOURNAL, "a", newline="") as stream:
-        csv.writer(stream).writerows([["search", "files"]] * new + [[search, " ".join(path.name for path in paths)]])
+        csv.writer(stream).writerows(
+            [["search", "files"]] * new + [[search, " ".join(path.name for path in paths)]]
+        )
 
 
 def _write_problems(folder: Path, problems: dict[int, str]) -> None:
-    with atomic_write(folder / NOT_FOUND, overwrite=True) as temporary, open(temporary, "w", newline="") as stream:
+    with (
+        atomic_write(folder / NOT_FOUND, overwrite=True) as temporary,
+        open(temporary, "w", newline="") as stream,
+    ):
         csv.writer(stream).writerows([["source_id", "reason"], *problems.items()])

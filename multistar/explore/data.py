@@ -20,7 +20,16 @@ SAMPLE = 10_000  # stars of which a map is made where none is given
 CLICK = 0.02  # of the width and height of the view: how far from a star a click may be
 SHOWN = 0.02, 0.98  # quantiles between which colours change
 FOUND = ("query_id", "rank", "neighbour_id", "distance")
-DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "alpha_m": 2, "mass": 2, "age": 1, "ebv": 3, "distance": 2}
+DIGITS = {
+    "teff": 0,
+    "logg": 2,
+    "m_h": 2,
+    "alpha_m": 2,
+    "mass": 2,
+    "age": 1,
+    "ebv": 3,
+    "distance": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,9 @@ def read_places(index: StarIndex, source: Any) -> Places:
     found, _ = joined(index.source_id[row], source, COORDINATES)
     places = Places.of(index, row, found.values, str(source))
     if not len(places):
-        raise ValueError(f"{source}: none of its stars is in {index.origin}; make the map from the same embeddings")
+        raise ValueError(
+            f"{source}: none of its stars is in {index.origin}; make the map from the same embeddings"
+        )
     return places
 
 
@@ -73,10 +84,14 @@ def umap_places(index: StarIndex, most: int = SAMPLE) -> Places:
     """A UMAP of the stars, or of `most` of them at random (seed 0); ImportError says what to install."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # umap says that a part of its own that needs tensorflow is not there
+            warnings.simplefilter(
+                "ignore"
+            )  # umap says that a part of its own that needs tensorflow is not there
             from umap import UMAP
     except ImportError as error:
-        raise ImportError("without --map, a UMAP is made: pip install 'multistar[maps]', or give --map") from error
+        raise ImportError(
+            "without --map, a UMAP is made: pip install 'multistar[maps]', or give --map"
+        ) from error
     row = np.flatnonzero(index.source_id >= 0)
     if len(row) > most:
         row = np.sort(np.random.default_rng(0).choice(row, most, replace=False))
@@ -96,7 +111,9 @@ class Explorer:
 
     def __init__(self, index: StarIndex, places: Places, dust_free: StarIndex | None = None):
         if dust_free is not None and not dust_free.contains(places.source_id).any():
-            raise ValueError(f"no star of the map is in the dust-free index of {len(dust_free)} stars")
+            raise ValueError(
+                f"no star of the map is in the dust-free index of {len(dust_free)} stars"
+            )
         self.index, self.places, self.dust_free = index, places, dust_free
         self.columns = tuple(sorted(index.metadata.names, key=_rank))
         self.colour = lru_cache(4)(self._colour)
@@ -108,9 +125,13 @@ class Explorer:
         if not word:
             raise ValueError("Type a source_id, or click on a star of the map.")
         if not (word.isascii() and word.isdigit()) or int(word) >= 2**63:
-            raise ValueError(f"“{word[:40]}” is no source_id: expected a whole number such as {self.any_star(0)}.")
+            raise ValueError(
+                f"“{word[:40]}” is no source_id: expected a whole number such as {self.any_star(0)}."
+            )
         if not self.index.contains(np.array([int(word)]))[0]:
-            raise ValueError(f"There is no star {int(word)} among the {len(self.index):,} of this index.")
+            raise ValueError(
+                f"There is no star {int(word)} among the {len(self.index):,} of this index."
+            )
         return int(word)
 
     def any_star(self, seed: int | None = None) -> int:
@@ -198,9 +219,16 @@ def titled(name: str, unit: str) -> str:
 
 def _rank(name: str) -> tuple[bool, int]:
     """Labels first, then others, bounds of intervals last; within these as they come."""
-    return name.endswith(("_lower", "_upper")), LABELS.index(name) if name in LABELS else len(LABELS)
+    return name.endswith(("_lower", "_upper")), LABELS.index(name) if name in LABELS else len(
+        LABELS
+    )
 
 
 def _unit_of(name: str) -> str:
-    plain = name.removeprefix("true_").removesuffix("_lower").removesuffix("_upper").removesuffix("_error")
+    plain = (
+        name.removeprefix("true_")
+        .removesuffix("_lower")
+        .removesuffix("_upper")
+        .removesuffix("_error")
+    )
     return QUANTITIES[plain].unit if plain in QUANTITIES else ""

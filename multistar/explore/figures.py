@@ -22,39 +22,71 @@ from multistar.quantities import QUANTITIES
 
 FONT = "'Helvetica Neue', Helvetica, Arial, sans-serif"
 INK, MUTED, LINE, STAR, DRAWN = "#1d2733", "#5b6773", "#d9dee4", "#d55e00", "#0072b2"
-BANDS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1d2733")  # Okabe and Ito
+BANDS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#1d2733",
+)  # Okabe and Ito
 CORNER = ("teff", "logg", "m_h", "mass", "age")
 MOST_POINTS = 20_000  # of a light curve
 ERROR_BARS = 300  # points; more than these have none
-BINS, SMOOTH, INSIDE = 40, 1.5, (0.39, 0.86)  # of a pair of labels: contours that hold as much as 1 and 2 sigma
+BINS, SMOOTH, INSIDE = (
+    40,
+    1.5,
+    (0.39, 0.86),
+)  # of a pair of labels: contours that hold as much as 1 and 2 sigma
 
 _axis_text = {"text_font": FONT, "text_font_size": "12px", "text_color": MUTED}
 THEME = Theme(
     json={
         "attrs": {
-            "Plot": {"background_fill_color": "white", "border_fill_color": "white", "outline_line_color": LINE},
+            "Plot": {
+                "background_fill_color": "white",
+                "border_fill_color": "white",
+                "outline_line_color": LINE,
+            },
             "Axis": {
-                "axis_line_color": LINE, "major_tick_line_color": LINE, "minor_tick_line_color": None,
-                "major_tick_in": 0, "axis_label_text_font_style": "normal", "axis_label_text_font": FONT,
-                "axis_label_text_font_size": "13px", "axis_label_text_color": INK,
+                "axis_line_color": LINE,
+                "major_tick_line_color": LINE,
+                "minor_tick_line_color": None,
+                "major_tick_in": 0,
+                "axis_label_text_font_style": "normal",
+                "axis_label_text_font": FONT,
+                "axis_label_text_font_size": "13px",
+                "axis_label_text_color": INK,
                 **{f"major_label_{key}": value for key, value in _axis_text.items()},
             },
             "Grid": {"grid_line_color": "#eef1f4"},
             "Legend": {
-                "border_line_color": None, "background_fill_alpha": 0, "padding": 0, "spacing": 16, "margin": 4,
-                "glyph_width": 16, "orientation": "horizontal",
+                "border_line_color": None,
+                "background_fill_alpha": 0,
+                "padding": 0,
+                "spacing": 16,
+                "margin": 4,
+                "glyph_width": 16,
+                "orientation": "horizontal",
                 **{f"label_{key}": value for key, value in _axis_text.items()},
             },
             "Title": {
-                "text_font": FONT, "text_font_size": "13px", "text_font_style": "normal", "text_color": INK
+                "text_font": FONT,
+                "text_font_size": "13px",
+                "text_font_style": "normal",
+                "text_color": INK,
             },
             "ColorBar": {
-                "bar_line_color": None, "major_tick_line_color": None, "width": 12, "padding": 6,
+                "bar_line_color": None,
+                "major_tick_line_color": None,
+                "width": 12,
+                "padding": 6,
                 **{f"major_label_{key}": value for key, value in _axis_text.items()},
             },
         }
     }
-)  # fmt: skip
+)
 
 
 class MapFigure:
@@ -62,35 +94,62 @@ class MapFigure:
 
     def __init__(self, height: int):
         self.figure: Any = figure(
-            height=height, sizing_mode="stretch_width", tools="pan,wheel_zoom,box_zoom,reset,tap",
-            active_scroll="wheel_zoom", toolbar_location="above", x_axis_label="UMAP 1", y_axis_label="UMAP 2",
-            x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1), min_border_left=56,
-        )  # fmt: skip
+            height=height,
+            sizing_mode="stretch_width",
+            tools="pan,wheel_zoom,box_zoom,reset,tap",
+            active_scroll="wheel_zoom",
+            toolbar_location="above",
+            x_axis_label="UMAP 1",
+            y_axis_label="UMAP 2",
+            x_range=Range1d(start=0, end=1),
+            y_range=Range1d(start=0, end=1),
+            min_border_left=56,
+        )
         self.figure.toolbar.logo = None
         self.figure.grid.visible = False
         self._image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
         self._marks, self._star = (
-            ColumnDataSource({"x": [], "y": []}, name=name) for name in ("marked neighbours", "marked star")
+            ColumnDataSource({"x": [], "y": []}, name=name)
+            for name in ("marked neighbours", "marked star")
         )
         self._mapper = LinearColorMapper(palette=Viridis256, nan_color="rgba(0,0,0,0)")
         self._fitted = False
-        self.figure.image("image", "x", "y", "dw", "dh", source=self._image, color_mapper=self._mapper)
+        self.figure.image(
+            "image", "x", "y", "dw", "dh", source=self._image, color_mapper=self._mapper
+        )
         self._bar = ColorBar(color_mapper=self._mapper)
         self._bar_title = Title(align="center")
         for part in (self._bar, self._bar_title):
             self.figure.add_layout(part, "right")
         for width, colour in ((4.5, "white"), (2, "#111111")):
             self.figure.scatter(
-                "x", "y", source=self._marks, size=13, fill_color=None, line_color=colour, line_width=width
+                "x",
+                "y",
+                source=self._marks,
+                size=13,
+                fill_color=None,
+                line_color=colour,
+                line_width=width,
             )
         self.figure.scatter(
-            "x", "y", source=self._star, marker="star", size=24, fill_color=STAR, line_color="white", line_width=1.5
+            "x",
+            "y",
+            source=self._star,
+            marker="star",
+            size=24,
+            fill_color=STAR,
+            line_color="white",
+            line_width=1.5,
         )
 
     def paint(self, picture: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> None:
         self._image.data = {
-            "image": [picture], "x": [x[0]], "y": [y[0]], "dw": [x[1] - x[0]], "dh": [y[1] - y[0]]
-        }  # fmt: skip
+            "image": [picture],
+            "x": [x[0]],
+            "y": [y[0]],
+            "dw": [x[1] - x[0]],
+            "dh": [y[1] - y[0]],
+        }
         if self._fitted:
             seen = picture[np.isfinite(picture)]
             low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
@@ -130,7 +189,9 @@ def spectra_figure(flux: np.ndarray, drawn: np.ndarray | None, height: int) -> A
     own = scale[0] if np.isfinite(scale[0]) else (np.nanmedian(drawn) if drawn is not None else 1.0)
     if drawn is not None:
         x = [WAVELENGTH] * len(drawn)
-        plot.multi_line(x, list(drawn / own), color=DRAWN, alpha=0.3, line_width=1, legend_label="model draws")
+        plot.multi_line(
+            x, list(drawn / own), color=DRAWN, alpha=0.3, line_width=1, legend_label="model draws"
+        )
     if np.isfinite(scale[0]):
         plot.line(WAVELENGTH, flux[0] / own, color=STAR, line_width=2, legend_label="this star")
     plot.x_range = Range1d(start=WAVELENGTH[0], end=WAVELENGTH[-1])
@@ -149,9 +210,13 @@ def light_curve_figure(curve: LightCurves, height: int) -> Any:
         if len(of_band):
             size = 2 if len(of_band) > 1000 else 5
             plot.scatter(
-                curve.time[of_band], curve.flux[of_band], size=size, color=BANDS[code % len(BANDS)],
-                alpha=0.7, legend_label=name,
-            )  # fmt: skip
+                curve.time[of_band],
+                curve.flux[of_band],
+                size=size,
+                color=BANDS[code % len(BANDS)],
+                alpha=0.7,
+                legend_label=name,
+            )
             if len(of_band) <= ERROR_BARS:
                 t, y, e = (x[of_band] for x in (curve.time, curve.flux, np.nan_to_num(curve.sigma)))
                 plot.segment(t, y - e, t, y + e, color=BANDS[code % len(BANDS)], alpha=0.5)
@@ -166,9 +231,14 @@ def _with_legend(plot: Any) -> Any:
 
 def _figure(height: int, x: str, y: str) -> Any:
     plot: Any = figure(
-        height=height, sizing_mode="stretch_width", tools="pan,box_zoom,reset", toolbar_location="right",
-        x_axis_label=x, y_axis_label=y, min_border_left=56,
-    )  # fmt: skip
+        height=height,
+        sizing_mode="stretch_width",
+        tools="pan,box_zoom,reset",
+        toolbar_location="right",
+        x_axis_label=x,
+        y_axis_label=y,
+        min_border_left=56,
+    )
     plot.toolbar.logo = None
     plot.yaxis.formatter.use_scientific = False
     return plot
@@ -178,10 +248,18 @@ def corner(posterior: Posterior) -> str:
     """An image (HTML) of the joint posterior of CORNER: histograms, and contours that hold 39 % and 86 %."""
     names = [name for name in CORNER if name in posterior.samples]
     look: Any = {
-        "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8,
-        "axes.edgecolor": LINE, "xtick.color": LINE, "ytick.color": LINE, "xtick.labelcolor": MUTED,
-        "ytick.labelcolor": MUTED, "axes.labelcolor": INK, "text.color": INK,
-    }  # fmt: skip
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 8,
+        "axes.edgecolor": LINE,
+        "xtick.color": LINE,
+        "ytick.color": LINE,
+        "xtick.labelcolor": MUTED,
+        "ytick.labelcolor": MUTED,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+    }
     with rc_context(look):
         picture = Figure(figsize=(5.8, 5.8))
         axes = picture.subplots(len(names), len(names), squeeze=False)
@@ -195,7 +273,9 @@ def corner(posterior: Posterior) -> str:
         stream = io.BytesIO()
         picture.savefig(stream, format="svg")
     words = html.escape(f"Joint posterior of {', '.join(names)}: {spoken(posterior, names)}")
-    drawing = stream.getvalue().replace(b"'DejaVu Sans'", FONT.encode())  # laid out with the one, shown in the page's
+    drawing = stream.getvalue().replace(
+        b"'DejaVu Sans'", FONT.encode()
+    )  # laid out with the one, shown in the page's
     data = base64.b64encode(drawing).decode()
     return f'<img class="corner" alt="{words}" src="data:image/svg+xml;base64,{data}">'
 
@@ -245,11 +325,14 @@ def with_errors(name: str, interval: tuple[float, float, float]) -> str:
     """Median and errors, as text that matplotlib and HTML show alike."""
     lower, median, upper = interval
     digits = DIGITS.get(name, 3)
-    return f"{median:.{digits}f} +{upper - median:.{digits}f} −{median - lower:.{digits}f}".replace("-", "−")
+    return f"{median:.{digits}f} +{upper - median:.{digits}f} −{median - lower:.{digits}f}".replace(
+        "-", "−"
+    )
 
 
 def spoken(posterior: Posterior, names: list[str]) -> str:
     """Labels with errors and units in one line."""
     return ", ".join(
-        f"{name} {with_errors(name, posterior.interval[name])} {QUANTITIES[name].unit}".strip() for name in names
+        f"{name} {with_errors(name, posterior.interval[name])} {QUANTITIES[name].unit}".strip()
+        for name in names
     )

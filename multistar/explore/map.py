@@ -42,13 +42,20 @@ def around(x: np.ndarray, y: np.ndarray, view: View, least: float) -> View:
     middle = (x.min() + x.max()) / 2, (y.min() + y.max()) / 2
     half = max(np.ptp(x) * 0.6, np.ptp(y) * 0.6 * view.width / view.height, least / 2)
     other = half * view.height / view.width
-    return View((middle[0] - half, middle[0] + half), (middle[1] - other, middle[1] + other), view.width, view.height)
+    return View(
+        (middle[0] - half, middle[0] + half),
+        (middle[1] - other, middle[1] + other),
+        view.width,
+        view.height,
+    )
 
 
 def zoomed(view: View, factor: float) -> View:
     """The same middle, `factor` times as much in each direction."""
-    x, y = (((1 + factor) * a / 2 + (1 - factor) * b / 2, (1 - factor) * a / 2 + (1 + factor) * b / 2)
-            for a, b in (view.x, view.y))  # fmt: skip
+    x, y = (
+        ((1 + factor) * a / 2 + (1 - factor) * b / 2, (1 - factor) * a / 2 + (1 + factor) * b / 2)
+        for a, b in (view.x, view.y)
+    )
     return View(x, y, view.width, view.height)
 
 
@@ -67,7 +74,10 @@ def image(places: Places, values: np.ndarray | None, view: View) -> np.ndarray:
         frame["value"] = values
         wanted = datashader.summary(n=datashader.count("value"), total=datashader.sum("value"))
         both = canvas.points(frame, "x", "y", wanted)
-        count, total = both["n"].to_numpy().astype(np.float32), np.nan_to_num(both["total"].to_numpy())
+        count, total = (
+            both["n"].to_numpy().astype(np.float32),
+            np.nan_to_num(both["total"].to_numpy()),
+        )
     covered = count
     if radius := dot_radius(int(count.sum())):
         disc = _disc(radius)

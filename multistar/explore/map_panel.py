@@ -21,14 +21,20 @@ CLOSEST = 1e-3  # of the map: how far one can zoom in
 class MapPanel:
     """controls, pane, note: what the page shows. Clicks call chosen(star or None), other colours recoloured()."""
 
-    def __init__(self, explorer: Explorer, chosen: Callable[[int | None], Any], recoloured: Callable[[], Any]):
+    def __init__(
+        self, explorer: Explorer, chosen: Callable[[int | None], Any], recoloured: Callable[[], Any]
+    ):
         self.explorer, self._chosen, self._recoloured = explorer, chosen, recoloured
         self._marked = np.empty((2, 0))
         self._painting = False
         self._figure = MapFigure(HEIGHT)
         self._view = self._home = whole(explorer.places, WIDTH, HEIGHT)
         self._colour = pn.widgets.Select(
-            name="Colour", options=[DENSITY, *self.explorer.columns], width=190, margin=0, stylesheets=[STYLE]
+            name="Colour",
+            options=[DENSITY, *self.explorer.columns],
+            width=190,
+            margin=0,
+            stylesheets=[STYLE],
         )
         if self.explorer.columns:
             self._colour.value = self.explorer.columns[0]
@@ -40,9 +46,13 @@ class MapPanel:
             "To neighbours": self._to_neighbours,
         }
         self.controls = pn.Row(
-            self._colour, pn.Spacer(sizing_mode="stretch_width"), *(button(*a) for a in actions.items()),
-            align="end", sizing_mode="stretch_width", styles={"align-items": "end"},
-        )  # fmt: skip
+            self._colour,
+            pn.Spacer(sizing_mode="stretch_width"),
+            *(button(*a) for a in actions.items()),
+            align="end",
+            sizing_mode="stretch_width",
+            styles={"align-items": "end"},
+        )
         self.pane = pn.pane.Bokeh(self._figure.figure, sizing_mode="stretch_width")
         self.note = note("")
         plot = self._figure.figure
@@ -73,7 +83,11 @@ class MapPanel:
         if name == DENSITY:
             self._later(self._figure.colour, "log10 of stars per dot", None)
         else:
-            self._later(self._figure.colour, titled(name, self.explorer.unit(name)), self.explorer.limits(name))
+            self._later(
+                self._figure.colour,
+                titled(name, self.explorer.unit(name)),
+                self.explorer.limits(name),
+            )
         self._paint()
         self._recoloured()
 
@@ -88,7 +102,9 @@ class MapPanel:
         name = self.column
         values = None if name == DENSITY else self.explorer.colour(name)
         picture = image(self.explorer.places, values, self._view)
-        self._figure.paint(np.log10(picture) if values is None else picture, self._view.x, self._view.y)
+        self._figure.paint(
+            np.log10(picture) if values is None else picture, self._view.x, self._view.y
+        )
 
     def _later(self, change: Callable[..., None], *arguments: Any) -> None:
         """Change the figure when the document is locked for it, which events of widgets do not always do."""
@@ -105,7 +121,9 @@ class MapPanel:
             self._go(self._home if at_home else View(self._view.x, self._view.y, width, height))
 
     def _moved(self, event: Any) -> None:
-        self._view = View((event.x0, event.x1), (event.y0, event.y1), self._view.width, self._view.height)
+        self._view = View(
+            (event.x0, event.x1), (event.y0, event.y1), self._view.width, self._view.height
+        )
         self._paint()
 
     def _go(self, view: View) -> None:

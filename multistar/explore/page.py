@@ -32,7 +32,9 @@ class Page:
         self.explorer, self.measured, self.facts = explorer, measured, facts
         self.star: int | None = None
         self._ids: tuple[int, ...] = ()  # the star and its neighbours
-        self._newest: dict[int, object] = {}  # what each card was last asked for; older answers are dropped
+        self._newest: dict[
+            int, object
+        ] = {}  # what each card was last asked for; older answers are dropped
         self._map = MapPanel(explorer, self._clicked, self._recoloured)
         self._make_search()
         self._make_cards()
@@ -40,14 +42,22 @@ class Page:
     def template(self) -> pn.Template:
         """The page as it is served; a star named in the address (?id=...) is shown at once."""
         out = pn.Template((HERE / "page.html").read_text(), location=True)
-        parts = {"map_controls": self._map.controls, "map": self._map.pane, "map_note": self._map.note}
+        parts = {
+            "map_controls": self._map.controls,
+            "map": self._map.pane,
+            "map_note": self._map.note,
+        }
         for name in ("search", "neighbours", "spectra_controls", "spectra", "posterior"):
             parts[name] = getattr(self, f"{name}_")
         for name, part in parts.items():
             out.add_panel(name, part)
         if self.measured.has_light_curves:
             out.add_panel("light_curve", self.light_curve_)
-        for name, value in (("facts", self.facts), ("style", STYLE), ("light_curves", self.measured.has_light_curves)):
+        for name, value in (
+            ("facts", self.facts),
+            ("style", STYLE),
+            ("light_curves", self.measured.has_light_curves),
+        ):
             out.add_variable(name, value)
         if pn.state.curdoc:
             pn.state.curdoc.theme = THEME
@@ -59,7 +69,11 @@ class Page:
 
     def _make_search(self) -> None:
         self._text = pn.widgets.TextInput(
-            name="Star (source_id)", placeholder="source_id", width=176, margin=0, stylesheets=[STYLE]
+            name="Star (source_id)",
+            placeholder="source_id",
+            width=176,
+            margin=0,
+            stylesheets=[STYLE],
         )
         self._k = pn.widgets.Select(
             name="Neighbours",
@@ -75,8 +89,12 @@ class Page:
         self._text.param.watch(lambda event: self._typed(event.new), "value")
         for widget in (self._k, self._dust):
             widget.param.watch(lambda _: self._refresh(), "value")
-        row = [self._text, button("Show", lambda: self._typed(self._text.value), "primary"),
-               button("Any star", lambda: self._select(self.explorer.any_star())), self._k]  # fmt: skip
+        row = [
+            self._text,
+            button("Show", lambda: self._typed(self._text.value), "primary"),
+            button("Any star", lambda: self._select(self.explorer.any_star())),
+            self._k,
+        ]
         if self.explorer.dust_free is not None:
             row.append(self._dust)
         self._said = note("")
@@ -86,14 +104,23 @@ class Page:
             sizing_mode="stretch_width",
         )
         self._table = NeighbourTable(self._typed, sizing_mode="stretch_width")
-        self._downloads = pn.Row(*(self._download(*a) for a in (("CSV", "csv"), ("Parquet", "parquet"))))
-        self.neighbours_ = pn.Column(note(EMPTY["neighbours"], "empty"), sizing_mode="stretch_width")
+        self._downloads = pn.Row(
+            *(self._download(*a) for a in (("CSV", "csv"), ("Parquet", "parquet")))
+        )
+        self.neighbours_ = pn.Column(
+            note(EMPTY["neighbours"], "empty"), sizing_mode="stretch_width"
+        )
 
     def _download(self, name: str, ending: str) -> pn.widgets.FileDownload:
         return pn.widgets.FileDownload(
-            callback=lambda: file_of(self._found(), ending), filename=f"neighbours.{ending}", label=f"Download {name}",
-            button_type="default", width=150, margin=(10, 8, 0, 0), stylesheets=[STYLE],
-        )  # fmt: skip
+            callback=lambda: file_of(self._found(), ending),
+            filename=f"neighbours.{ending}",
+            label=f"Download {name}",
+            button_type="default",
+            width=150,
+            margin=(10, 8, 0, 0),
+            stylesheets=[STYLE],
+        )
 
     def _typed(self, text: str) -> None:
         try:
@@ -168,12 +195,20 @@ class Page:
     def _make_cards(self) -> None:
         self._context = pn.widgets.Select(
             options={f"model: {text}": name for name, text in CONTEXTS.items()} | {NO_DRAWS: ""},
-            width=310, stylesheets=[STYLE], align="end", margin=0,
-        )  # fmt: skip
-        self._context.param.watch(lambda _: self.star is not None and pn.state.execute(self._show_spectra), "value")
+            width=310,
+            stylesheets=[STYLE],
+            align="end",
+            margin=0,
+        )
+        self._context.param.watch(
+            lambda _: self.star is not None and pn.state.execute(self._show_spectra), "value"
+        )
         title = pn.pane.HTML("<h2>Spectra</h2>", stylesheets=[STYLE], margin=0, align="center")
         self.spectra_controls_ = pn.Row(
-            title, pn.Spacer(sizing_mode="stretch_width"), self._context, sizing_mode="stretch_width"
+            title,
+            pn.Spacer(sizing_mode="stretch_width"),
+            self._context,
+            sizing_mode="stretch_width",
         )
         self.spectra_, self.posterior_, self.light_curve_ = (
             pn.Column(note(EMPTY[name], "empty"), sizing_mode="stretch_width")
@@ -190,36 +225,52 @@ class Page:
         if self.measured.has_light_curves:
             star = self.star
             await self._fill(
-                self.light_curve_, "Reading the light curve …", lambda: self.measured.light_curve(star),
+                self.light_curve_,
+                "Reading the light curve …",
+                lambda: self.measured.light_curve(star),
                 lambda curve: _pane(light_curve_figure(curve, CURVE_HEIGHT)),
-            )  # fmt: skip
+            )
         await self._show_posterior()
 
     async def _show_spectra(self) -> None:
         star, context, ids = self.star, str(self._context.value), self._ids
 
         def read() -> tuple[np.ndarray, np.ndarray | None]:
-            return self.measured.spectra(ids), self.measured.drawn(star, context) if context else None
+            return self.measured.spectra(ids), self.measured.drawn(
+                star, context
+            ) if context else None
 
         await self._fill(
-            self.spectra_, "Reading spectra, drawing the model’s …", read,
+            self.spectra_,
+            "Reading spectra, drawing the model’s …",
+            read,
             lambda both: _pane(spectra_figure(both[0], both[1], SPECTRA_HEIGHT)),
-        )  # fmt: skip
+        )
 
     async def _show_posterior(self) -> None:
         star = self.star
         await self._fill(
-            self.posterior_, "Drawing from the joint posterior …", lambda: self._drawn_posterior(star),
-            lambda picture: pn.pane.HTML(picture, stylesheets=[STYLE], sizing_mode="stretch_width", margin=0),
-        )  # fmt: skip
+            self.posterior_,
+            "Drawing from the joint posterior …",
+            lambda: self._drawn_posterior(star),
+            lambda picture: pn.pane.HTML(
+                picture, stylesheets=[STYLE], sizing_mode="stretch_width", margin=0
+            ),
+        )
 
     def _drawn_posterior(self, star: int | None) -> str:
         posterior: Posterior = self.measured.posterior(star)
         others = [name for name in ("alpha_m", "ebv", "distance") if name in posterior.samples]
-        status = "" if posterior.status == "ok" else f'<p class="note wrong">Status: {escape(posterior.status)}</p>'
+        status = (
+            ""
+            if posterior.status == "ok"
+            else f'<p class="note wrong">Status: {escape(posterior.status)}</p>'
+        )
         return f'{status}{corner(posterior)}<p class="note">Also {escape(spoken(posterior, others))}</p>'
 
-    async def _fill(self, card: pn.Column, busy: str, work: Callable[[], Any], draw: Callable[[Any], Any]) -> None:
+    async def _fill(
+        self, card: pn.Column, busy: str, work: Callable[[], Any], draw: Callable[[Any], Any]
+    ) -> None:
         """Work in a thread while the card says that it is `busy`; then what `draw` makes of it, or what went wrong."""
         self._newest[id(card)] = ticket = object()
         card[:] = [note(busy, "busy")]
@@ -238,7 +289,10 @@ def _pane(plot: Any) -> pn.pane.Bokeh:
 def facts_of(explorer: Explorer, measured: Measured) -> str:
     """One line below the title: what is shown."""
     index, places = explorer.index, explorer.places
-    parts = [f"{len(index):,} stars", f"map: {places.origin}" + (f" ({len(places):,})" * (len(places) < len(index)))]
+    parts = [
+        f"{len(index):,} stars",
+        f"map: {places.origin}" + (f" ({len(places):,})" * (len(places) < len(index))),
+    ]
     parts += [f"data: {measured.data.origin}"] if measured.data else []
     return " · ".join([*parts, f"model {index.model_sha256[:12]}"])
 
@@ -247,13 +301,20 @@ def serve(explorer: Explorer, measured: Measured, port: int, browser: bool) -> N
     """Serve the page to this machine alone until interrupted; OSError if the port is taken."""
     pn.extension()
     facts = facts_of(explorer, measured)
-    Page(explorer, measured, facts)  # once without a browser: what is compiled and read is then there
+    Page(
+        explorer, measured, facts
+    )  # once without a browser: what is compiled and read is then there
     if measured.data is not None:
         flux_matrix()
     try:
         pn.serve(
-            lambda: Page(explorer, measured, facts).template(), port=port, address="127.0.0.1", show=browser,
+            lambda: Page(explorer, measured, facts).template(),
+            port=port,
+            address="127.0.0.1",
+            show=browser,
             title="multistar explore",
-        )  # fmt: skip
+        )
     except OSError as error:
-        raise OSError(f"port {port}: {error.strerror}; give another --port, or none for any that is free") from error
+        raise OSError(
+            f"port {port}: {error.strerror}; give another --port, or none for any that is free"
+        ) from error

@@ -54,7 +54,9 @@ class Measured:
 
     def __init__(self, data: Lookup | None, model: Model | None, curves: LightCurves | None = None):
         self.data, self.model, self.curves = data, model, curves
-        lock = threading.Lock()  # the page asks from several threads, and a star should be worked out once
+        lock = (
+            threading.Lock()
+        )  # the page asks from several threads, and a star should be worked out once
         self.spectra = _kept(self._spectra, lock)
         self.posterior = _kept(self._posterior, lock)
         self.drawn = _kept(self._drawn, lock)
@@ -70,11 +72,18 @@ class Measured:
         """(n, 343) flux [W m-2 nm-1] at WAVELENGTH; rows of NaN for stars that are not there or lack a band."""
         stars = read_stars(self._table().rows(source_ids), labels=False)
         out = np.full((len(source_ids), len(WAVELENGTH)), np.nan)
-        if any(band not in stars.xp or stars.xp[band].value.shape[1] != n for band, n in DR3_ORDERS.items()):
-            raise ValueError(f"No sampled spectra: these need BP and RP coefficients of {DR3_ORDERS} orders.")
+        if any(
+            band not in stars.xp or stars.xp[band].value.shape[1] != n
+            for band, n in DR3_ORDERS.items()
+        ):
+            raise ValueError(
+                f"No sampled spectra: these need BP and RP coefficients of {DR3_ORDERS} orders."
+            )
         coefficients = np.hstack([stars.xp[band].value for band in DR3_ORDERS])
         flux = np.nan_to_num(coefficients) @ flux_matrix()
-        flux[~np.all([np.isfinite(stars.xp[band].value[:, 0]) for band in DR3_ORDERS], axis=0)] = np.nan
+        flux[~np.all([np.isfinite(stars.xp[band].value[:, 0]) for band in DR3_ORDERS], axis=0)] = (
+            np.nan
+        )
         of_star = dict(zip(stars.source_id.tolist(), flux, strict=True))
         for i, source_id in enumerate(source_ids):
             out[i] = of_star.get(source_id, np.nan)
@@ -99,7 +108,9 @@ class Measured:
             stars = self._as_labels(stars)
         else:
             stars = dataclasses.replace(
-                stars, flags=stars.flags.copy(), xp={b: x for b, x in stars.xp.items() if b not in HIDDEN[context]}
+                stars,
+                flags=stars.flags.copy(),
+                xp={b: x for b, x in stars.xp.items() if b not in HIDDEN[context]},
             )
         generator = torch.Generator().manual_seed(0)
         ((_, memory),) = encoded(model, stars, "draw", quiet=True, labels=context == "labels")
@@ -107,9 +118,13 @@ class Measured:
         parts = []
         for band, orders in DR3_ORDERS.items():
             given = band in stars.xp and np.isfinite(stars.xp[band].value).any()
-            parts.append(np.repeat(np.nan_to_num(stars.xp[band].value), DRAWS, 0) if given else xp[band][0])
+            parts.append(
+                np.repeat(np.nan_to_num(stars.xp[band].value), DRAWS, 0) if given else xp[band][0]
+            )
             if parts[-1].shape[1] != orders:
-                raise ValueError(f"No sampled spectra: these need a model and data of {DR3_ORDERS} orders.")
+                raise ValueError(
+                    f"No sampled spectra: these need a model and data of {DR3_ORDERS} orders."
+                )
         return np.hstack(parts) @ flux_matrix()
 
     def _as_labels(self, stars: Stars) -> Stars:
@@ -120,7 +135,9 @@ class Measured:
             for name, (lower, median, upper) in posterior.interval.items()
         }
         g = {name: x for name, x in stars.scalars.items() if name == "g"}
-        return dataclasses.replace(stars, flags=np.zeros(1, np.uint16), xp={}, scalars=scalars | g, light_curve=None)
+        return dataclasses.replace(
+            stars, flags=np.zeros(1, np.uint16), xp={}, scalars=scalars | g, light_curve=None
+        )
 
     def _light_curve(self, source_id: int) -> LightCurves:
         """The light curve of one star, which has at least one point."""

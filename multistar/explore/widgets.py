@@ -26,7 +26,9 @@ class NeighbourTable(pn.custom.JSComponent):
 
 
 def button(label: str, action: Callable[[], Any], kind: str = "default") -> pn.widgets.Button:
-    button = pn.widgets.Button(name=label, button_type=kind, align="end", margin=(0, 0, 0, 6), stylesheets=[STYLE])
+    button = pn.widgets.Button(
+        name=label, button_type=kind, align="end", margin=(0, 0, 0, 6), stylesheets=[STYLE]
+    )
     button.on_click(lambda _: action())
     return button
 
@@ -36,4 +38,6 @@ def words(text: str, kind: str = "") -> str:
 
 
 def note(text: str, kind: str = "", margin: Any = 0) -> pn.pane.HTML:
-    return pn.pane.HTML(words(text, kind), stylesheets=[STYLE], sizing_mode="stretch_width", margin=margin)
+    return pn.pane.HTML(
+        words(text, kind), stylesheets=[STYLE], sizing_mode="stretch_width", margin=margin
+    )

@@ -60,7 +60,9 @@ class Adapter:
     @property
     def slots(self) -> Tensor:
         """(Q,) slots of the numeric targets."""
-        return torch.tensor([self.model.vocabulary.slot(q.name) for q in self.request.targets], dtype=torch.long)
+        return torch.tensor(
+            [self.model.vocabulary.slot(q.name) for q in self.request.targets], dtype=torch.long
+        )
 
     def levels(self, wanted: Tensor, passes: int = 0) -> Tensor:
         """(Q, L) levels of the targets' densities that hold the levels `wanted` (L,); passes: of thinned networks."""
@@ -87,7 +89,9 @@ class Adapter:
             part, _, inner = name.partition(".")
             target = {"model": state, "readout": readout}[part]
             if target[inner].shape != tensor.shape:
-                raise RuntimeError(f"{name} has the shape {tuple(tensor.shape)}, not {tuple(target[inner].shape)}")
+                raise RuntimeError(
+                    f"{name} has the shape {tuple(tensor.shape)}, not {tuple(target[inner].shape)}"
+                )
             target[inner] = tensor
         for layer, pair in low_rank.items():
             change = LowRank(pair["a"], pair["b"])
@@ -104,10 +108,14 @@ class Adapter:
 def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) -> None:
     """Write the adapter's folder atomically. ValueError if its base was never saved, so that it has no hash."""
     if not adapter.base:
-        raise ValueError("the base model has no hash, as it was never saved: save it, load it, and fine-tune that one")
+        raise ValueError(
+            "the base model has no hash, as it was never saved: save it, load it, and fine-tune that one"
+        )
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
-        save_file({name: t.contiguous() for name, t in adapter.changes.items()}, temporary / WEIGHTS)
+        save_file(
+            {name: t.contiguous() for name, t in adapter.changes.items()}, temporary / WEIGHTS
+        )
         (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         config = {
             "format": 1,
@@ -141,7 +149,9 @@ def load_adapter(base: Model, folder: str | Path) -> Adapter:
         )
     found = sha256(folder / WEIGHTS)
     if found != config["sha256"]:
-        raise ValueError(f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says {config['sha256'][:12]}...")
+        raise ValueError(
+            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says {config['sha256'][:12]}..."
+        )
     try:
         dropout = config.get("dropout", 0.0)  # adapters of before there was any have none
         if not 0 <= dropout < 1:
@@ -149,7 +159,9 @@ def load_adapter(base: Model, folder: str | Path) -> Adapter:
         adapter = Adapter.fresh(base, Request.from_json(config["request"]), dropout)
         adapter.apply(load_file(folder / WEIGHTS))
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{folder}: {CONFIG} and weights do not fit together ({str(error)[:200]})") from error
+        raise ValueError(
+            f"{folder}: {CONFIG} and weights do not fit together ({str(error)[:200]})"
+        ) from error
     adapter.provenance = config.get("provenance", {})
     return adapter
 
@@ -159,7 +171,9 @@ def _read_config(path: Path) -> dict:
         raise ValueError(f"{path}: {path.stat().st_size} bytes is no config of ours")
     try:
         config = json.loads(path.read_text())
-        if config["format"] != 1 or not all(isinstance(config[key], str) for key in ("base", "sha256")):
+        if config["format"] != 1 or not all(
+            isinstance(config[key], str) for key in ("base", "sha256")
+        ):
             raise ValueError(
                 f"{path}: expected format 1, got {config['format']!r}; is multistar {__version__} too old?"
             )
@@ -176,7 +190,11 @@ def difference(adapter: Adapter, base: Model, low_rank: dict[str, LowRank]) -> d
     """
     fresh = Adapter.fresh(base, dataclasses.replace(adapter.request), adapter.dropout)
     before, layers = fresh.model.state(), {f"network.{layer}.weight" for layer in low_rank}
-    after = {k: v for k, v in adapter.model.state().items() if k not in layers and not torch.equal(v, before[k])}
+    after = {
+        k: v
+        for k, v in adapter.model.state().items()
+        if k not in layers and not torch.equal(v, before[k])
+    }
     changes = {f"model.{name}": tensor for name, tensor in after.items()}
     for layer, change in low_rank.items():
         changes |= {f"{LOW_RANK}{layer}.{which}": t for which, t in change.state_dict().items()}

@@ -21,10 +21,14 @@ def correlation(pit: Tensor, told: Tensor, known: Tensor) -> Tensor:
     """
     score = torch.special.ndtri(pit.double().clamp(EXTREME, 1 - EXTREME))
     score, told = torch.where(known, score, 0), torch.where(known, told.double(), 0)
-    score = score / ((score**2).sum(0) / known.sum(0).clamp(min=1)).clamp(min=1e-12).sqrt()  # widths may be wrong
+    score = (
+        score / ((score**2).sum(0) / known.sum(0).clamp(min=1)).clamp(min=1e-12).sqrt()
+    )  # widths may be wrong
     product, weight = (score * told).T @ (score * told), (told**2).T @ (told**2)
     together = known.double().T @ known.double()
-    rho = torch.where(together >= FEWEST, product / weight.clamp(min=1e-12), 0).clamp(-LARGEST, LARGEST)
+    rho = torch.where(together >= FEWEST, product / weight.clamp(min=1e-12), 0).clamp(
+        -LARGEST, LARGEST
+    )
     return _nearest(rho.fill_diagonal_(1.0)).float()
 
 
@@ -52,5 +56,7 @@ def follow(score: Tensor, rho: Tensor, generator: torch.Generator) -> Tensor:
     known, new = slice(0, score.shape[1]), slice(score.shape[1], len(rho))
     slope = torch.linalg.solve(rho[known, known], rho[known, new]).T
     scatter = torch.linalg.cholesky(rho[new, new] - slope @ rho[known, new])
-    noise = torch.randn(len(score), len(scatter), score.shape[2], generator=generator, dtype=score.dtype)
+    noise = torch.randn(
+        len(score), len(scatter), score.shape[2], generator=generator, dtype=score.dtype
+    )
     return torch.cat([score, slope @ score + scatter @ noise], 1)

@@ -44,7 +44,9 @@ def dropped(adapter: Adapter, generator: torch.Generator, alike: bool = False) -
         kept = torch.rand(shape, generator=generator) >= rate
         return (x * (kept.to(x.device, x.dtype) / (1 - rate)),)
 
-    hooks = [layer.register_forward_pre_hook(drop) for layer in thinned_layers(adapter)] if rate else []
+    hooks = (
+        [layer.register_forward_pre_hook(drop) for layer in thinned_layers(adapter)] if rate else []
+    )
     try:
         yield
     finally:
@@ -75,9 +77,13 @@ def densities(adapter: Adapter, memory: Memory, passes: int = 0) -> tuple[Mixtur
 def check_passes(adapters: Sequence[Adapter], passes: int) -> None:
     """ValueError unless passes is 0, or at least 2 and all adapters were trained with dropout."""
     if passes < 0 or passes == 1:
-        raise ValueError(f"mc_dropout={passes} must be 0 (off) or at least 2 passes, which can differ")
+        raise ValueError(
+            f"mc_dropout={passes} must be 0 (off) or at least 2 passes, which can differ"
+        )
     if passes and not adapters:
-        raise ValueError("mc_dropout is for the labels of adapters, and there is none; fine-tune one with dropout")
+        raise ValueError(
+            "mc_dropout is for the labels of adapters, and there is none; fine-tune one with dropout"
+        )
     whole = [", ".join(adapter.request.names) for adapter in adapters if not adapter.dropout]
     if passes and whole:
         raise ValueError(

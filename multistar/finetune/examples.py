@@ -28,7 +28,9 @@ class Examples:
     """stars (n, n_slots) as the encoder sees them; target (n, Q), its errors and which are known; codes (n, C)."""
 
     stars: Measurement
-    target: Measurement  # sigma is 0 where the error is unknown: the label is then taken as it stands
+    target: (
+        Measurement  # sigma is 0 where the error is unknown: the label is then taken as it stands
+    )
     codes: Tensor  # number of the class, -1 = missing
 
     def __len__(self) -> int:
@@ -38,14 +40,18 @@ class Examples:
         """(n,) which stars have a measurement and a label. ValueError if none has a measurement."""
         measured = self.stars.observed.any(1)
         if not measured.any():
-            raise ValueError("no star has a measurement that the model reads; name your columns with --columns")
+            raise ValueError(
+                "no star has a measurement that the model reads; name your columns with --columns"
+            )
         return measured & (self.target.observed.any(1) | (self.codes >= 0).any(1))
 
     def rows(self, which: slice | Tensor) -> "Examples":
         return Examples(self.stars.rows(which), self.target.rows(which), self.codes[which])
 
 
-def examples(model: Model, request: Request, stars: Stars, codes: Mapping[str, np.ndarray]) -> Examples:
+def examples(
+    model: Model, request: Request, stars: Stars, codes: Mapping[str, np.ndarray]
+) -> Examples:
     """All stars of the table; labels far outside (OUTLIER) are faults of the data and count as missing."""
     z = model.standardiser(stars)
     slots = [model.vocabulary.slot(q.name) for q in request.targets]
@@ -56,10 +62,18 @@ def examples(model: Model, request: Request, stars: Stars, codes: Mapping[str, n
     return Examples(shown(model, stars, stars.mock, request.given), target, stacked)
 
 
-def used(train: Examples, validation: Examples, request: Request, stars: Stars) -> dict[str, dict[str, int]]:
+def used(
+    train: Examples, validation: Examples, request: Request, stars: Stars
+) -> dict[str, dict[str, int]]:
     """Label -> how many values training and held-out stars have, and how many numbers of the table were left out."""
-    known = [torch.cat([part.target.observed, part.codes >= 0], 1).sum(0).tolist() for part in (train, validation)]
-    out = {name: {"training": n, "held_out": m} for name, n, m in zip(request.names, *known, strict=True)}
+    known = [
+        torch.cat([part.target.observed, part.codes >= 0], 1).sum(0).tolist()
+        for part in (train, validation)
+    ]
+    out = {
+        name: {"training": n, "held_out": m}
+        for name, n, m in zip(request.names, *known, strict=True)
+    }
     for quantity in request.targets:
         there = int(np.isfinite(stars.scalars[quantity.name].value).sum())
         out[quantity.name]["left_out"] = there - sum(out[quantity.name].values())
@@ -81,7 +95,9 @@ def _blocks(stars: Stars) -> np.ndarray:
         place = [stars.extra[name] for name in ("ra", "dec")]
         ra, dec = (np.nan_to_num(x) * u.deg for x in place)
         block = np.asarray(lonlat_to_healpix(ra, dec, 2**BLOCK_LEVEL, order="nested"), np.int64)
-        return np.where(np.isfinite(place).all(0), block, stars.source_id)  # without a place, each by itself
+        return np.where(
+            np.isfinite(place).all(0), block, stars.source_id
+        )  # without a place, each by itself
     if np.max(stars.source_id, initial=0) < 2**35:
         raise ValueError(
             "split by healpix needs columns ra and dec, or Gaia source_ids, which tell the place; use star"

@@ -12,7 +12,14 @@ from multistar.finetune.examples import check_split, examples, held_out_stars, u
 from multistar.finetune.joint import fit_dependence
 from multistar.finetune.request import read_labelled
 from multistar.finetune.retention import retention
-from multistar.finetune.tune import CHECKPOINT_SECONDS, PARTIAL, PROGRESS, FinetuneConfig, Trainer, run
+from multistar.finetune.tune import (
+    CHECKPOINT_SECONDS,
+    PARTIAL,
+    PROGRESS,
+    FinetuneConfig,
+    Trainer,
+    run,
+)
 from multistar.io.files import refuse_existing
 from multistar.modalities.light_curve.points import LightCurves
 from multistar.model.checkpoint import Model
@@ -58,7 +65,10 @@ def finetune(
     new = [name for name in adapter.model.vocabulary.scalars if name not in base.vocabulary.scalars]
     if new:
         adapter.model.standardiser.fit_scalars(stars.select(~out_of_training), new)
-    whole, outside = examples(adapter.model, request, stars, codes), torch.from_numpy(out_of_training)
+    whole, outside = (
+        examples(adapter.model, request, stars, codes),
+        torch.from_numpy(out_of_training),
+    )
     useful = whole.useful()
     train, validation = whole.rows(useful & ~outside), whole.rows(useful & outside)
     check_split(request, train, validation)

@@ -15,7 +15,14 @@ import torch
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.copula import correlation, follow, told_by
 from multistar.finetune.predict import decoded
-from multistar.inference.predict import ROW_MAJOR, SCORES, at_scores, covariances, scores_of, seed_at
+from multistar.inference.predict import (
+    ROW_MAJOR,
+    SCORES,
+    at_scores,
+    covariances,
+    scores_of,
+    seed_at,
+)
 from multistar.inference.stream import encoded
 from multistar.io.write import to_arrow
 from multistar.model.checkpoint import Model
@@ -43,7 +50,10 @@ def with_joint(
     known = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
     names = known["covariance"].removeprefix(ROW_MAJOR).split(", ")
     shape = (len(stars), n)
-    base = {name: np.asarray(table[f"{name}_samples"].combine_chunks().flatten()).reshape(shape) for name in names}
+    base = {
+        name: np.asarray(table[f"{name}_samples"].combine_chunks().flatten()).reshape(shape)
+        for name in names
+    }
     drawn = dict(base)
     units: dict[str, str] = {}
     for number, adapter in enumerate(adapters, 1):
@@ -58,7 +68,11 @@ def with_joint(
         field = field.with_metadata({"unit": units[name]}) if name in units else field
         place = table.schema.get_field_index(field.name)
         column = made[field.name]
-        table = table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+        table = (
+            table.append_column(field, column)
+            if place < 0
+            else table.set_column(place, field, column)
+        )
     return table.replace_schema_metadata(known | {"covariance": ROW_MAJOR + ", ".join(drawn)})
 
 
@@ -108,7 +122,9 @@ def joint_draws(
         seed_at(generator, seed, rows)
         drawn = torch.from_numpy(np.stack([base[name][rows] for name in labels if name in base], 1))
         score = follow(scores_of(drawn, generator), rho, generator)[:, own]
-        score = scores_of(score, generator)  # the marginals of n samples are then as good as n ranks can be
+        score = scores_of(
+            score, generator
+        )  # the marginals of n samples are then as good as n ranks can be
         nodes = mixture.quantile(levels).cpu()
         values = at_scores(nodes, score).double().numpy()
         for i, quantity in enumerate(targets):

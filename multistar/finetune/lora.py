@@ -18,10 +18,16 @@ class LowRank(nn.Module):
         return weight + self.b @ self.a
 
 
-def add_low_rank(network: nn.Module, under: Iterable[str], rank: int, seed: int) -> dict[str, LowRank]:
+def add_low_rank(
+    network: nn.Module, under: Iterable[str], rank: int, seed: int
+) -> dict[str, LowRank]:
     """Puts a change, zero at first, into each linear layer whose name begins with one of `under`; by layer's name."""
     generator, changes, prefixes = torch.Generator().manual_seed(seed), {}, tuple(under)
-    layers = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear) and n.startswith(prefixes)]
+    layers = [
+        (n, m)
+        for n, m in network.named_modules()
+        if isinstance(m, nn.Linear) and n.startswith(prefixes)
+    ]
     for name, layer in layers:
         out, size = layer.weight.shape
         a = torch.randn(rank, size, generator=generator) * size**-0.5
@@ -33,4 +39,6 @@ def add_low_rank(network: nn.Module, under: Iterable[str], rank: int, seed: int)
 def merge(network: nn.Module, changes: Iterable[str]) -> None:
     """The changed weights become the layers' own: a plain network, as fast as before."""
     for name in changes:
-        parametrize.remove_parametrizations(network.get_submodule(name), "weight", leave_parametrized=True)
+        parametrize.remove_parametrizations(
+            network.get_submodule(name), "weight", leave_parametrized=True
+        )

@@ -42,10 +42,14 @@ class Loss:
         value, error = (torch.where(known, x, 0) for x in (target.value, target.sigma))
         terms = []
         if self.covariance is not None:
-            distance = mahalanobis((mixture.log_weight.exp() * mixture.mean).sum(-1) - value, known, self.covariance)
+            distance = mahalanobis(
+                (mixture.log_weight.exp() * mixture.mean).sum(-1) - value, known, self.covariance
+            )
             terms = [(distance.sum()[None], known.any(1).sum()[None])]
             mixture = Mixture(mixture.log_weight.detach(), mixture.mean.detach(), mixture.log_sigma)
-        terms.insert(0, (torch.where(known, -mixture.log_prob(value, error), 0).sum(0), known.sum(0)))
+        terms.insert(
+            0, (torch.where(known, -mixture.log_prob(value, error), 0).sum(0), known.sum(0))
+        )
         for log, code in zip(logs, part.codes.T, strict=True):
             loss = F.nll_loss(log, code, ignore_index=-1, reduction="sum")
             terms.append((loss[None], (code >= 0).sum()[None]))
@@ -71,7 +75,9 @@ def loss_of(name: str, train: Examples) -> Loss:
         )
     covariance = torch.cov(whole.double().T).reshape(n_targets, n_targets)
     if torch.linalg.cond(covariance) > 1e8:
-        raise ValueError("loss mahalanobis: the labels are constant or functions of each other; use likelihood")
+        raise ValueError(
+            "loss mahalanobis: the labels are constant or functions of each other; use likelihood"
+        )
     return Loss(covariance.to(whole.dtype))
 
 

@@ -20,18 +20,26 @@ def check_stack(adapters: Sequence[Adapter]) -> None:
     """ValueError if two adapters have a label in common, or read an input of one name as different things."""
     labels = [name for adapter in adapters for name in adapter.request.names]
     if twice := sorted({n for n in labels if labels.count(n) > 1}):
-        raise ValueError(f"two adapters predict {twice}: their columns would have one name; use one of them at a time")
+        raise ValueError(
+            f"two adapters predict {twice}: their columns would have one name; use one of them at a time"
+        )
     read = {}
     for quantity in (q for adapter in adapters for q in adapter.request.inputs):
         if read.setdefault(quantity.name, quantity) != quantity:
-            raise ValueError(f"adapters disagree on what {quantity.name} is; use one of them at a time")
+            raise ValueError(
+                f"adapters disagree on what {quantity.name} is; use one of them at a time"
+            )
 
 
 def check_new(adapters: Sequence[Adapter], labels: Collection[str | Quantity]) -> None:
     """ValueError, before anything is learnt, if one of the labels is an adapter's already."""
-    wanted = {label.name if isinstance(label, Quantity) else label.split(":")[0] for label in labels}
+    wanted = {
+        label.name if isinstance(label, Quantity) else label.split(":")[0] for label in labels
+    }
     if known := sorted(wanted & {name for adapter in adapters for name in adapter.request.names}):
-        raise ValueError(f"{known}: an adapter of this model predicts these already; begin with the model without it")
+        raise ValueError(
+            f"{known}: an adapter of this model predicts these already; begin with the model without it"
+        )
 
 
 def with_adapters(
@@ -52,7 +60,11 @@ def with_adapters(
             field = field.with_metadata({"unit": unit}) if unit is not None else field
             place = table.schema.get_field_index(name)
             column = pa.array(values, field.type)
-            table = table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+            table = (
+                table.append_column(field, column)
+                if place < 0
+                else table.set_column(place, field, column)
+            )
     words = pa.array(status.words(stars.flags), pa.string())
     table = table.set_column(table.schema.get_field_index("status"), "status", words)
     known = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}

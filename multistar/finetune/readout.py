@@ -47,27 +47,44 @@ class Readout(nn.Module):
         self.register_buffer("temperature", torch.ones(len(classes)))
         self.register_buffer("correlation", torch.eye(n_labels))  # of residuals, see joint.py
         self.probe = probe
-        self.numbers = nn.Linear(size, 3 * n_targets * config.components) if probe and n_targets else None
+        self.numbers = (
+            nn.Linear(size, 3 * n_targets * config.components) if probe and n_targets else None
+        )
         self.thinned = Recalibrator(n_targets) if thinned else None
         with torch.no_grad():
-            for parameter in (*self.classes.parameters(), *(self.numbers.parameters() if self.numbers else ())):
+            for parameter in (
+                *self.classes.parameters(),
+                *(self.numbers.parameters() if self.numbers else ()),
+            ):
                 parameter.zero_()
-            if self.numbers is not None:  # components start spread out, or they would all learn the same
-                self.numbers.bias.view(3, n_targets, -1)[1] = torch.linspace(-1, 1, config.components)
+            if (
+                self.numbers is not None
+            ):  # components start spread out, or they would all learn the same
+                self.numbers.bias.view(3, n_targets, -1)[1] = torch.linspace(
+                    -1, 1, config.components
+                )
 
-    def forward(self, network: Network, memory: Memory, slots: Tensor) -> tuple[Mixture, list[Tensor]]:
+    def forward(
+        self, network: Network, memory: Memory, slots: Tensor
+    ) -> tuple[Mixture, list[Tensor]]:
         """Densities (B, Q, K) of the slots (Q,), and for each class label log probabilities (B, C)."""
         if self.probe:
             x = self.seen(memory)
             numbers = self.numbers(x) if self.numbers else x[:, :0]
-            raw = rearrange(numbers, "b (three q k) -> three b q k", three=3, q=len(slots), k=self.components)
+            raw = rearrange(
+                numbers, "b (three q k) -> three b q k", three=3, q=len(slots), k=self.components
+            )
             logit, mean, log_sigma = raw
-            mixture = Mixture(F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX))
+            mixture = Mixture(
+                F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX)
+            )
             return mixture, self._log_probabilities([layer(x) for layer in self.classes])
         assert self.token is not None
         head = network.head
         states = head.read(memory, torch.cat([head.identity(slots), self.token]))
-        logits = [layer(head.norm(states[:, len(slots) + i])) for i, layer in enumerate(self.classes)]
+        logits = [
+            layer(head.norm(states[:, len(slots) + i])) for i, layer in enumerate(self.classes)
+        ]
         return head.mixture(states[:, : len(slots)]), self._log_probabilities(logits)
 
     def _log_probabilities(self, logits: list[Tensor]) -> list[Tensor]:
@@ -80,7 +97,10 @@ class Readout(nn.Module):
         """
         for i, (log, code) in enumerate(zip(logs, codes.T, strict=True)):
             if (code >= 0).sum() >= fewest:
-                loss = [F.nll_loss(F.log_softmax(log / t, -1), code, ignore_index=-1) for t in TEMPERATURES]
+                loss = [
+                    F.nll_loss(F.log_softmax(log / t, -1), code, ignore_index=-1)
+                    for t in TEMPERATURES
+                ]
                 self.temperature[i] = TEMPERATURES[int(torch.stack(loss).argmin())]
 
     def seen(self, memory: Memory) -> Tensor:

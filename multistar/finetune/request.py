@@ -86,13 +86,23 @@ def read_labelled(
         raise ValueError(f"{twice}: named twice, or both as a label to be learnt and as an input")
     codes = {name: _codes(table, name, renamed.pop(name, name)) for name in classes}
     stars = source if table is None else read_stars(table, renamed, declared=request.quantities)
-    found = [QUANTITIES[n] for n in MEASUREMENTS if n not in vocabulary.measurements and n in stars.scalars]
+    found = [
+        QUANTITIES[n]
+        for n in MEASUREMENTS
+        if n not in vocabulary.measurements and n in stars.scalars
+    ]
     found = [q for q in found if np.isfinite(stars.scalars[q.name].value).any()]
     if mode in READS_NEW:
         new = tuple({q.name: q for q in (*found, *new)}.values())
     elif new:
-        raise ValueError(f"{[q.name for q in new]}: a frozen encoder cannot learn new inputs; use mode lora or full")
-    empty = [q.name for q in targets if q.name not in stars.scalars or np.isnan(stars.scalars[q.name].value).all()]
+        raise ValueError(
+            f"{[q.name for q in new]}: a frozen encoder cannot learn new inputs; use mode lora or full"
+        )
+    empty = [
+        q.name
+        for q in targets
+        if q.name not in stars.scalars or np.isnan(stars.scalars[q.name].value).all()
+    ]
     if empty:
         raise ValueError(f"{_origin(table)}: no star has a value of {empty} in the valid range")
     classes = {name: words for name, (words, _) in codes.items()}
@@ -106,7 +116,10 @@ def _check_names(vocabulary: Vocabulary, request: Request) -> None:
     taken = {"source_id", "status", "embedding", "covariance", "consistency"}
     numbers = {*vocabulary.labels, *(q.name for q in request.targets)}
     taken |= {label + end for label in numbers for end in ("_lower", "_upper", "_samples")}
-    given = [*request.names, *(f"{name}_{word}" for name, words in request.classes.items() for word in words)]
+    given = [
+        *request.names,
+        *(f"{name}_{word}" for name, words in request.classes.items() for word in words),
+    ]
     if wrong := sorted({n for n in given if n in taken or given.count(n) > 1}):
         raise ValueError(f"{wrong}: predict has columns of this name already; give yours another")
 
@@ -120,7 +133,10 @@ def _has(table: Columns | None, source: Any, column: str) -> bool:
 
 
 def _targets(
-    table: Columns | None, labels: Collection[str | Quantity], renamed: Mapping[str, str], source: Any
+    table: Columns | None,
+    labels: Collection[str | Quantity],
+    renamed: Mapping[str, str],
+    source: Any,
 ) -> tuple[tuple[Quantity, ...], list[str]]:
     targets, classes = [], []
     for label in labels:
@@ -167,7 +183,9 @@ def _inputs(
             continue  # read anyway
         elif name in QUANTITIES:
             new.append(
-                QUANTITIES[name] if name in MEASUREMENTS else dataclasses.replace(QUANTITIES[name], kind="other")
+                QUANTITIES[name]
+                if name in MEASUREMENTS
+                else dataclasses.replace(QUANTITIES[name], kind="other")
             )
         elif not _has(table, source, column):
             raise _unknown(table, source, column)
@@ -180,7 +198,9 @@ def _inputs(
 
 def _unknown(table: Columns | None, source: Any, column: str) -> ValueError:
     has = sorted(source.scalars if table is None else table.data)
-    return ValueError(f"{_origin(table)}: no column {column!r}; it has {has[:20]}. Name yours with --columns")
+    return ValueError(
+        f"{_origin(table)}: no column {column!r}; it has {has[:20]}. Name yours with --columns"
+    )
 
 
 def _split(word: str | Quantity) -> tuple[str, list[str]]:
@@ -202,14 +222,22 @@ def _codes(table: Columns | None, name: str, column: str) -> tuple[tuple[str, ..
     if series.dtype.kind == "f":  # integers with gaps
         plain = [int(x) if x == x and float(x).is_integer() else x for x in plain]
     text = pd.Series(plain, dtype=object)
-    missing = text.isna() | text.astype(str).str.strip().str.lower().isin(["", "nan", "none", "null", "--", "<na>"])
+    missing = text.isna() | text.astype(str).str.strip().str.lower().isin(
+        ["", "nan", "none", "null", "--", "<na>"]
+    )
     words = text.astype(str).str.strip().to_numpy(object)
     classes = tuple(sorted(set(words[~missing])))
     if not 2 <= len(classes) <= min(MOST_CLASSES, (~missing).sum() // 2):
         raise ValueError(
             f"{table.origin}: {name} has {len(classes)} classes {list(classes[:5])} for {(~missing).sum()} stars; "
             f"expected 2 to {MOST_CLASSES}, and two stars of each at the least"
-            + ("; numbers written as text are to be read as numbers" if series.dtype == object else "")
+            + (
+                "; numbers written as text are to be read as numbers"
+                if series.dtype == object
+                else ""
+            )
         )
     number = {word: i for i, word in enumerate(classes)}
-    return classes, np.array([-1 if gone else number[w] for w, gone in zip(words, missing, strict=True)], np.int64)
+    return classes, np.array(
+        [-1 if gone else number[w] for w, gone in zip(words, missing, strict=True)], np.int64
+    )

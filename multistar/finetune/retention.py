@@ -32,14 +32,22 @@ def retention(base: Model, adapter: Adapter, stars: Stars) -> dict[str, dict[str
     """
     names = base.vocabulary.labels
     own = _copy(stars)
-    adapted = {name: values for name, (values, _) in predictions(adapter, own).items() if name in names}
+    adapted = {
+        name: values for name, (values, _) in predictions(adapter, own).items() if name in names
+    }
     before, network = _medians(base, stars), _medians(adapter.model, stars)
     out = {}
     for name in names:
-        label = stars.extra.get(f"true_{name}", stars.scalars[name].value if name in stars.scalars else None)
+        label = stars.extra.get(
+            f"true_{name}", stars.scalars[name].value if name in stars.scalars else None
+        )
         if label is None or np.isfinite(label).sum() < FEWEST:
             continue
-        asked = {"before": before[name], "after": adapted.get(name, before[name]), "network": network[name]}
+        asked = {
+            "before": before[name],
+            "after": adapted.get(name, before[name]),
+            "network": network[name],
+        }
         out[name] = {which: scatter(x, label)["mad_std"] for which, x in asked.items()}
     return out
 

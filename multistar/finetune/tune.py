@@ -30,8 +30,16 @@ from multistar.model.fusion import Memory
 from multistar.training.optimiser import restore, state_of
 
 LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 1e-3, "full": 5e-4}
-FEWEST_STEPS, STEPS_PER_ROOT = 300, 15  # steps = 15 sqrt(stars): 470 for 1,000 stars, 15,000 for a million
-LOW_RANK_UNDER = ("scalars.mix", "fusion.blocks", "head.blocks", "head.to_mixture")  # names of layers begin so
+FEWEST_STEPS, STEPS_PER_ROOT = (
+    300,
+    15,
+)  # steps = 15 sqrt(stars): 470 for 1,000 stars, 15,000 for a million
+LOW_RANK_UNDER = (
+    "scalars.mix",
+    "fusion.blocks",
+    "head.blocks",
+    "head.to_mixture",
+)  # names of layers begin so
 WARMUP = 20  # steps
 FINAL_SHARE = 0.02  # of the learning rate, at the end of the cosine
 WEIGHT_DECAY = 0.01  # of matrices; not of tokens, norms and biases
@@ -41,7 +49,9 @@ PATIENCE = 10  # evaluations without a better validation loss, the last of which
 LOSS_SCATTER = 0.5  # nats, of the difference that two sets of weights make for one star and label
 BATCH_EVALUATE = 256
 SHOWN = 0.5  # least share of its tokens that a star keeps when some are hidden
-MOST_REMEMBERED = 2**28  # numbers in memories kept for a frozen encoder, 1 GB; more are made anew each time
+MOST_REMEMBERED = (
+    2**28
+)  # numbers in memories kept for a frozen encoder, 1 GB; more are made anew each time
 FEWEST_TO_CALIBRATE = 100  # held-out stars of a class label
 PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
 CHECKPOINT_SECONDS = 20.0
@@ -58,7 +68,9 @@ class FinetuneConfig:
     learning_rate: float = 0.0
     rank: int = 8  # of low-rank changes
     loss: str = "likelihood"  # or "mahalanobis", see losses.py
-    dropout: float = 0.0  # share of the decoder's hidden units that are silent in a step, see dropout.py
+    dropout: float = (
+        0.0  # share of the decoder's hidden units that are silent in a step, see dropout.py
+    )
     hide: float = 0.5  # share of the stars of a batch that are shown in part
     average: float = 0.98  # most that the average of the weights keeps of itself per step; the average is what is saved
     seed: int = 0
@@ -83,13 +95,26 @@ class FinetuneConfig:
 class Trainer:
     """The state of one run; the random choices of a step depend on (seed, step) alone."""
 
-    def __init__(self, base: Model, adapter: Adapter, config: FinetuneConfig, train: Examples, validation: Examples):
+    def __init__(
+        self,
+        base: Model,
+        adapter: Adapter,
+        config: FinetuneConfig,
+        train: Examples,
+        validation: Examples,
+    ):
         torch.manual_seed(config.seed)
         self.base, self.adapter, self.config = base, adapter, config
-        self.network, self.mode, self.slots = adapter.model.network, adapter.request.mode, adapter.slots
+        self.network, self.mode, self.slots = (
+            adapter.model.network,
+            adapter.request.mode,
+            adapter.slots,
+        )
         self.loss = loss_of(config.loss, train)
         self.batch = min(config.batch, max(8, len(train) // 4))
-        self.steps = config.steps or max(FEWEST_STEPS, round(STEPS_PER_ROOT * math.sqrt(len(train))))
+        self.steps = config.steps or max(
+            FEWEST_STEPS, round(STEPS_PER_ROOT * math.sqrt(len(train)))
+        )
         self.every = max(1, self.steps // EVALUATIONS)
         self.low_rank: dict[str, LowRank] = {}
         self.trained = self._trained()
@@ -97,11 +122,16 @@ class Trainer:
         self.rate = config.learning_rate or LEARNING_RATE[self.mode]
         matrices = [p for n, p in self.trained.items() if p.ndim > 1 and n not in self._tables()]
         others = [p for n, p in self.trained.items() if p.ndim < 2 or n in self._tables()]
-        groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+        groups = [
+            {"params": matrices, "weight_decay": WEIGHT_DECAY},
+            {"params": others, "weight_decay": 0.0},
+        ]
         self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.rate)
         self.step, self.since, self.best_loss, self.least = 0, 0, math.inf, math.inf
         self.noise = LOSS_SCATTER * len(adapter.request.names) / math.sqrt(len(validation))
-        self.losses: list[list[float]] = []  # step, training and validation loss at every evaluation
+        self.losses: list[
+            list[float]
+        ] = []  # step, training and validation loss at every evaluation
         self.recent: list[float] = []
         self.average = self._copy()
         self.best = self._copy()
@@ -123,13 +153,25 @@ class Trainer:
             rank, seed = self.config.rank, self.config.seed
             self.low_rank = add_low_rank(network, LOW_RANK_UNDER, rank, seed)
             changes = self.low_rank.items()
-            found |= {f"low_rank.{layer}.{n}": p for layer, change in changes for n, p in change.named_parameters()}
+            found |= {
+                f"low_rank.{layer}.{n}": p
+                for layer, change in changes
+                for n, p in change.named_parameters()
+            }
         elif self.mode == "head":
             inside = ("blocks", "norm", "to_mixture")
-            found |= {f"network.head.{n}": p for n, p in network.head.named_parameters() if n.startswith(inside)}
+            found |= {
+                f"network.head.{n}": p
+                for n, p in network.head.named_parameters()
+                if n.startswith(inside)
+            }
         if self.mode in ("head", "lora"):
-            found["network.head.identity.weight"] = self._only_rows(network.head.identity.weight, self.slots.tolist())
-        if self.mode == "lora":  # all rows: the zero points and errors of known inputs are the table's own, too
+            found["network.head.identity.weight"] = self._only_rows(
+                network.head.identity.weight, self.slots.tolist()
+            )
+        if (
+            self.mode == "lora"
+        ):  # all rows: the zero points and errors of known inputs are the table's own, too
             embed = network.scalars.embed
             found |= {f"network.scalars.embed.{n}": p for n, p in embed.named_parameters()}
         found |= {f"readout.{n}": p for n, p in readout.named_parameters()}
@@ -166,7 +208,9 @@ class Trainer:
         rows = torch.from_numpy(order[place * self.batch : (place + 1) * self.batch])
         self.generator.manual_seed(self.config.seed * 1_000_003 + self.step)
         part = self.train.examples.rows(rows)
-        memory = self.train.memory and hide_tokens(self.train.memory.rows(rows), self.config.hide, self.generator)
+        memory = self.train.memory and hide_tokens(
+            self.train.memory.rows(rows), self.config.hide, self.generator
+        )
         if memory is None:
             memory = self.network.encode(hide_slots(part.stars, self.config.hide, self.generator))
         loss = self._loss(part, memory).sum()
@@ -185,7 +229,9 @@ class Trainer:
         self.step += 1
         self.recent.append(loss.item())
         if not math.isfinite(self.recent[-1]):
-            raise FloatingPointError(f"loss became {self.recent[-1]} at step {self.step}; lower --learning-rate")
+            raise FloatingPointError(
+                f"loss became {self.recent[-1]} at step {self.step}; lower --learning-rate"
+            )
         if self.step % self.every == 0 or self.step == self.steps:
             self._evaluate()
 
@@ -243,7 +289,9 @@ class Trainer:
         self.network.requires_grad_(False)
         adapter.readout.requires_grad_(False)
         if self.mode in READS_NEW:
-            self.train, self.validation = (Remembered(p.examples, None) for p in (self.train, self.validation))
+            self.train, self.validation = (
+                Remembered(p.examples, None) for p in (self.train, self.validation)
+            )
         pit, thinned, logs, embeddings = [], [], [], []
         for part, memory in self.batches(self.validation):
             mixture, log = adapter.readout(self.network, memory, self.slots)
@@ -259,13 +307,17 @@ class Trainer:
         if adapter.readout.thinned is not None:
             adapter.readout.thinned.refit(torch.arange(len(labels)), torch.cat(thinned), known)
         adapter.readout.calibrate(
-            [torch.cat(x) for x in zip(*logs, strict=True)], self.validation.examples.codes, FEWEST_TO_CALIBRATE
+            [torch.cat(x) for x in zip(*logs, strict=True)],
+            self.validation.examples.codes,
+            FEWEST_TO_CALIBRATE,
         )
         trained = torch.cat([memory.embedding for _, memory in self.batches(self.train)])
         stars = self.train.examples.stars, self.validation.examples.stars
         model.domain.fit(trained, *extremes(stars[0]), (torch.cat(embeddings), stars[1]))
         changes = difference(adapter, self.base, self.low_rank)
-        adapter = Adapter.fresh(self.base, adapter.request, adapter.dropout)  # as it will be when it is read from disk
+        adapter = Adapter.fresh(
+            self.base, adapter.request, adapter.dropout
+        )  # as it will be when it is read from disk
         adapter.apply(changes)
         adapter.provenance = {
             "settings": dataclasses.asdict(self.config),
@@ -279,12 +331,22 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         parts = {"current": self._copy(), "average": self.average, "best": self.best}
-        tensors = {f"{part}.{name}": t.contiguous() for part, own in parts.items() for name, t in own.items()}
+        tensors = {
+            f"{part}.{name}": t.contiguous()
+            for part, own in parts.items()
+            for name, t in own.items()
+        }
         remembered, _ = state_of(self.optimiser)  # all of AdamW's are tensors
         tensors |= {f"optimiser.{name}": tensor for name, tensor in remembered.items()}
-        numbers = {"step": self.step, "since": self.since, "losses": self.losses, "recent": self.recent}
+        numbers = {
+            "step": self.step,
+            "since": self.since,
+            "losses": self.losses,
+            "recent": self.recent,
+        }
         losses = {
-            name: None if math.isinf(x) else x for name, x in (("best_loss", self.best_loss), ("least", self.least))
+            name: None if math.isinf(x) else x
+            for name, x in (("best_loss", self.best_loss), ("least", self.least))
         }
         progress = numbers | losses | {"run": self._fingerprint()}
         with atomic_write(folder, True, PARTIAL) as temporary:
@@ -296,7 +358,9 @@ class Trainer:
         """Go on where `save` was called. ValueError if that run had other settings, stars or base."""
         progress = json.loads((folder / PROGRESS).read_text())
         if progress["run"] != self._fingerprint():
-            raise ValueError(f"{folder} belongs to a run with other settings or data; delete it to start anew")
+            raise ValueError(
+                f"{folder} belongs to a run with other settings or data; delete it to start anew"
+            )
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in load_file(folder / STATE).items():
             part, _, inner = name.partition(".")
@@ -306,15 +370,26 @@ class Trainer:
         restore(self.optimiser, dict(parts.get("optimiser", {})))
         self.step, self.since = progress["step"], progress["since"]
         self.losses, self.recent = progress["losses"], progress["recent"]
-        self.best_loss, self.least = (math.inf if progress[n] is None else progress[n] for n in ("best_loss", "least"))
+        self.best_loss, self.least = (
+            math.inf if progress[n] is None else progress[n] for n in ("best_loss", "least")
+        )
 
     def _fingerprint(self) -> dict:
         """What must be equal for a run to be resumed, as JSON would give it back."""
         content = hashlib.sha256()
         for part in (self.train.examples, self.validation.examples):
-            for tensor in (part.stars.value, part.stars.observed, part.target.value, part.target.sigma, part.codes):
+            for tensor in (
+                part.stars.value,
+                part.stars.observed,
+                part.target.value,
+                part.target.sigma,
+                part.codes,
+            ):
                 content.update(tensor.numpy().tobytes())
-        described = {"config": dataclasses.asdict(self.config), "request": self.adapter.request.as_json()}
+        described = {
+            "config": dataclasses.asdict(self.config),
+            "request": self.adapter.request.as_json(),
+        }
         described |= {"base": self.base.hash, "data": content.hexdigest()}
         return json.loads(json.dumps(described))
 
@@ -357,14 +432,26 @@ def _kept(like: Tensor, share: float, generator: torch.Generator) -> Tensor:
     return (torch.rand(like.shape, generator=generator) < keep) | whole
 
 
-def run(trainer: Trainer, partial: Path | None, quiet: bool, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Adapter:
+def run(
+    trainer: Trainer,
+    partial: Path | None,
+    quiet: bool,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Adapter:
     """Train to the end, with a checkpoint in `partial` now and then."""
     bar = Progress(
-        TextColumn("finetune"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-        TimeRemainingColumn(), disable=quiet,
-    )  # fmt: skip
+        TextColumn("finetune"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        disable=quiet,
+    )
     with bar:
-        task, saved = bar.add_task("", total=trainer.steps, completed=trainer.step), time.monotonic()
+        task, saved = (
+            bar.add_task("", total=trainer.steps, completed=trainer.step),
+            time.monotonic(),
+        )
         while not trainer.done:
             trainer.advance()
             text = f"validation loss {trainer.losses[-1][2]:.3f}" if trainer.losses else ""

@@ -3,4 +3,6 @@
 try:
     import faiss  # noqa: F401
 except ImportError as missing:
-    raise ImportError("similarity search needs faiss: pip install 'multistar[cpu]' (or 'multistar[gpu]')") from missing
+    raise ImportError(
+        "similarity search needs faiss: pip install 'multistar[cpu]' (or 'multistar[gpu]')"
+    ) from missing

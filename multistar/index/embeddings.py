@@ -37,18 +37,33 @@ class Embeddings:
     def searchable(self) -> tuple["Embeddings", int]:
         """Only the stars with an id and data, and how many were left out: a star without data is like any other."""
         keep = self.has_data & (self.source_id >= 0)
-        kept = replace(self, source_id=self.source_id[keep], vector=self.vector[keep], has_data=self.has_data[keep])
+        kept = replace(
+            self,
+            source_id=self.source_id[keep],
+            vector=self.vector[keep],
+            has_data=self.has_data[keep],
+        )
         return kept, int((~keep).sum())
 
     def source(self) -> Source:
         """All of them, as they are."""
 
         def chunks() -> Iterator[np.ndarray]:
-            return (self.vector[start : start + CHUNK] for start in range(0, len(self.vector), CHUNK))
+            return (
+                self.vector[start : start + CHUNK] for start in range(0, len(self.vector), CHUNK)
+            )
 
         n, dimension = self.vector.shape
         empty = Metadata.empty(n)
-        return Source("embeddings", self.model_sha256, dimension, self.source_id, empty, chunks, ignore=self.ignore)
+        return Source(
+            "embeddings",
+            self.model_sha256,
+            dimension,
+            self.source_id,
+            empty,
+            chunks,
+            ignore=self.ignore,
+        )
 
 
 def embedding_sources(embeddings: Embeddings | pa.Table | str | Path) -> list[Source]:
@@ -86,7 +101,9 @@ def _file_source(path: Path) -> Source:
             with pq.ParquetFile(path) as file:
                 yield from file.iter_batches(CHUNK, columns=names)
         except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path}: not readable to its end ({error}); copy or make it again") from error
+            raise ValueError(
+                f"{path}: not readable to its end ({error}); copy or make it again"
+            ) from error
 
     return _source(schema, batches, str(path))
 
@@ -107,19 +124,25 @@ def _source(schema: pa.Schema, batches: Batches, origin: str) -> Source:
         return (_vectors(batch, origin) for batch in batches(["embedding"]))
 
     said = _said(schema, "model_sha256"), _made(schema)
-    whole = Source(origin, said[0], dimension, ids, Metadata.of(table), chunks, int((~keep).sum()), said[1])
+    whole = Source(
+        origin, said[0], dimension, ids, Metadata.of(table), chunks, int((~keep).sum()), said[1]
+    )
     return whole.kept(keep)
 
 
 def _dimension(schema: pa.Schema, origin: str) -> int:
     missing = {"source_id", "embedding"} - set(schema.names)
     if missing:
-        raise ValueError(f"{origin}: no column {sorted(missing)}; expected the output of multistar embed")
+        raise ValueError(
+            f"{origin}: no column {sorted(missing)}; expected the output of multistar embed"
+        )
     kind = schema.field("embedding").type
     if not pa.types.is_fixed_size_list(kind):
         raise ValueError(f"{origin}: column embedding must be a fixed-size list, it is {kind}")
     if not pa.types.is_integer(schema.field("source_id").type):
-        raise ValueError(f"{origin}: column source_id must hold integers, not {schema.field('source_id').type}")
+        raise ValueError(
+            f"{origin}: column source_id must hold integers, not {schema.field('source_id').type}"
+        )
     return kind.list_size
 
 
@@ -145,6 +168,8 @@ def _ids(table: pa.Table, origin: str) -> tuple[np.ndarray, np.ndarray]:
 def _vectors(batch: pa.RecordBatch, origin: str) -> np.ndarray:
     column = batch.column("embedding")
     if column.null_count:
-        raise ValueError(f"{origin}: {column.null_count} rows have no embedding; embed them again or leave them out")
+        raise ValueError(
+            f"{origin}: {column.null_count} rows have no embedding; embed them again or leave them out"
+        )
     values = column.flatten().to_numpy(zero_copy_only=False)
     return values.reshape(len(column), -1).astype(np.float32, copy=False)

@@ -44,7 +44,9 @@ def explain(
     columns: dict[str, tuple[np.ndarray, str]] = {}
     if model is not None and data is not None:
         if model.hash != index.model_sha256:
-            raise ValueError(f"the index is of the model {index.model_sha256[:12]}, this one is {model.hash[:12]}")
+            raise ValueError(
+                f"the index is of the model {index.model_sha256[:12]}, this one is {model.hash[:12]}"
+            )
         distances = part_distances(model, data, query, neighbour)
         columns |= {f"distance_{part}": (values, "") for part, values in distances.items()}
     one, other = _numbers(index, query, labels), index.numbers(neighbour)
@@ -54,11 +56,15 @@ def explain(
             columns[f"delta_{name}"] = other[name] - one[name], unit
             columns[f"delta_{name}_error"] = np.hypot(_error(one, name), _error(other, name)), unit
     for name, (values, unit) in columns.items():
-        found = found.append_column(pa.field(name, pa.float64(), metadata={"unit": unit}), pa.array(values))
+        found = found.append_column(
+            pa.field(name, pa.float64(), metadata={"unit": unit}), pa.array(values)
+        )
     return found
 
 
-def part_distances(model: Model, data: Stars, one: np.ndarray, other: np.ndarray) -> dict[str, np.ndarray]:
+def part_distances(
+    model: Model, data: Stars, one: np.ndarray, other: np.ndarray
+) -> dict[str, np.ndarray]:
     """For each of PARTS, (n,) 1 - cosine between the stars of ids one (n,) and other (n,); NaN where unknown."""
     order = np.argsort(data.source_id, kind="stable")
     place = np.minimum(np.searchsorted(data.source_id, [one, other], sorter=order), len(data) - 1)
@@ -83,7 +89,11 @@ def part_embeddings(model: Model, stars: Stars) -> dict[str, np.ndarray]:
         for part, chosen in slots.items():
             observed = torch.zeros_like(m.observed)
             observed[:, chosen] = m.observed[:, chosen]
-            vectors = model.network.encode(Measurement(m.value, m.sigma, observed)).embedding.cpu().numpy()
+            vectors = (
+                model.network.encode(Measurement(m.value, m.sigma, observed))
+                .embedding.cpu()
+                .numpy()
+            )
             out[part][rows] = np.where(observed.any(1).cpu().numpy()[:, None], vectors, np.nan)
     return out
 
@@ -91,7 +101,11 @@ def part_embeddings(model: Model, stars: Stars) -> dict[str, np.ndarray]:
 def _slots(vocabulary: Vocabulary) -> dict[str, list[int]]:
     kinds = {"photometry": "magnitude", "parallax": "astrometry"}
     slots = {
-        part: [vocabulary.slot(name) for name in vocabulary.measurements if QUANTITIES[name].kind == kind]
+        part: [
+            vocabulary.slot(name)
+            for name in vocabulary.measurements
+            if QUANTITIES[name].kind == kind
+        ]
         for part, kind in kinds.items()
     }
     return slots | {"xp": list(vocabulary.xp_slots)}
@@ -122,7 +136,11 @@ def _error(numbers: Metadata, name: str) -> np.ndarray:
 
 def exactly(values: Mapping[str, float]) -> pa.Table:
     """Labels of a query that is nothing else (LABELS_ID), without errors."""
-    columns = {name + suffix: [value] for name, value in values.items() for suffix in ("", "_lower", "_upper")}
+    columns = {
+        name + suffix: [value]
+        for name, value in values.items()
+        for suffix in ("", "_lower", "_upper")
+    }
     return pa.table({"source_id": [LABELS_ID]} | columns)
 
 
@@ -130,16 +148,30 @@ def print_explanation(explained: pa.Table, columns: Sequence[str] = ()) -> None:
     """One table for each query, as wide as it must be, with those `columns` of the neighbours too."""
     parts = [part for part in PARTS if f"distance_{part}" in explained.column_names]
     labels = [name for name in LABELS if f"delta_{name}" in explained.column_names]
-    heads = [*parts, *(escape(f"{name} - query [{QUANTITIES[name].unit}]") for name in labels), *columns]
+    heads = [
+        *parts,
+        *(escape(f"{name} - query [{QUANTITIES[name].unit}]") for name in labels),
+        *columns,
+    ]
     tables: dict[int, Table] = {}
     for row in explained.to_pylist():
         if row["query_id"] not in tables:
-            title = f"neighbours of {row['query_id']}" if row["query_id"] >= 0 else "stars like these labels"
+            title = (
+                f"neighbours of {row['query_id']}"
+                if row["query_id"] >= 0
+                else "stars like these labels"
+            )
             tables[row["query_id"]] = Table("rank", "neighbour_id", "distance", *heads, title=title)
-        distances = [f"{row[key]:.5f}" for key in ("distance", *(f"distance_{part}" for part in parts))]
-        differences = [_difference(row[f"delta_{name}"], row[f"delta_{name}_error"]) for name in labels]
+        distances = [
+            f"{row[key]:.5f}" for key in ("distance", *(f"distance_{part}" for part in parts))
+        ]
+        differences = [
+            _difference(row[f"delta_{name}"], row[f"delta_{name}_error"]) for name in labels
+        ]
         others = [f"{row[name]:.5g}" for name in columns]
-        tables[row["query_id"]].add_row(str(row["rank"]), str(row["neighbour_id"]), *distances, *differences, *others)
+        tables[row["query_id"]].add_row(
+            str(row["rank"]), str(row["neighbour_id"]), *distances, *differences, *others
+        )
     for table in tables.values():
         console = Console()
         needed = console.measure(table, options=console.options.update(width=WIDEST)).maximum

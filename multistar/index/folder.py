@@ -12,11 +12,19 @@ from multistar import __version__
 from multistar.io.config import from_table
 from multistar.io.files import atomic_write, sha256
 
-INDEX, IDS, ORDER, METADATA, CARD = "index.faiss", "source_ids.npy", "id_order.npy", "metadata.npy", "card.json"
+INDEX, IDS, ORDER, METADATA, CARD = (
+    "index.faiss",
+    "source_ids.npy",
+    "id_order.npy",
+    "metadata.npy",
+    "card.json",
+)
 FILES = (INDEX, IDS, ORDER, METADATA)
 OWNED = (*FILES, CARD)
 FORMAT = 2
-MAP = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)  # the first maps vectors of every kind, not only lists
+MAP = getattr(
+    faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP
+)  # the first maps vectors of every kind, not only lists
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,15 @@ def write_folder(folder: str | Path, content: Content, overwrite: bool = False) 
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         _write_index(content.index, temporary / INDEX)
-        for name, values in ((IDS, content.source_id), (ORDER, content.order), (METADATA, content.metadata)):
+        for name, values in (
+            (IDS, content.source_id),
+            (ORDER, content.order),
+            (METADATA, content.metadata),
+        ):
             np.save(temporary / name, values, allow_pickle=False)
         files = {
-            name: {"bytes": (temporary / name).stat().st_size, "sha256": sha256(temporary / name)} for name in FILES
+            name: {"bytes": (temporary / name).stat().st_size, "sha256": sha256(temporary / name)}
+            for name in FILES
         }
         written = {"format": FORMAT, "multistar": __version__, "faiss": faiss.__version__}
         card = written | {"index": asdict(content.card), "files": files}
@@ -88,20 +101,29 @@ def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -
     folder, written = Path(folder), {}
     for name in (CARD, *FILES):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder}: not an index folder, {name} is missing (make one: multistar index)")
+            raise FileNotFoundError(
+                f"{folder}: not an index folder, {name} is missing (make one: multistar index)"
+            )
         if name == CARD:
             written = _read_card(folder)  # first: an older format lacks files
     try:
         card = from_table(Card, written["index"], "index")
-        expected = {name: (written["files"][name]["bytes"], written["files"][name]["sha256"]) for name in FILES}
+        expected = {
+            name: (written["files"][name]["bytes"], written["files"][name]["sha256"])
+            for name in FILES
+        }
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / CARD}: not readable as an index card ({error!r})") from error
     for name, (size, digest) in expected.items():
         found = (folder / name).stat().st_size
         if found != size:
-            raise ValueError(f"{folder / name}: {found} bytes, {CARD} says {size}; it was cut off, build it again")
+            raise ValueError(
+                f"{folder / name}: {found} bytes, {CARD} says {size}; it was cut off, build it again"
+            )
         if verify and sha256(folder / name) != digest:
-            raise ValueError(f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it again")
+            raise ValueError(
+                f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it again"
+            )
     return _read_files(folder, card, mapped)
 
 
@@ -122,11 +144,17 @@ def _read_files(folder: Path, card: Card, mapped: bool) -> Content:
     try:
         index = faiss.read_index(str(folder / INDEX), MAP if mapped else 0)
         mode = "r" if mapped else None
-        ids, order = (np.load(folder / name, mmap_mode=mode, allow_pickle=False) for name in (IDS, ORDER))
-        metadata = np.load(folder / METADATA, mmap_mode=mode if card.columns else None, allow_pickle=False)
+        ids, order = (
+            np.load(folder / name, mmap_mode=mode, allow_pickle=False) for name in (IDS, ORDER)
+        )
+        metadata = np.load(
+            folder / METADATA, mmap_mode=mode if card.columns else None, allow_pickle=False
+        )
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[-200:]
-        raise ValueError(f"{folder}: not readable by faiss {faiss.__version__}; build it again ({reason})") from error
+        raise ValueError(
+            f"{folder}: not readable by faiss {faiss.__version__}; build it again ({reason})"
+        ) from error
     rows = {index.ntotal, len(ids), len(order), len(metadata), card.stars + card.deleted}
     if len(rows) > 1 or index.d != card.dimension:
         raise ValueError(

@@ -36,9 +36,15 @@ class Kind:
 
 KINDS = {
     "exact": Kind("Flat", {}, "every star is compared"),
-    "hnsw": Kind(f"HNSW{GRAPH_LINKS},Flat", {"efSearch": 64}, "a graph: fast, large, slow to build"),
+    "hnsw": Kind(
+        f"HNSW{GRAPH_LINKS},Flat", {"efSearch": 64}, "a graph: fast, large, slow to build"
+    ),
     "ivf-sq8": Kind("IVF{lists},SQ8", {"nprobe": 16}, "lists of vectors of 8 bits per number"),
-    "pca-sq8": Kind("PCAR{components},IVF{lists},SQ8", {"nprobe": 16}, "the same of fewer numbers: small and fast"),
+    "pca-sq8": Kind(
+        "PCAR{components},IVF{lists},SQ8",
+        {"nprobe": 16},
+        "the same of fewer numbers: small and fast",
+    ),
     "rabitq": Kind(
         "IVF{lists},RaBitQ,Refine(SQfp16)",
         {"nprobe": 16, "refine": 4},
@@ -53,12 +59,20 @@ def choose(n: int, kind: str | None = None) -> tuple[str, str]:
         if kind not in KINDS:
             raise ValueError(f"unknown kind of index {kind!r}; known are {list(KINDS)}")
         if kind == "rabitq" and not hasattr(faiss, "IndexIVFRaBitQ"):
-            raise ValueError(f"kind 'rabitq' needs faiss 1.12 or newer, this is {faiss.__version__}")
+            raise ValueError(
+                f"kind 'rabitq' needs faiss 1.12 or newer, this is {faiss.__version__}"
+            )
         return kind, "as asked for"
     if n <= EXACT_UP_TO:
-        return "exact", f"{n:,} stars are few enough to compare with all of them (up to {EXACT_UP_TO:,})"
+        return (
+            "exact",
+            f"{n:,} stars are few enough to compare with all of them (up to {EXACT_UP_TO:,})",
+        )
     if n <= SQ8_UP_TO:
-        return "ivf-sq8", f"{n:,} stars: a part of them is compared, at 8 bits per number (up to {SQ8_UP_TO:,})"
+        return (
+            "ivf-sq8",
+            f"{n:,} stars: a part of them is compared, at 8 bits per number (up to {SQ8_UP_TO:,})",
+        )
     return "pca-sq8", f"{n:,} stars: principal components at 8 bits each keep them in memory"
 
 
@@ -76,13 +90,17 @@ def trained(kind: str, sample: np.ndarray, n: int) -> tuple[faiss.Index, dict[st
     """
     dimension = sample.shape[1]
     if kind == "pca-sq8" and n < dimension:
-        raise ValueError(f"kind 'pca-sq8' needs at least {dimension} stars, one for each dimension; there are {n}")
+        raise ValueError(
+            f"kind 'pca-sq8' needs at least {dimension} stars, one for each dimension; there are {n}"
+        )
     shape = {"lists": _lists(n), "components": _components(sample)} if _trained(kind) else {}
     index = faiss.index_factory(dimension, KINDS[kind].factory.format(**shape), faiss.METRIC_L2)
     if _trained(kind):
         lists = faiss.downcast_index(faiss.extract_index_ivf(index))
         lists.cp.niter, lists.cp.min_points_per_centroid = 10, 1
-        lists.set_direct_map_type(faiss.DirectMap.Array)  # where each star is, so that its vector can be read
+        lists.set_direct_map_type(
+            faiss.DirectMap.Array
+        )  # where each star is, so that its vector can be read
         if kind.endswith("sq8"):
             lists.sq.rangestat_arg = RANGE_MARGIN
         helper = faiss.index_cpu_to_all_gpus(faiss.IndexFlatL2(lists.d)) if gpus() else None
@@ -94,7 +112,11 @@ def trained(kind: str, sample: np.ndarray, n: int) -> tuple[faiss.Index, dict[st
 
 
 def search_parameters(
-    kind: str, parameters: dict[str, int], k: int, selector: faiss.IDSelector | None = None, everywhere: int = 0
+    kind: str,
+    parameters: dict[str, int],
+    k: int,
+    selector: faiss.IDSelector | None = None,
+    everywhere: int = 0,
 ) -> faiss.SearchParameters | None:
     """What the search for k neighbours is told; `everywhere`, if not 0: the number of stars, all of them looked at."""
     chosen: dict[str, Any] = {} if selector is None else {"sel": selector}
@@ -103,10 +125,14 @@ def search_parameters(
     if kind == "hnsw":
         effort = max(parameters["efSearch"], 2 * k, everywhere)
         return faiss.SearchParametersHNSW(efSearch=effort, **chosen)
-    chosen["nprobe"] = parameters["lists"] if everywhere else min(parameters["nprobe"], parameters["lists"])
+    chosen["nprobe"] = (
+        parameters["lists"] if everywhere else min(parameters["nprobe"], parameters["lists"])
+    )
     if kind == "rabitq":
         lists = faiss.IVFRaBitQSearchParameters(**chosen)
-        return faiss.IndexRefineSearchParameters(k_factor=parameters["refine"], base_index_params=lists)
+        return faiss.IndexRefineSearchParameters(
+            k_factor=parameters["refine"], base_index_params=lists
+        )
     lists = faiss.SearchParametersIVF(**chosen)
     return faiss.SearchParametersPreTransform(index_params=lists) if kind == "pca-sq8" else lists
 

@@ -34,7 +34,9 @@ class Metadata:
             try:
                 numbers = table[field.name].cast(pa.float64())
             except pa.ArrowInvalid as error:
-                raise ValueError(f"column {field.name}: integers above 2^53 are no metadata; leave it out") from error
+                raise ValueError(
+                    f"column {field.name}: integers above 2^53 are no metadata; leave it out"
+                ) from error
             columns.append(numbers.to_numpy())
         units = tuple((field.metadata or {}).get(b"unit", b"").decode() for field in fields)
         values = np.stack(columns, 1) if columns else np.empty((len(table), 0))
@@ -57,7 +59,9 @@ class Metadata:
         """Columns of both for the same rows; where a name is in both, the other's stays."""
         own = [i for i, name in enumerate(self.names) if name not in other.names]
         names, units = (tuple(x[i] for i in own) for x in (self.names, self.units))
-        return Metadata(names + other.names, units + other.units, np.hstack([self.values[:, own], other.values]))
+        return Metadata(
+            names + other.names, units + other.units, np.hstack([self.values[:, own], other.values])
+        )
 
 
 def is_number(field: pa.Field) -> bool:
@@ -68,7 +72,11 @@ def is_number(field: pa.Field) -> bool:
 
 def stacked(parts: Sequence[Metadata]) -> Metadata:
     """Rows of all parts with the columns that any of them has; what a part lacks is NaN."""
-    units = {name: unit for part in reversed(parts) for name, unit in zip(part.names, part.units, strict=True)}
+    units = {
+        name: unit
+        for part in reversed(parts)
+        for name, unit in zip(part.names, part.units, strict=True)
+    }
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     values = np.full((sum(len(part.values) for part in parts), len(names)), np.nan)
     start = 0
@@ -79,7 +87,9 @@ def stacked(parts: Sequence[Metadata]) -> Metadata:
     return Metadata(names, tuple(units[name] for name in names), values)
 
 
-def joined(source_id: np.ndarray, source: Any, columns: Collection[str] = ()) -> tuple[Metadata, int]:
+def joined(
+    source_id: np.ndarray, source: Any, columns: Collection[str] = ()
+) -> tuple[Metadata, int]:
     """Numeric columns of another table (all, or those named) for the stars, and how many of these are in it.
 
     source  anything that `read_columns` takes; of a Parquet file only the numbers are read
@@ -89,14 +99,18 @@ def joined(source_id: np.ndarray, source: Any, columns: Collection[str] = ()) ->
     table, origin = _numbers(source, columns)
     name = next((n for n in ID_COLUMNS if n in table.column_names), None)
     if name is None:
-        raise ValueError(f"{origin}: no column source_id to join by; the table has {table.column_names[:12]}")
+        raise ValueError(
+            f"{origin}: no column source_id to join by; the table has {table.column_names[:12]}"
+        )
     found = Metadata.of(table)
     if absent := sorted(set(columns) - set(found.names)):
         raise ValueError(f"{origin}: no numeric column {absent}; the table has {list(found.names)}")
     column = table[name].fill_null(-1) if pa.types.is_integer(table[name].type) else table[name]
     ids = id_numbers(column.to_numpy(), origin, name)
     order = np.argsort(ids, kind="stable")
-    left, right = (np.searchsorted(ids, source_id, side, sorter=order) for side in ("left", "right"))
+    left, right = (
+        np.searchsorted(ids, source_id, side, sorter=order) for side in ("left", "right")
+    )
     if np.any(repeated := right - left > 1):
         raise ValueError(
             f"{origin}: {repeated.sum()} stars occur more than once (first: {source_id[repeated][0]}); "
@@ -112,15 +126,25 @@ def _numbers(source: Any, columns: Collection[str]) -> tuple[pa.Table, str]:
     """The table reduced to ids and the numbers that are wanted, and its name for messages."""
 
     def wanted(field: pa.Field) -> bool:
-        return field.name in ID_COLUMNS or (is_number(field) and (not columns or field.name in columns))
+        return field.name in ID_COLUMNS or (
+            is_number(field) and (not columns or field.name in columns)
+        )
 
     if isinstance(source, pa.Table):
         return source.select([field.name for field in source.schema if wanted(field)]), "table"
-    if isinstance(source, (str, Path)) and Path(source).suffix in (".parquet", ".pq") and Path(source).is_file():
+    if (
+        isinstance(source, (str, Path))
+        and Path(source).suffix in (".parquet", ".pq")
+        and Path(source).is_file()
+    ):
         names = [field.name for field in pq.read_schema(source) if wanted(field)]
         return pq.read_table(source, columns=names), str(source)
     read = read_columns(source)
-    flat = {name: values for name, values in read.data.items() if values.ndim == 1 and values.dtype.kind in "iufbO"}
+    flat = {
+        name: values
+        for name, values in read.data.items()
+        if values.ndim == 1 and values.dtype.kind in "iufbO"
+    }
     arrays = {name: pa.array(values, from_pandas=True) for name, values in flat.items()}
     units = {name: {"unit": str(read.unit.get(name, ""))} for name in arrays}
     fields = [pa.field(name, array.type, metadata=units[name]) for name, array in arrays.items()]

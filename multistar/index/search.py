@@ -31,9 +31,13 @@ def search_table(
     through the `eraser` first. Raises ValueError if another model made the vectors, they ignore something else
     than those of the index, or no row is left.
     """
-    sources = [source.erased(eraser) if eraser else source for source in embedding_sources(embeddings)]
+    sources = [
+        source.erased(eraser) if eraser else source for source in embedding_sources(embeddings)
+    ]
     if not sum(map(len, sources)):
-        raise ValueError(f"{sources[0].origin}: no row has data and an id; there is nothing to search for")
+        raise ValueError(
+            f"{sources[0].origin}: no row has data and an id; there is nothing to search for"
+        )
     left_out = {"left_out": str(sum(source.left_out for source in sources))}
     for source in sources:
         check_same_model(source, index)
@@ -58,7 +62,9 @@ def search_stars(
 
     They are embedded with `ignore` (see tasks/embed.py), by default as the vectors of the index are.
     """
-    vectors = embed(model, stars, quiet, False, *((ignore, "fused") if ignore else made_like(index)))
+    vectors = embed(
+        model, stars, quiet, False, *((ignore, "fused") if ignore else made_like(index))
+    )
     return pa.concat_tables(search_table(index, vectors, k, columns))
 
 
@@ -92,12 +98,18 @@ def search_like(
     known = model.vocabulary.scalars
     if unknown := sorted(set(values) - set(known)):
         raise ValueError(f"the model knows no {unknown}; it knows {list(known)}")
-    table = {"source_id": np.array([LABELS_ID])} | {name: np.array([value]) for name, value in values.items()}
+    table = {"source_id": np.array([LABELS_ID])} | {
+        name: np.array([value]) for name, value in values.items()
+    }
     stars = read_stars(table, {name: name for name in values})
     if absent := [name for name in values if not np.isfinite(stars.scalars[name].value[0])]:
-        raise ValueError(f"impossible values: {', '.join(f'{name}={values[name]}' for name in absent)}")
+        raise ValueError(
+            f"impossible values: {', '.join(f'{name}={values[name]}' for name in absent)}"
+        )
     stars.flags[:] = 0  # that there is no spectrum is meant
     vectors = embed(model, stars, quiet=True, labels=True)
     query = Embeddings.from_table(vectors)
     check_same_model(query.source(), index)
-    return index.neighbours_of(query.vector, query.source_id, k, columns), vectors["status"][0].as_py()
+    return index.neighbours_of(query.vector, query.source_id, k, columns), vectors["status"][
+        0
+    ].as_py()

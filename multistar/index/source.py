@@ -79,15 +79,25 @@ class Source:
         """
         if self.ignore == eraser.name:
             return self
-        if self.ignore or (self.model_sha256, self.dimension) != (eraser.model_sha256, len(eraser.mean)):
-            which = f"which ignores {self.ignore} already" if self.ignore else f"of {self.dimension} dimensions"
+        if self.ignore or (self.model_sha256, self.dimension) != (
+            eraser.model_sha256,
+            len(eraser.mean),
+        ):
+            which = (
+                f"which ignores {self.ignore} already"
+                if self.ignore
+                else f"of {self.dimension} dimensions"
+            )
             raise ValueError(
                 f"{self.origin}: made by the model {_short(self.model_sha256)}, {which}; {eraser.name} is for plain "
                 f"embeddings of {len(eraser.mean)} dimensions by {_short(eraser.model_sha256)}"
             )
         chunks = self.chunks
         return replace(
-            self, dimension=eraser.dimension, ignore=eraser.name, chunks=lambda: (eraser(part) for part in chunks())
+            self,
+            dimension=eraser.dimension,
+            ignore=eraser.name,
+            chunks=lambda: (eraser(part) for part in chunks()),
         )
 
     def kept(self, keep: np.ndarray) -> "Source":
@@ -101,7 +111,9 @@ class Source:
                 yield vectors[keep[start : start + len(vectors)]]
                 start += len(vectors)
 
-        return replace(self, source_id=self.source_id[keep], metadata=self.metadata.rows(keep), chunks=chunks)
+        return replace(
+            self, source_id=self.source_id[keep], metadata=self.metadata.rows(keep), chunks=chunks
+        )
 
 
 def union(sources: Sequence[Source], duplicates: Duplicates = "error") -> Source:
@@ -155,7 +167,9 @@ def keep_masks(parts: Sequence[np.ndarray], duplicates: Duplicates) -> list[np.n
         raise ValueError(f"duplicates={duplicates!r} must be 'error', 'first' or 'last'")
     ids = np.concatenate(parts)
     if np.any(ids < 0):
-        raise ValueError(f"{np.sum(ids < 0)} stars have no source_id (-1); give every star an id before indexing")
+        raise ValueError(
+            f"{np.sum(ids < 0)} stars have no source_id (-1); give every star an id before indexing"
+        )
     order = np.argsort(ids, kind="stable")
     new = np.ones(len(ids), bool)
     new[1:] = ids[order[1:]] != ids[order[:-1]]

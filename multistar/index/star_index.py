@@ -14,7 +14,15 @@ from multistar.index.embeddings import embedding_sources
 from multistar.index.folder import Card, Content, read_folder, write_folder
 from multistar.index.metadata import Metadata, joined, stacked
 from multistar.index.recall import K, Witnesses, tuned
-from multistar.index.source import CHUNK, Duplicates, Source, check_same_model, check_vectors, keep_masks, union
+from multistar.index.source import (
+    CHUNK,
+    Duplicates,
+    Source,
+    check_same_model,
+    check_vectors,
+    keep_masks,
+    union,
+)
 from multistar.model.nuisance import Eraser
 
 IDENTICAL = 1e-6  # distance of two vectors of the same data, which only rounding keeps apart
@@ -38,7 +46,12 @@ class StarIndex:
     def __init__(self, content: Content, mapped: bool = False):
         card = content.card
         self.model_sha256, self.kind, self.reason = card.model_sha256, card.kind, card.reason
-        self.parameters, self.recall, self.mapped, self.ignore = card.parameters, card.recall, mapped, card.ignore
+        self.parameters, self.recall, self.mapped, self.ignore = (
+            card.parameters,
+            card.recall,
+            mapped,
+            card.ignore,
+        )
         self.source_id, self._order = content.source_id, content.order
         self.metadata = Metadata(tuple(card.columns), tuple(card.units), content.metadata)
         self._index, self.left_out = content.index, 0
@@ -84,7 +97,9 @@ class StarIndex:
         source = union(_sources(embeddings), duplicates)
         source = source.erased(eraser) if eraser else source
         if not len(source):
-            raise ValueError(f"{source.origin}: cannot build an index of no stars: the embedding table is empty")
+            raise ValueError(
+                f"{source.origin}: cannot build an index of no stars: the embedding table is empty"
+            )
         if metadata is not None:
             found, _ = joined(source.source_id, metadata, columns)
             source = dataclasses.replace(source, metadata=source.metadata.beside(found))
@@ -100,9 +115,18 @@ class StarIndex:
             witnesses.meet(here.start, vectors)
         numbers = source.metadata
         card = Card(
-            source.model_sha256, source.dimension, len(source), 0, kind, reason, parameters, 1.0,
-            list(numbers.names), list(numbers.units), ignore=source.ignore,
-        )  # fmt: skip
+            source.model_sha256,
+            source.dimension,
+            len(source),
+            0,
+            kind,
+            reason,
+            parameters,
+            1.0,
+            list(numbers.names),
+            list(numbers.units),
+            ignore=source.ignore,
+        )
         built = cls(Content(card, index, source.source_id.copy(), by_id, numbers.values))
         built.left_out = source.left_out
         if kind != "exact":
@@ -116,11 +140,16 @@ class StarIndex:
             self.parameters = parameters
             return witnesses.recall(self._nearest(queries, K + 1)[1])
 
-        self.parameters, self.recall = tuned(self.parameters, recall, lambda p: kinds.harder(self.kind, p))
+        self.parameters, self.recall = tuned(
+            self.parameters, recall, lambda p: kinds.harder(self.kind, p)
+        )
 
     @classmethod
     def merge(
-        cls, indices: Sequence["StarIndex"], kind: str | None = None, duplicates: Duplicates = "error"
+        cls,
+        indices: Sequence["StarIndex"],
+        kind: str | None = None,
+        duplicates: Duplicates = "error",
     ) -> "StarIndex":
         """The index that `build` makes of the stars of several indices of one model."""
         return cls.build(list(indices), kind, duplicates)
@@ -184,8 +213,12 @@ class StarIndex:
 
     def _later_twins(self, rows: np.ndarray, tolerance: float) -> np.ndarray:
         """Ids of the rows that have a twin before them."""
-        distance, found = self._nearest(self._index.reconstruct_batch(rows), TWINS)  # equally rounded, if they are
-        return self.source_id[rows[((distance <= tolerance) & (found >= 0) & (found < rows[:, None])).any(1)]]
+        distance, found = self._nearest(
+            self._index.reconstruct_batch(rows), TWINS
+        )  # equally rounded, if they are
+        return self.source_id[
+            rows[((distance <= tolerance) & (found >= 0) & (found < rows[:, None])).any(1)]
+        ]
 
     def source(self) -> Source:
         """Its stars as an index is built from them."""
@@ -221,9 +254,13 @@ class StarIndex:
         distance, rows = self._nearest(self._checked(vectors, k), k)
         return np.where(rows >= 0, self.source_id[rows], -1), distance
 
-    def neighbours(self, source_ids: Sequence[int] | np.ndarray, k: int, columns: Sequence[str] = ()) -> pa.Table:
+    def neighbours(
+        self, source_ids: Sequence[int] | np.ndarray, k: int, columns: Sequence[str] = ()
+    ) -> pa.Table:
         """Neighbours of stars of the index, as `neighbours_of` gives them; KeyError for stars that are not in it."""
-        return self.neighbours_of(self.vectors(source_ids), np.asarray(source_ids, np.int64), k, columns)
+        return self.neighbours_of(
+            self.vectors(source_ids), np.asarray(source_ids, np.int64), k, columns
+        )
 
     def neighbours_of(
         self, vectors: np.ndarray, query_ids: np.ndarray, k: int, columns: Sequence[str] = ()
@@ -246,10 +283,17 @@ class StarIndex:
             "neighbour_id": ids[keep],
             "distance": distance[keep],
         }
-        found |= {f"neighbour_{name}" if name in found else name: column[rows[keep]] for name, column in numbers}
-        units = ["1"] * 4 + [self.metadata.units[self.metadata.names.index(name)] for name in columns]
+        found |= {
+            f"neighbour_{name}" if name in found else name: column[rows[keep]]
+            for name, column in numbers
+        }
+        units = ["1"] * 4 + [
+            self.metadata.units[self.metadata.names.index(name)] for name in columns
+        ]
         fields = [
-            pa.field(name, pa.array(values[:0]).type, metadata={"unit": unit} if unit != "1" else None)
+            pa.field(
+                name, pa.array(values[:0]).type, metadata={"unit": unit} if unit != "1" else None
+            )
             for (name, values), unit in zip(found.items(), units, strict=True)
         ]
         metadata = {"model_sha256": self.model_sha256, "distance": "1 - cosine similarity"}
@@ -260,10 +304,23 @@ class StarIndex:
         """Write the folder atomically; FileExistsError if something is there (unless `overwrite`, if it is ours)."""
         numbers = self.metadata
         card = Card(
-            self.model_sha256, self.dimension, len(self), self._deleted, self.kind, self.reason,
-            self.parameters, self.recall, list(numbers.names), list(numbers.units), ignore=self.ignore,
-        )  # fmt: skip
-        write_folder(folder, Content(card, self._index, self.source_id, self._order, numbers.values), overwrite)
+            self.model_sha256,
+            self.dimension,
+            len(self),
+            self._deleted,
+            self.kind,
+            self.reason,
+            self.parameters,
+            self.recall,
+            list(numbers.names),
+            list(numbers.units),
+            ignore=self.ignore,
+        )
+        write_folder(
+            folder,
+            Content(card, self._index, self.source_id, self._order, numbers.values),
+            overwrite,
+        )
 
     @classmethod
     def load(cls, folder: str | Path, mapped: bool = False, verify: bool = True) -> "StarIndex":
@@ -277,7 +334,9 @@ class StarIndex:
             raise ValueError("the index is empty: all of its stars were deleted")
         vectors = np.ascontiguousarray(np.atleast_2d(vectors), np.float32)
         if vectors.shape[1] != self.dimension:
-            raise ValueError(f"query vectors have {vectors.shape[1]} dimensions, the index has {self.dimension}")
+            raise ValueError(
+                f"query vectors have {vectors.shape[1]} dimensions, the index has {self.dimension}"
+            )
         check_vectors(vectors, np.arange(len(vectors)))
         return vectors
 
@@ -285,16 +344,26 @@ class StarIndex:
         """Distances and rows (n, min(k, stars)), nearest first; NaN and -1 where nothing was found."""
         k = min(k, len(self))
         parameters = kinds.search_parameters(self.kind, self.parameters, k, self._alive)
-        searcher = self._gpu if self._gpu is not None and k <= kinds.GPU_MOST and self._alive is None else self._index
+        searcher = (
+            self._gpu
+            if self._gpu is not None and k <= kinds.GPU_MOST and self._alive is None
+            else self._index
+        )
         squared, rows = searcher.search(vectors, k, params=parameters)
         if np.any(short := rows[:, -1] < 0):  # the lists that were looked into hold fewer than k
-            parameters = kinds.search_parameters(self.kind, self.parameters, k, self._alive, len(self.source_id))
+            parameters = kinds.search_parameters(
+                self.kind, self.parameters, k, self._alive, len(self.source_id)
+            )
             squared[short], rows[short] = self._index.search(vectors[short], k, params=parameters)
         return np.where(rows >= 0, np.maximum(squared, 0) / 2, np.nan), rows
 
     def _stored(self, rows: np.ndarray) -> np.ndarray:
         """(n, dimension) vectors as the index holds them, rounded or not, of unit norm."""
-        vectors = self._index.reconstruct_batch(rows) if len(rows) else np.empty((0, self.dimension), np.float32)
+        vectors = (
+            self._index.reconstruct_batch(rows)
+            if len(rows)
+            else np.empty((0, self.dimension), np.float32)
+        )
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     def _chunks_of_rows(self) -> Iterator[np.ndarray]:
@@ -303,7 +372,9 @@ class StarIndex:
 
     def _found(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n,) of ids, and whether they are right."""
-        place = np.minimum(np.searchsorted(self.source_id, wanted, sorter=self._order), len(self.source_id) - 1)
+        place = np.minimum(
+            np.searchsorted(self.source_id, wanted, sorter=self._order), len(self.source_id) - 1
+        )
         rows = self._order[place]
         return rows, (self.source_id[rows] == wanted) & (wanted >= 0)
 
@@ -312,7 +383,9 @@ class StarIndex:
         rows, found = self._found(wanted)
         if not found.all():
             absent = wanted[~found]
-            raise KeyError(f"{len(absent)} source_ids are not in the index of {len(self)} stars (first: {absent[0]})")
+            raise KeyError(
+                f"{len(absent)} source_ids are not in the index of {len(self)} stars (first: {absent[0]})"
+            )
         return rows
 
     def _changed(self) -> None:
@@ -323,19 +396,26 @@ class StarIndex:
     def _hide_deleted(self, deleted: int) -> None:
         self._deleted, self._alive = deleted, None
         if deleted:
-            self._bits = np.packbits(self.source_id >= 0, bitorder="little")  # faiss only borrows them
+            self._bits = np.packbits(
+                self.source_id >= 0, bitorder="little"
+            )  # faiss only borrows them
             self._alive = faiss.IDSelectorBitmap(self._bits)  # pyright: ignore[reportCallIssue]
 
     def _refuse_mapped(self) -> None:
         if self.mapped:
-            raise ValueError("the index was opened memory-mapped and cannot be changed; load it with mapped=False")
+            raise ValueError(
+                "the index was opened memory-mapped and cannot be changed; load it with mapped=False"
+            )
 
 
 def _sources(embeddings: Any) -> list[Source]:
     parts = embeddings if isinstance(embeddings, (list, tuple)) else [embeddings]
     if not parts:
         raise ValueError("nothing to build an index from: the list is empty")
-    nested = ([part.source()] if isinstance(part, StarIndex) else embedding_sources(part) for part in parts)
+    nested = (
+        [part.source()] if isinstance(part, StarIndex) else embedding_sources(part)
+        for part in parts
+    )
     return [source for sources in nested for source in sources]
 
 

@@ -59,12 +59,20 @@ def umap_map(
         xy[part] = mapper.transform(given.vector[part])
     status = np.where(given.has_data, "kept", "dropped").astype(object)
     parameters = {
-        "umap-learn": version, "seed": seed, "n_neighbors": neighbours, "min_dist": min_distance, "metric": "euclidean",
-        "fitted_stars": len(fitted), "placed_stars": len(others),
-    }  # fmt: skip
+        "umap-learn": version,
+        "seed": seed,
+        "n_neighbors": neighbours,
+        "min_dist": min_distance,
+        "metric": "euclidean",
+        "fitted_stars": len(fitted),
+        "placed_stars": len(others),
+    }
     metadata = {"umap": json.dumps(parameters), "model_sha256": given.model_sha256}
     metadata |= {"ignore": given.ignore} if given.ignore else {}
-    return to_arrow({"source_id": given.source_id, "umap_x": xy[:, 0], "umap_y": xy[:, 1], "status": status}, metadata)
+    return to_arrow(
+        {"source_id": given.source_id, "umap_x": xy[:, 0], "umap_y": xy[:, 1], "status": status},
+        metadata,
+    )
 
 
 def _mapper(seed: int, neighbours: int, min_distance: float) -> tuple[Any, str]:
@@ -85,14 +93,18 @@ def with_numbers(table: pa.Table, metadata: Any) -> pa.Table:
     numbers, _ = joined(table["source_id"].to_numpy(), metadata)
     for name, unit in zip(numbers.names, numbers.units, strict=True):
         if name not in table.column_names:
-            table = table.append_column(pa.field(name, pa.float64(), metadata={"unit": unit}), pa.array(numbers[name]))
+            table = table.append_column(
+                pa.field(name, pa.float64(), metadata={"unit": unit}), pa.array(numbers[name])
+            )
     return table
 
 
 def map_figure(table: pa.Table, colours: list[str]) -> Figure:
     """The map, once for each column of numbers it is coloured by; ValueError for columns that it does not have."""
     if absent := sorted(set(colours) - set(table.column_names)):
-        raise ValueError(f"the map has no column {absent} to colour by; it has {table.column_names}: add --metadata")
+        raise ValueError(
+            f"the map has no column {absent} to colour by; it has {table.column_names}: add --metadata"
+        )
     columns = min(3, len(colours))
     rows = -(-len(colours) // columns)
     picture = Figure(figsize=(4.6 * columns, 4 * rows), layout="constrained")
@@ -100,7 +112,9 @@ def map_figure(table: pa.Table, colours: list[str]) -> Figure:
     units = dict(zip((of := Metadata.of(table)).names, of.units, strict=True))
     for axis, name in zip(axes, colours, strict=False):
         unit = f" [{units[name]}]" if units.get(name) else ""
-        coloured_map(axis, table["umap_x"].to_numpy(), table["umap_y"].to_numpy(), of[name], name + unit)
+        coloured_map(
+            axis, table["umap_x"].to_numpy(), table["umap_y"].to_numpy(), of[name], name + unit
+        )
     for axis in list(axes):
         axis.set_visible(False)
     return picture
@@ -112,6 +126,8 @@ def coloured_map(axis, x: np.ndarray, y: np.ndarray, colour: np.ndarray, label: 
     axis.scatter(x[~known], y[~known], s=1, color="0.85", rasterized=True)
     low, high = np.nanpercentile(colour, [2, 98]) if known.any() else (0, 1)
     size = float(np.clip(2e4 / max(len(x), 1), 0.5, 8))
-    dots = axis.scatter(x[known], y[known], c=colour[known], s=size, vmin=low, vmax=high, lw=0, rasterized=True)
+    dots = axis.scatter(
+        x[known], y[known], c=colour[known], s=size, vmin=low, vmax=high, lw=0, rasterized=True
+    )
     axis.figure.colorbar(dots, ax=axis, label=label)
     axis.set(xlabel="UMAP x", ylabel="UMAP y")

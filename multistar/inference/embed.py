@@ -33,7 +33,9 @@ def embed(
     Raises ValueError if the model cannot ignore it, or has no such space.
     """
     if space not in SPACES or (space != "fused" and (ignore or labels)):
-        raise ValueError(f"space={space!r} must be one of {SPACES}, and only 'fused' can ignore {ignore or 'labels'}")
+        raise ValueError(
+            f"space={space!r} must be one of {SPACES}, and only 'fused' can ignore {ignore or 'labels'}"
+        )
     eraser = model.eraser(ignore) if ignore else None
     out = np.empty((len(stars), eraser.dimension if eraser else model.config.embedding), np.float32)
     for rows, memory in encoded(model, stars, "embed", quiet, labels):
@@ -49,7 +51,8 @@ def embed(
         metadata["space"] = space
     columns = [pa.array(stars.source_id), pa.array(status.words(stars.flags), pa.string()), vectors]
     schema = pa.schema(
-        [("source_id", pa.int64()), ("status", pa.string()), ("embedding", vectors.type)], metadata=metadata
+        [("source_id", pa.int64()), ("status", pa.string()), ("embedding", vectors.type)],
+        metadata=metadata,
     )
     return pa.table(columns, schema=schema)
 
@@ -63,4 +66,6 @@ def shared(model: Model, stars: Stars, space: str) -> np.ndarray:
     if space == "eigen":
         assert model.network.alignment is not None
         mean = mean @ model.network.alignment.eigenspace().cpu().numpy()
-    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)).astype(
+        np.float32
+    )

@@ -20,12 +20,21 @@ def eraser_of(model: Model, stars: Stars, quantity: str, quiet: bool = False) ->
     quantity = quantity_of(quantity)
     labels = {name: known_label(stars, name) for name in (*INTRINSIC, quantity)}
     labels = {name: values for name, values in labels.items() if np.isfinite(values).any()}
-    sky = np.arange(len(stars)) % 2 == 1 if stars.mock and model.config.mismatch else np.zeros(len(stars), bool)
+    sky = (
+        np.arange(len(stars)) % 2 == 1
+        if stars.mock and model.config.mismatch
+        else np.zeros(len(stars), bool)
+    )
     embedding = np.empty((len(stars), model.config.embedding))
-    for here, extra in ((~sky, stars.extra), (sky, {})):  # the mock's truth tells what is no star of the sky
+    for here, extra in (
+        (~sky, stars.extra),
+        (sky, {}),
+    ):  # the mock's truth tells what is no star of the sky
         part = dataclasses.replace(stars, extra=extra).select(here) if here.any() else None
         if part is not None:
-            vectors = [memory.embedding.cpu().numpy() for _, memory in encoded(model, part, "embed", quiet)]
+            vectors = [
+                memory.embedding.cpu().numpy() for _, memory in encoded(model, part, "embed", quiet)
+            ]
             embedding[here] = np.concatenate(vectors)
     blank = (stars.flags & status.BIT["no_data"]) > 0
     return fit_eraser(np.where(blank[:, None], np.nan, embedding), labels, quantity, model.hash)

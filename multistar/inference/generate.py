@@ -18,11 +18,21 @@ from multistar.stars import Stars
 
 SAMPLES = 64
 CLIP = 5.0  # errors; a sample farther out says nothing more about a correlation
-NOT_INPUT = ("no_xp", "no_xp_error", "no_g", "no_data")  # what `read_stars` says of a table without spectra
+NOT_INPUT = (
+    "no_xp",
+    "no_xp_error",
+    "no_g",
+    "no_data",
+)  # what `read_stars` says of a table without spectra
 
 
 def generate(
-    model: Model, stars: Stars, samples: int = SAMPLES, seed: int = 0, sampled: bool = False, quiet: bool = False
+    model: Model,
+    stars: Stars,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    sampled: bool = False,
+    quiet: bool = False,
 ) -> pa.Table:
     """The noise-free XP spectra that stars of these labels and magnitudes have, in the archive's layout.
 
@@ -38,7 +48,9 @@ def generate(
     those that GaiaXPy knows (55 + 55).
     """
     _check(model, samples, sampled)
-    bare = dataclasses.replace(stars, xp={}, flags=stars.flags & ~sum(status.BIT[name] for name in NOT_INPUT))
+    bare = dataclasses.replace(
+        stars, xp={}, flags=stars.flags & ~sum(status.BIT[name] for name in NOT_INPUT)
+    )
     given = stars.scalars["g"].value if "g" in stars.scalars else np.full(len(stars), np.nan)
     generator = torch.Generator().manual_seed(seed)
     parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
@@ -47,29 +59,46 @@ def generate(
         for which in (np.isfinite(g), ~np.isfinite(g)):
             if which.any():
                 mask = torch.from_numpy(which).to(memory.features.device)
-                drawn_g, spectra = drawn_coefficients(model, memory.rows(mask), g[which], samples, generator)
-                parts.append((np.arange(len(stars))[rows][which], _summary(drawn_g, spectra, sampled)))
+                drawn_g, spectra = drawn_coefficients(
+                    model, memory.rows(mask), g[which], samples, generator
+                )
+                parts.append(
+                    (np.arange(len(stars))[rows][which], _summary(drawn_g, spectra, sampled))
+                )
     columns = {"source_id": stars.source_id, "status": status.words(bare.flags)} | _in_order(parts)
-    metadata = {"model_sha256": model.hash, "samples": f"{samples} joint draws, seed {seed}", "coefficients": "e-/s"}
+    metadata = {
+        "model_sha256": model.hash,
+        "samples": f"{samples} joint draws, seed {seed}",
+        "coefficients": "e-/s",
+    }
     if sampled:
-        metadata |= {"flux": "W m-2 nm-1", "wavelength": f"{WAVELENGTH[0]} to {WAVELENGTH[-1]} nm in steps of 2 nm"}
+        metadata |= {
+            "flux": "W m-2 nm-1",
+            "wavelength": f"{WAVELENGTH[0]} to {WAVELENGTH[-1]} nm in steps of 2 nm",
+        }
     return to_arrow(columns, metadata, ragged=VECTORS)
 
 
 def _check(model: Model, samples: int, sampled: bool) -> None:
     orders = {band: len(slots) for band, slots in model.vocabulary.band_slots.items()}
     if not all(orders.values()):
-        raise ValueError(f"the model was trained on {orders} XP orders; spectra need a model trained on both bands")
+        raise ValueError(
+            f"the model was trained on {orders} XP orders; spectra need a model trained on both bands"
+        )
     if samples < 2:
         raise ValueError(f"samples={samples} must be at least 2, so that there are errors")
     if sampled and orders != DR3_ORDERS:
-        raise ValueError(f"GaiaXPy knows sampled spectra of {DR3_ORDERS} orders, the model has {orders}")
+        raise ValueError(
+            f"GaiaXPy knows sampled spectra of {DR3_ORDERS} orders, the model has {orders}"
+        )
 
 
 def chain(model: Model) -> list[int]:
     """XP slots from low to high orders, which carry most first."""
     bands = model.vocabulary.band_slots.values()
-    return [slot for _, slot in sorted((slot - slots.start, slot) for slots in bands for slot in slots)]
+    return [
+        slot for _, slot in sorted((slot - slots.start, slot) for slots in bands for slot in slots)
+    ]
 
 
 def drawn_coefficients(
@@ -90,19 +119,24 @@ def drawn_coefficients(
     place = {slot: i for i, slot in enumerate(slots)}
     bands = model.vocabulary.band_slots.items()
     spectra = {band: z[..., [place[slot] for slot in slots_]] for band, slots_ in bands}
-    return magnitude, {band: model.standardiser.coefficients(band, x, magnitude) for band, x in spectra.items()}
+    return magnitude, {
+        band: model.standardiser.coefficients(band, x, magnitude) for band, x in spectra.items()
+    }
 
 
 def _summary(g: np.ndarray, spectra: dict[str, np.ndarray], sampled: bool) -> dict[str, np.ndarray]:
     """Output columns of some stars from their samples (B, n, ...)."""
     xp = {band: XPCoefficients(np.median(x, axis=1), _half_width(x)) for band, x in spectra.items()}
     correlation = {
-        band: _correlation((x - xp[band].value[:, None]) / xp[band].sigma[:, None]) for band, x in spectra.items()
+        band: _correlation((x - xp[band].value[:, None]) / xp[band].sigma[:, None])
+        for band, x in spectra.items()
     }
     columns = {"phot_g_mean_mag": np.median(g, axis=1)} | archive_columns(xp, correlation)
     if sampled:
         columns["flux"] = np.hstack([x.value for x in xp.values()]) @ flux_matrix()
-        columns["flux_error"] = _half_width(np.concatenate(list(spectra.values()), axis=-1) @ flux_matrix())
+        columns["flux_error"] = _half_width(
+            np.concatenate(list(spectra.values()), axis=-1) @ flux_matrix()
+        )
     return columns
 
 
@@ -123,4 +157,6 @@ def _correlation(residual: np.ndarray) -> np.ndarray:
 
 def _in_order(parts: list[tuple[np.ndarray, dict[str, np.ndarray]]]) -> dict[str, np.ndarray]:
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
-    return {name: np.concatenate([columns[name] for _, columns in parts])[order] for name in parts[0][1]}
+    return {
+        name: np.concatenate([columns[name] for _, columns in parts])[order] for name in parts[0][1]
+    }

@@ -17,7 +17,9 @@ from multistar.stars import Stars
 LEVELS = (0.5, 0.16, 0.84)
 
 
-def inpaint(model: Model, stars: Stars, bands: Collection[str] = (), quiet: bool = False) -> pa.Table:
+def inpaint(
+    model: Model, stars: Stars, bands: Collection[str] = (), quiet: bool = False
+) -> pa.Table:
     """Predicts the XP coefficients that are not observed, from everything else that is known of the star.
 
     bands  ("bp",), ("rp",) or both: these are predicted whole, as if never observed
@@ -33,9 +35,13 @@ def inpaint(model: Model, stars: Stars, bands: Collection[str] = (), quiet: bool
         raise ValueError(f"unknown bands {unknown}; known are {list(XP_BANDS)}")
     slots = model.vocabulary.band_slots
     if empty := [band for band in XP_BANDS if not slots[band]]:
-        raise ValueError(f"the model was trained without {empty} coefficients, so it cannot predict them")
+        raise ValueError(
+            f"the model was trained without {empty} coefficients, so it cannot predict them"
+        )
     n = len(stars)
-    context = dataclasses.replace(stars, xp={band: x for band, x in stars.xp.items() if band not in bands})
+    context = dataclasses.replace(
+        stars, xp={band: x for band, x in stars.xp.items() if band not in bands}
+    )
     query = torch.tensor(list(model.vocabulary.xp_slots))
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     quantiles = np.empty((n, len(query), len(LEVELS)))
@@ -47,16 +53,30 @@ def inpaint(model: Model, stars: Stars, bands: Collection[str] = (), quiet: bool
     xp, predicted = {}, {}
     for band, z in zip(XP_BANDS, np.split(quantiles, [len(slots["bp"])], axis=1), strict=True):
         orders = stars.xp[band].value.shape[1] if band in stars.xp else len(slots[band])
-        median, low, high = (model.standardiser.coefficients(band, z[:, :orders, i], g) for i in range(len(LEVELS)))
-        observed = np.isfinite(context.xp[band].value) if band in context.xp else np.zeros((n, orders), bool)
+        median, low, high = (
+            model.standardiser.coefficients(band, z[:, :orders, i], g) for i in range(len(LEVELS))
+        )
+        observed = (
+            np.isfinite(context.xp[band].value)
+            if band in context.xp
+            else np.zeros((n, orders), bool)
+        )
         xp[band] = _filled(context.xp.get(band), observed, median, (high - low) / 2)
         predicted[f"{band}_predicted"] = (~observed).astype(np.uint8)
-    columns = {"source_id": stars.source_id, "status": status.words(context.flags), "phot_g_mean_mag": g}
+    columns = {
+        "source_id": stars.source_id,
+        "status": status.words(context.flags),
+        "phot_g_mean_mag": g,
+    }
     metadata = {"model_sha256": model.hash, "coefficients": "e-/s"}
     return to_arrow(columns | archive_columns(xp) | predicted, metadata, ragged=VECTORS)
 
 
-def _filled(known: XPCoefficients | None, observed: np.ndarray, value: np.ndarray, error: np.ndarray) -> XPCoefficients:
+def _filled(
+    known: XPCoefficients | None, observed: np.ndarray, value: np.ndarray, error: np.ndarray
+) -> XPCoefficients:
     if known is None:
         return XPCoefficients(value, error)
-    return XPCoefficients(np.where(observed, known.value, value), np.where(observed, known.sigma, error))
+    return XPCoefficients(
+        np.where(observed, known.value, value), np.where(observed, known.sigma, error)
+    )

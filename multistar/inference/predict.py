@@ -17,13 +17,20 @@ from multistar.stars import Stars
 LEVELS = (0.5, 0.16, 0.84)
 SUFFIXES = ("", "_lower", "_upper")
 ROW_MAJOR = "row-major, "  # how the metadata tells of `covariance`, then the names
-SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)  # normal scores of the levels where marginals are known
+SCORES = torch.linspace(
+    -3.5, 3.5, 15, dtype=torch.float64
+)  # normal scores of the levels where marginals are known
 AT_ONCE = 1024  # samples of all stars together that are drawn at once: they fit the caches of a CPU
 ON_GPU = 64  # times as many: some hundred MB
 
 
 def predict(
-    model: Model, stars: Stars, quiet: bool = False, samples: int = 0, seed: int = 0, consistency: bool = False
+    model: Model,
+    stars: Stars,
+    quiet: bool = False,
+    samples: int = 0,
+    seed: int = 0,
+    consistency: bool = False,
 ) -> pa.Table:
     """source_id, status, and for each label L the columns L, L_lower, L_upper in the label's unit.
 
@@ -40,7 +47,9 @@ def predict(
     Raises ValueError for samples = 1 or less than 0.
     """
     if samples < 0 or samples == 1:
-        raise ValueError(f"samples={samples} must be 0 (none) or at least 2, so that a covariance exists")
+        raise ValueError(
+            f"samples={samples} must be 0 (none) or at least 2, so that a covariance exists"
+        )
     names, slots = model.vocabulary.labels, torch.tensor(list(model.vocabulary.label_slots))
     levels = model.recalibrator(torch.tensor(LEVELS))
     quantiles = np.empty((len(stars), len(names), len(LEVELS)))
@@ -49,7 +58,11 @@ def predict(
     generator = torch.Generator()
     for rows, memory in encoded(model, stars, "predict", quiet):
         with torch.inference_mode():
-            quantiles[rows] = model.network.decode(memory, slots.to(memory.features.device)).quantile(levels).cpu()
+            quantiles[rows] = (
+                model.network.decode(memory, slots.to(memory.features.device))
+                .quantile(levels)
+                .cpu()
+            )
         if samples:
             seed_at(generator, seed, rows)
             joint = joint_samples(model, memory, slots, samples, generator)
@@ -65,7 +78,9 @@ def predict(
         for j, suffix in enumerate(SUFFIXES):
             columns[name + suffix] = model.standardiser.physical(name, quantiles[:, i, j])
     if samples:
-        columns |= {f"{name}_samples": drawn[i] for i, name in enumerate(names)} | {"covariance": covariance}
+        columns |= {f"{name}_samples": drawn[i] for i, name in enumerate(names)} | {
+            "covariance": covariance
+        }
     return _with_units(to_arrow(columns, _metadata(model, samples, seed)), model.vocabulary)
 
 
@@ -80,13 +95,20 @@ def joint_samples(
     model: Model, memory: Memory, order: torch.Tensor, n: int, generator: torch.Generator
 ) -> torch.Tensor:
     """(B, n, Q) standardised joint samples of the slots `order` (Q,) for the B stars of memory, in bounded memory."""
-    order, most = order.to(memory.features.device), AT_ONCE * (1 if memory.features.device.type == "cpu" else ON_GPU)
+    order, most = (
+        order.to(memory.features.device),
+        AT_ONCE * (1 if memory.features.device.type == "cpu" else ON_GPU),
+    )
     at_once = max(1, most // n)  # stars
     parts = []
     for start in range(0, len(memory.features), at_once):
         part = memory.rows(slice(start, start + at_once))
         pieces = [min(most, n - done) for done in range(0, n, most)]
-        parts.append(torch.cat([model.network.head.sample(part, order, piece, generator) for piece in pieces], 1))
+        parts.append(
+            torch.cat(
+                [model.network.head.sample(part, order, piece, generator) for piece in pieces], 1
+            )
+        )
     return torch.cat(parts).cpu()
 
 
@@ -128,26 +150,46 @@ def at_scores(nodes: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
 def _physical(model: Model, samples: torch.Tensor) -> np.ndarray:
     """(B, n, labels) standardised -> (labels, B, n) in the labels' units."""
     z = samples.double().numpy()
-    return np.stack([model.standardiser.physical(name, z[..., i]) for i, name in enumerate(model.vocabulary.labels)])
+    return np.stack(
+        [
+            model.standardiser.physical(name, z[..., i])
+            for i, name in enumerate(model.vocabulary.labels)
+        ]
+    )
 
 
 def covariances(samples: np.ndarray) -> np.ndarray:
     """(labels, B, n) -> (B, labels * labels)."""
     residual = samples - samples.mean(-1, keepdims=True)
-    return (np.einsum("ibn,jbn->bij", residual, residual) / (samples.shape[-1] - 1)).reshape(samples.shape[1], -1)
+    return (np.einsum("ibn,jbn->bij", residual, residual) / (samples.shape[-1] - 1)).reshape(
+        samples.shape[1], -1
+    )
 
 
 def _with_units(table: pa.Table, vocabulary: Vocabulary) -> pa.Table:
     names = vocabulary.labels
-    unit = {name + suffix: vocabulary.quantity(name).unit for name in names for suffix in (*SUFFIXES, "_samples")}
-    fields = [f.with_metadata({"unit": unit[f.name]}) if f.name in unit else f for f in table.schema]
+    unit = {
+        name + suffix: vocabulary.quantity(name).unit
+        for name in names
+        for suffix in (*SUFFIXES, "_samples")
+    }
+    fields = [
+        f.with_metadata({"unit": unit[f.name]}) if f.name in unit else f for f in table.schema
+    ]
     return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
 def _metadata(model: Model, samples: int, seed: int) -> dict[str, str]:
     names = model.vocabulary.labels
     units = ", ".join(f"{n} [{model.vocabulary.quantity(n).unit or '1'}]" for n in names)
-    out = {"model_sha256": model.hash, "units": units, "quantiles": "L = 50 %, L_lower = 16 %, L_upper = 84 %"}
+    out = {
+        "model_sha256": model.hash,
+        "units": units,
+        "quantiles": "L = 50 %, L_lower = 16 %, L_upper = 84 %",
+    }
     if samples:
-        out |= {"samples": f"{samples} joint draws, seed {seed}", "covariance": ROW_MAJOR + ", ".join(names)}
+        out |= {
+            "samples": f"{samples} joint draws, seed {seed}",
+            "covariance": ROW_MAJOR + ", ".join(names),
+        }
     return out

@@ -13,7 +13,10 @@ from multistar.model.mismatch import Mismatch
 from multistar.stars import Stars
 
 READ = 1024  # stars that are standardised together
-BATCH, BATCH_ON_GPU = 128, 4096  # stars that are encoded together; more do not fit the caches of a CPU
+BATCH, BATCH_ON_GPU = (
+    128,
+    4096,
+)  # stars that are encoded together; more do not fit the caches of a CPU
 
 
 @torch.inference_mode()
@@ -23,7 +26,11 @@ def encoded(
     """Rows and memory of each batch; flags of `stars` are completed with "no_data" and "outside_training"."""
     for rows, m in measurements(model, stars, what, quiet, labels):
         memory = model.network.encode(m)
-        outside = (model.domain.beyond(m).any(1) if labels else model.domain.outside(memory.embedding, m)).cpu().numpy()
+        outside = (
+            (model.domain.beyond(m).any(1) if labels else model.domain.outside(memory.embedding, m))
+            .cpu()
+            .numpy()
+        )
         stars.flags[rows][outside] |= status.BIT["outside_training"]
         blank = ~m.observed.any(1).cpu().numpy()  # nothing that this model can read
         stars.flags[rows][blank] |= status.BIT["no_data"]
@@ -31,7 +38,11 @@ def encoded(
 
 
 def measurements(
-    model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool | Collection[str] = False
+    model: Model,
+    stars: Stars,
+    what: str,
+    quiet: bool = False,
+    labels: bool | Collection[str] = False,
 ) -> Iterator[tuple[slice, Measurement]]:
     """Rows and standardised measurements of each batch, on the device of the model; `labels` as for `shown`."""
     device = next(model.network.parameters()).device
@@ -45,7 +56,9 @@ def measurements(
             yield slice(start + i, start + min(i + size, len(part))), m.rows(slice(i, i + size))
 
 
-def shown(model: Model, stars: Stars, mock: bool, labels: bool | Collection[str] = False) -> Measurement:
+def shown(
+    model: Model, stars: Stars, mock: bool, labels: bool | Collection[str] = False
+) -> Measurement:
     """(n, n_slots) what the encoder is shown of some stars.
 
     Labels in the table are hidden from it, but those that are named; True if labels are all of the input. Errors of

@@ -33,7 +33,9 @@ def views(model: Model, stars: Stars, quiet: bool = True) -> Views:
     """Raises ValueError for a model that was not trained to align a light curve with the rest of its star."""
     alignment = model.network.alignment if model.vocabulary.light_curve else None
     if alignment is None:
-        raise ValueError("this model does not align light curves with other data; train one with [model] alignment")
+        raise ValueError(
+            "this model does not align light curves with other data; train one with [model] alignment"
+        )
     start, labels = model.vocabulary.light_curve_slots.start, list(model.vocabulary.label_slots)
     parts = []
     for _, m in measurements(model, stars, "views", quiet):
@@ -43,7 +45,15 @@ def views(model: Model, stars: Stars, quiet: bool = True) -> Views:
         e1, e2 = model.network.views(m)
         fused = model.network.encode(Measurement(m.value, m.sigma, observed)).embedding
         p1, p2 = (torch.nn.functional.normalize(p, dim=-1) for p in alignment(e1, e2))
-        parts.append((e1 + curve, e2 + rest, fused + torch.minimum(curve, rest).nan_to_num(), p1 + curve, p2 + rest))
+        parts.append(
+            (
+                e1 + curve,
+                e2 + rest,
+                fused + torch.minimum(curve, rest).nan_to_num(),
+                p1 + curve,
+                p2 + rest,
+            )
+        )
     e1, e2, fused, p1, p2 = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     return Views(e1, e2, fused, (p1, p2))
 

@@ -10,7 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.table import Table
 
-from multistar.io.tables import CSV, FORMATS, ID_COLUMNS, Columns, check_expansion, not_readable, read_columns
+from multistar.io.tables import (
+    CSV,
+    FORMATS,
+    ID_COLUMNS,
+    Columns,
+    check_expansion,
+    not_readable,
+    read_columns,
+)
 
 ROWS = 16_384  # stars read at once: about 100 MB with XP
 READABLE = tuple(sorted(FORMATS))
@@ -55,7 +63,9 @@ def chunks(path: str | Path, rows: int = ROWS) -> Iterator[Columns]:
 
 def _parts(whole: Columns, rows: int) -> Iterator[Columns]:
     for start in range(0, max(1, len(whole)), rows):
-        yield Columns({k: v[start : start + rows] for k, v in whole.data.items()}, whole.unit, whole.origin)
+        yield Columns(
+            {k: v[start : start + rows] for k, v in whole.data.items()}, whole.unit, whole.origin
+        )
 
 
 def _parquet(path: Path, rows: int) -> Iterator[Columns]:
@@ -63,7 +73,9 @@ def _parquet(path: Path, rows: int) -> Iterator[Columns]:
         if not file.metadata.num_rows:
             yield read_columns(file.schema_arrow.empty_table())
         left = file.schema_arrow.empty_table()
-        for group in range(file.num_row_groups):  # one by one, or Arrow keeps something of all that it has read
+        for group in range(
+            file.num_row_groups
+        ):  # one by one, or Arrow keeps something of all that it has read
             for batch in file.iter_batches(rows, row_groups=[group]):
                 left = pa.concat_tables([left, pa.Table.from_batches([batch])])
                 while len(left) >= rows:

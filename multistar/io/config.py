@@ -15,7 +15,11 @@ def from_table(cls: type, table: dict, where: str = ""):
         raise ValueError(
             f"unknown key(s) {[prefix + k for k in unknown]}; known are {sorted(prefix + k for k in hints)}"
         )
-    required = {f.name for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING}
+    required = {
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.default is f.default_factory is dataclasses.MISSING
+    }
     if missing := sorted(required - set(table)):
         raise ValueError(f"missing key(s) {[prefix + k for k in missing]}")
     values = {}
@@ -35,5 +39,7 @@ def _checked(hint, value, name: str):
     if isinstance(plain, types.GenericAlias) or type(value) is not plain:
         raise ValueError(f"{name} must be a {plain.__name__}, got {value!r}")
     if isinstance(value, list) and not all(type(x) is typing.get_args(hint)[0] for x in value):
-        raise ValueError(f"{name} must be a list of {typing.get_args(hint)[0].__name__}, got {value!r}")
+        raise ValueError(
+            f"{name} must be a list of {typing.get_args(hint)[0].__name__}, got {value!r}"
+        )
     return value

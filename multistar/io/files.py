@@ -12,7 +12,9 @@ from safetensors import SafetensorError
 
 
 @contextmanager
-def atomic_write(path: str | Path, overwrite: bool = False, owned: Collection[str] = ()) -> Iterator[Path]:
+def atomic_write(
+    path: str | Path, overwrite: bool = False, owned: Collection[str] = ()
+) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it becomes `path`, on failure nothing remains.
 
     For a folder, `owned` names the files that we put there. Raises as refuse_existing does, and OSError that names
@@ -22,7 +24,9 @@ def atomic_write(path: str | Path, overwrite: bool = False, owned: Collection[st
     refuse_existing(path, overwrite, owned)
     path.parent.mkdir(parents=True, exist_ok=True)
     # the suffix stays last, because writers choose a format by it
-    temporary = path.with_name(f".{path.name.split('.')[0]}-{uuid.uuid4().hex[:8]}.tmp{''.join(path.suffixes)}")
+    temporary = path.with_name(
+        f".{path.name.split('.')[0]}-{uuid.uuid4().hex[:8]}.tmp{''.join(path.suffixes)}"
+    )
     try:
         yield temporary
         _replace(temporary, path)
@@ -43,7 +47,9 @@ def refuse_existing(path: str | Path, overwrite: bool, owned: Collection[str] = 
     if not path.exists():
         return
     if not overwrite:
-        raise FileExistsError(f"{path} exists already; choose another name or pass --overwrite (overwrite=True)")
+        raise FileExistsError(
+            f"{path} exists already; choose another name or pass --overwrite (overwrite=True)"
+        )
     if path.is_dir() and (foreign := sorted(set(os.listdir(path)) - set(owned))):
         raise FileExistsError(
             f"{path} is a folder that also holds {foreign[:3]}; choose another name, it is not replaced"

@@ -24,10 +24,16 @@ def read_ids(source: Any) -> np.ndarray:
 
 def target_ids(targets: Any) -> list[int]:
     """Ids to be looked for: integers or a table that `read_ids` takes; without repetition, in the order given."""
-    if isinstance(targets, Iterable) and not isinstance(targets, (str, Path, dict)) and not hasattr(targets, "columns"):
+    if (
+        isinstance(targets, Iterable)
+        and not isinstance(targets, (str, Path, dict))
+        and not hasattr(targets, "columns")
+    ):
         ids = np.atleast_1d(np.asarray(targets))
         if ids.dtype.kind not in "iu":
-            raise ValueError(f"targets must be integer ids or a table with source_id, got {ids[:3]!r}")
+            raise ValueError(
+                f"targets must be integer ids or a table with source_id, got {ids[:3]!r}"
+            )
     else:
         ids = read_ids(targets)
     if np.any(ids <= 0):

@@ -34,7 +34,9 @@ class Lookup:
         ids = self._ids()
         self._order = np.argsort(ids, kind="stable")
         self._sorted = ids[self._order]
-        groups = [f.metadata.row_group(i).num_rows for f in self._files for i in range(f.num_row_groups)]
+        groups = [
+            f.metadata.row_group(i).num_rows for f in self._files for i in range(f.num_row_groups)
+        ]
         self._bounds = np.concatenate([[0], np.cumsum(groups)]).astype(np.int64)
         self._groups = [(f, i) for f in self._files for i in range(f.num_row_groups)]
 
@@ -48,7 +50,9 @@ class Lookup:
         """Rows of those of the stars that are in the table, in the order asked; KeyError if none of them is."""
         rows = self._rows(np.asarray(source_ids, np.int64))
         if not len(rows):
-            raise KeyError(f"Star {source_ids[0]} is not among the {len(self):,} rows of {self.origin}.")
+            raise KeyError(
+                f"Star {source_ids[0]} is not among the {len(self):,} rows of {self.origin}."
+            )
         if self._table is not None:
             data = {name: values[rows] for name, values in self._table.data.items()}
             return Columns(data, self._table.unit, self.origin)
@@ -71,7 +75,9 @@ class Lookup:
     def _ids(self) -> np.ndarray:
         name = next((n for n in ID_COLUMNS if n in self.columns), None)
         if name is None:
-            raise ValueError(f"{self.origin}: no column source_id; the table has {list(self.columns[:12])}")
+            raise ValueError(
+                f"{self.origin}: no column source_id; the table has {list(self.columns[:12])}"
+            )
         if self._table:
             return id_numbers(self._table[name], self.origin, name)
         column = pa.concat_tables([file.read(columns=[name]) for file in self._files])

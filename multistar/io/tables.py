@@ -16,13 +16,29 @@ from astropy.io import votable
 from astropy.table import Table, meta
 
 FORMATS = {
-    ".csv": "csv", ".csv.gz": "csv", ".ecsv": "csv", ".ecsv.gz": "csv",
-    ".fits": "fits", ".fit": "fits", ".fits.gz": "fits",
-    ".vot": "votable", ".xml": "votable", ".votable": "votable", ".vot.gz": "votable", ".xml.gz": "votable",
-    ".parquet": "parquet", ".pq": "parquet",
-}  # fmt: skip
-MOST_EXPANSION, FREE_BYTES = 100, 1 << 28  # of gzipped files; catalogues expand to 2-20 times their size
-CSV: Any = {"comment": "#", "float_precision": "round_trip"}  # exact; the default crashes at 1e9999999999
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".ecsv": "csv",
+    ".ecsv.gz": "csv",
+    ".fits": "fits",
+    ".fit": "fits",
+    ".fits.gz": "fits",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".votable": "votable",
+    ".vot.gz": "votable",
+    ".xml.gz": "votable",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+MOST_EXPANSION, FREE_BYTES = (
+    100,
+    1 << 28,
+)  # of gzipped files; catalogues expand to 2-20 times their size
+CSV: Any = {
+    "comment": "#",
+    "float_precision": "round_trip",
+}  # exact; the default crashes at 1e9999999999
 ID_COLUMNS = ("source_id", "SOURCE_ID", "Source")
 
 
@@ -59,16 +75,22 @@ class Columns:
         """(n,) float64 column, missing = NaN; ValueError if it is not one number per star."""
         values = self.data[name]
         if values.ndim != 1:
-            raise ValueError(f"{self.origin}: column {name} must hold one number per star, its shape is {values.shape}")
+            raise ValueError(
+                f"{self.origin}: column {name} must hold one number per star, its shape is {values.shape}"
+            )
         if values.dtype.kind in "iufb":
             return values.astype(np.float64)
         series = pd.Series(values)
         numbers = np.fromiter(map(_number, values), np.float64, len(values))
         words = series.astype(str).str.strip().str.lower()
-        text = np.isnan(numbers) & ~np.asarray(series.isna() | words.isin(["nan", "null", "none", "", "--"]))
+        text = np.isnan(numbers) & ~np.asarray(
+            series.isna() | words.isin(["nan", "null", "none", "", "--"])
+        )
         if text.any():
             row = int(np.argmax(text))
-            raise ValueError(f"{self.origin}: column {name} must be numeric, row {row} holds {values[row]!r}")
+            raise ValueError(
+                f"{self.origin}: column {name} must be numeric, row {row} holds {values[row]!r}"
+            )
         return numbers
 
 
@@ -98,7 +120,9 @@ def read_columns(source: Any) -> Columns:
     if isinstance(source, dict):
         columns = {name: np.asarray(values) for name, values in source.items()}
         if scalars := [name for name, values in columns.items() if not values.ndim]:
-            raise ValueError(f"dict: columns must be arrays, but {scalars[:5]} are single values; write [value]")
+            raise ValueError(
+                f"dict: columns must be arrays, but {scalars[:5]} are single values; write [value]"
+            )
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"dict: columns must have one length, but they have {lengths}")
@@ -116,8 +140,15 @@ def _read_file(path: Path) -> Columns:
     suffixes = [s.lower() for s in path.suffixes]
     kind = FORMATS.get("".join(suffixes[-2:])) or FORMATS.get(suffixes[-1] if suffixes else "")
     if kind is None:
-        raise ValueError(f"{path}: cannot tell the format from the name; known endings are {sorted(FORMATS)}")
-    reader = {"csv": _read_csv, "fits": _read_fits, "votable": _read_votable, "parquet": _read_parquet}[kind]
+        raise ValueError(
+            f"{path}: cannot tell the format from the name; known endings are {sorted(FORMATS)}"
+        )
+    reader = {
+        "csv": _read_csv,
+        "fits": _read_fits,
+        "votable": _read_votable,
+        "parquet": _read_parquet,
+    }[kind]
     try:
         check_expansion(path)
         columns = reader(path)
@@ -143,17 +174,23 @@ def check_expansion(path: Path) -> None:
     with gzip.open(path) as stream:
         while block := stream.read(1 << 20):
             if (size := size + len(block)) > most:
-                raise ValueError(f"it expands to more than {most:,} bytes, {MOST_EXPANSION} times its size: unpack it")
+                raise ValueError(
+                    f"it expands to more than {most:,} bytes, {MOST_EXPANSION} times its size: unpack it"
+                )
 
 
 def _read_folder(path: Path) -> Columns:
     """All Parquet shards of a folder, in the order of their names."""
     if not (shards := sorted(path.glob("*.parquet"))):
-        raise ValueError(f"{path}: a folder must hold Parquet files to be read as a table, this one holds none")
+        raise ValueError(
+            f"{path}: a folder must hold Parquet files to be read as a table, this one holds none"
+        )
     parts = [pq.read_table(shard) for shard in shards]
     for shard, part in zip(shards, parts, strict=True):
         if part.schema != parts[0].schema:
-            raise ValueError(f"{shard}: its columns differ from those of {shards[0].name}; read the files one by one")
+            raise ValueError(
+                f"{shard}: its columns differ from those of {shards[0].name}; read the files one by one"
+            )
     return _from_arrow(pa.concat_tables(parts), str(path))
 
 
@@ -162,7 +199,9 @@ def _read_csv(path: Path) -> Columns:
     separator = header.get("delimiter", " ") if header else ","
     # ids as text: pandas would turn an id column with one gap into float64, which loses digits
     frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(ID_COLUMNS, str), **CSV)
-    unit: dict[str, u.UnitBase] = {c["name"]: u.Unit(c["unit"]) for c in header.get("datatype", []) if c.get("unit")}
+    unit: dict[str, u.UnitBase] = {
+        c["name"]: u.Unit(c["unit"]) for c in header.get("datatype", []) if c.get("unit")
+    }
     return Columns({str(c): frame[c].to_numpy() for c in frame}, unit)
 
 
@@ -170,7 +209,10 @@ def _ecsv_header(path: Path) -> dict:
     """Delimiter, units and types; pandas reads the data itself, five times as fast as astropy would."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as stream:
-        lines = [line[2:].rstrip("\n") for line in itertools.takewhile(lambda line: line.startswith("#"), stream)]
+        lines = [
+            line[2:].rstrip("\n")
+            for line in itertools.takewhile(lambda line: line.startswith("#"), stream)
+        ]
     return meta.get_header_from_yaml([line for line in lines if not line.startswith("%ECSV")])
 
 

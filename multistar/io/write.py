@@ -11,16 +11,26 @@ from astropy.table import Column, Table
 
 from multistar.io.files import atomic_write
 
-ASTROPY_FORMATS = {".fits": "fits", ".vot": "votable", ".xml": "votable", ".ecsv": "ascii.ecsv", ".csv": "ascii.csv"}
+ASTROPY_FORMATS = {
+    ".fits": "fits",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+}
 UNITS = {"dex": "", "Msun": "solMass"}  # FITS and VOTable know no dex
 
 
-def to_arrow(columns: dict[str, np.ndarray], metadata: dict[str, str], ragged: Collection[str] = ()) -> pa.Table:
+def to_arrow(
+    columns: dict[str, np.ndarray], metadata: dict[str, str], ragged: Collection[str] = ()
+) -> pa.Table:
     """Columns (n,) or (n, k), the latter as fixed-size lists, or as lists of any length where named in `ragged`.
 
     The archive's vectors are of the second kind, and GaiaXPy reads no other from FITS.
     """
-    return pa.table({name: _array(x, name in ragged) for name, x in columns.items()}).replace_schema_metadata(metadata)
+    return pa.table(
+        {name: _array(x, name in ragged) for name, x in columns.items()}
+    ).replace_schema_metadata(metadata)
 
 
 def _array(values: np.ndarray, ragged: bool) -> pa.Array:
@@ -28,13 +38,21 @@ def _array(values: np.ndarray, ragged: bool) -> pa.Array:
         return pa.array(values, pa.string() if values.dtype == object else None)
     flat = pa.array(values.ravel())
     if ragged:
-        return pa.ListArray.from_arrays(pa.array(values.shape[1] * np.arange(len(values) + 1), pa.int32()), flat)
+        return pa.ListArray.from_arrays(
+            pa.array(values.shape[1] * np.arange(len(values) + 1), pa.int32()), flat
+        )
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
 def to_astropy(table: pa.Table) -> Table:
     """With units and metadata; fixed-size lists become two-dimensional columns, other lists columns of arrays."""
-    out = Table(meta={k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if k != b"pandas"})
+    out = Table(
+        meta={
+            k.decode(): v.decode()
+            for k, v in (table.schema.metadata or {}).items()
+            if k != b"pandas"
+        }
+    )
     for field in table.schema:
         column = table[field.name].combine_chunks()
         if pa.types.is_fixed_size_list(field.type):
@@ -43,7 +61,9 @@ def to_astropy(table: pa.Table) -> Table:
             values = column.to_numpy(zero_copy_only=False)
         unit = (field.metadata or {}).get(b"unit", b"").decode()
         text = pa.types.is_string(field.type)
-        out[field.name] = Column(values.astype(str) if text else values, unit=UNITS.get(unit, unit) or None)
+        out[field.name] = Column(
+            values.astype(str) if text else values, unit=UNITS.get(unit, unit) or None
+        )
     return out
 
 
@@ -63,7 +83,9 @@ def check_ending(path: str | Path, vectors: bool = False) -> None:
     if Path(path).suffix not in known:
         raise ValueError(f"{path}: cannot tell the format from the name; known endings are {known}")
     if vectors and Path(path).suffix == ".csv":
-        raise ValueError(f"{path}: CSV cannot hold embeddings, samples or spectra; use .parquet, .fits, .vot or .ecsv")
+        raise ValueError(
+            f"{path}: CSV cannot hold embeddings, samples or spectra; use .parquet, .fits, .vot or .ecsv"
+        )
 
 
 def write_tables(tables: Iterator[pa.Table], path: str | Path, overwrite: bool = False) -> int:
@@ -75,7 +97,10 @@ def write_tables(tables: Iterator[pa.Table], path: str | Path, overwrite: bool =
         write_table(whole, path, overwrite)
         return len(whole)
     rows = 0
-    with atomic_write(path, overwrite) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+    with (
+        atomic_write(path, overwrite) as temporary,
+        pq.ParquetWriter(temporary, first.schema) as writer,
+    ):
         for table in itertools.chain([first], tables):
             writer.write_table(table)
             rows += len(table)

@@ -28,12 +28,16 @@ def draw_activity(stars: Population, rng: np.random.Generator) -> Activity:
     """Single dwarfs spin down with age (gyrochronology); stars in close pairs rotate with the orbit, at any age."""
     star, n = stars.star, len(stars)
     synchronised = is_synchronised(stars.orbits, stars.age, star.logg)
-    spun_down = rotation_period(b_minus_v(star.teff, stars.m_h), stars.age) * rng.lognormal(0, PERIOD_SCATTER, n)
+    spun_down = rotation_period(b_minus_v(star.teff, stars.m_h), stars.age) * rng.lognormal(
+        0, PERIOD_SCATTER, n
+    )
     dwarf = star.logg >= GIANT_LOGG
     period = np.where(synchronised, stars.orbits.period, np.where(dwarf, spun_down, np.nan))
     typical = np.where(dwarf, spot_amplitude(period, star.mass), GIANT_SPOTS)
     spots = np.where(np.isfinite(period), typical * rng.lognormal(0, SPOT_SCATTER, n), 0.0)
     return Activity(
-        eclipsing=is_eclipsing(stars.orbits), synchronised=synchronised,
-        rotation_period=period, spot_amplitude=np.minimum(spots, 0.2),
-    )  # fmt: skip
+        eclipsing=is_eclipsing(stars.orbits),
+        synchronised=synchronised,
+        rotation_period=period,
+        spot_amplitude=np.minimum(spots, 0.2),
+    )

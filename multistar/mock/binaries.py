@@ -43,7 +43,9 @@ def semi_major_axis(period: np.ndarray, total_mass: np.ndarray) -> np.ndarray:
     return (total_mass * (period / 365.25) ** 2) ** (1 / 3)
 
 
-def draw_orbits(primary: Evolved, tracks: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> Orbits:
+def draw_orbits(
+    primary: Evolved, tracks: np.ndarray, distance: np.ndarray, rng: np.random.Generator
+) -> Orbits:
     """Companions for primaries on the isochrones `tracks` (n, n_eep, 5) at `distance` [kpc].
 
     A companion lighter than the isochrone's first point (0.45 Msun) gives no light: its state is NaN, its orbit and
@@ -68,7 +70,9 @@ def draw_orbits(primary: Evolved, tracks: np.ndarray, distance: np.ndarray, rng:
 
     companion = Evolved(**{name: only(x) for name, x in vars(companion).items()})
     ratio = only(mass / primary.mass)
-    return Orbits(only(period), only(scaled), only(inclination), ratio, only(radius_ratio), companion)
+    return Orbits(
+        only(period), only(scaled), only(inclination), ratio, only(radius_ratio), companion
+    )
 
 
 def no_orbits(n: int) -> Orbits:

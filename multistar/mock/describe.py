@@ -13,7 +13,10 @@ from multistar.mock.survey import LABEL_ERROR, SurveyConfig, survey
 SUBGIANT_LOGG = 4.0
 PERCENTILES = (2.5, 16, 50, 84, 97.5)
 COMPONENT_TEXT = {
-    "thin": ("10 Gyr, e-fold 14 Gyr, to today", "0.10 - 0.045 (R - 8.2 kpc) - 0.022 age +- (0.06 + 0.017 age)"),
+    "thin": (
+        "10 Gyr, e-fold 14 Gyr, to today",
+        "0.10 - 0.045 (R - 8.2 kpc) - 0.022 age +- (0.06 + 0.017 age)",
+    ),
     "thick": ("10.0 +- 1.2 Gyr", "-0.55 +- 0.25"),
     "halo": ("12.0 +- 0.6 Gyr", "-1.50 +- 0.45"),
 }
@@ -39,8 +42,12 @@ def _selections() -> Table:
 
 
 def _components() -> Table:
-    table = Table("component", "of stars formed", "ages", "[M/H]", "length [kpc]", title="The Galaxy")
-    for name, fraction, length in zip(galaxy.COMPONENTS, galaxy.FRACTIONS, galaxy.SCALE_LENGTH, strict=True):
+    table = Table(
+        "component", "of stars formed", "ages", "[M/H]", "length [kpc]", title="The Galaxy"
+    )
+    for name, fraction, length in zip(
+        galaxy.COMPONENTS, galaxy.FRACTIONS, galaxy.SCALE_LENGTH, strict=True
+    ):
         table.add_row(name, f"{fraction:.0%}", *COMPONENT_TEXT[name], f"{length}")
     return table
 
@@ -55,11 +62,18 @@ def kinds(sample: pa.Table) -> dict[str, np.ndarray]:
         "subgiants": (logg >= GIANT_LOGG) & (logg < SUBGIANT_LOGG),
         "dwarfs": logg >= SUBGIANT_LOGG,
     }
-    out |= {name: sample[name].to_numpy(zero_copy_only=False) for name in ("binary", "eclipsing", "synchronised")}
+    out |= {
+        name: sample[name].to_numpy(zero_copy_only=False)
+        for name in ("binary", "eclipsing", "synchronised")
+    }
     rotation, synchronised = sample["rotation_period"].to_numpy(), out["synchronised"]
-    out["young fast rotators (P < 8 d, < 1 Gyr)"] = (rotation < 8) & ~synchronised & (sample["true_age"].to_numpy() < 1)
+    out["young fast rotators (P < 8 d, < 1 Gyr)"] = (
+        (rotation < 8) & ~synchronised & (sample["true_age"].to_numpy() < 1)
+    )
     variability = np.array(sample["variability"].to_pylist())
-    return out | {f"variable: {name}": variability == name for name in sorted(set(variability) - {""})}
+    return out | {
+        f"variable: {name}": variability == name for name in sorted(set(variability) - {""})
+    }
 
 
 def _kinds(sample: pa.Table) -> Table:

@@ -42,12 +42,17 @@ class DustDisc:
         warp = 0.05 * np.maximum(radius - 9, 0) * np.sin(np.arctan2(y, x))
         flare = 1 + 0.08 * np.maximum(radius - R_SUN, 0)
         hole = np.exp(-1.5 * np.maximum(3 - radius, 0))
-        disc = np.exp(-(radius - R_SUN) / SCALE_LENGTH - np.abs(z - warp) / (SCALE_HEIGHT * flare)) / flare
+        disc = (
+            np.exp(-(radius - R_SUN) / SCALE_LENGTH - np.abs(z - warp) / (SCALE_HEIGHT * flare))
+            / flare
+        )
         xyz = np.stack([x - R_SUN, y, z], -1)
         lumps = self._lumps(rearrange(xyz, "... c -> (...) c")).reshape(x.shape)
         return LOCAL_DENSITY * hole * disc * np.exp(lumps - LUMPINESS**2 / 2)
 
-    def ebv(self, l: np.ndarray, b: np.ndarray, distance: np.ndarray, points: int = 64) -> np.ndarray:  # noqa: E741
+    def ebv(
+        self, l: np.ndarray, b: np.ndarray, distance: np.ndarray, points: int = 64
+    ) -> np.ndarray:  # noqa: E741
         """E(B-V) [mag] integrated to `distance` [kpc] at Galactic l, b [rad]; all (n,).
 
         Quadrature nodes are quadratic in distance, denser near the Sun, where the lumps loom large.

@@ -9,12 +9,16 @@ from astropy.coordinates import SkyCoord
 
 from multistar.mock.dust import DustDisc
 
-with warnings.catch_warnings():  # dustmaps asks for a configuration file, which only maps on disk need
+with (
+    warnings.catch_warnings()
+):  # dustmaps asks for a configuration file, which only maps on disk need
     warnings.simplefilter("ignore")
     from dustmaps.map_base import DustMap, ensure_flat_galactic
 
 TO_INFINITY = 30.0  # kpc; beyond, the disc has no dust
-POINTS = 384  # of the quadrature: six times those of a star, for a path that is some six times as long
+POINTS = (
+    384  # of the quadrature: six times those of a star, for a path that is some six times as long
+)
 
 
 class MockDustQuery(DustMap):
@@ -34,4 +38,6 @@ class MockDustQuery(DustMap):
         distance = galactic.distance
         known = distance.unit.is_equivalent(u.kpc)
         kpc = distance.to_value(u.kpc) if known else np.full(galactic.shape, TO_INFINITY)
-        return self._disc.ebv(galactic.l.rad, galactic.b.rad, np.minimum(kpc, TO_INFINITY), points=POINTS)
+        return self._disc.ebv(
+            galactic.l.rad, galactic.b.rad, np.minimum(kpc, TO_INFINITY), points=POINTS
+        )

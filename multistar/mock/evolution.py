@@ -17,7 +17,9 @@ COLUMNS = ("log_initial_mass", "log_luminosity", "log_teff", "log_mass_ratio", "
 PHASES = ("main_sequence", "subgiant", "rgb", "clump", "agb")
 
 
-def design_matrix(log_age: np.ndarray, m_h: np.ndarray, knots: np.ndarray, degree: int) -> np.ndarray:
+def design_matrix(
+    log_age: np.ndarray, m_h: np.ndarray, knots: np.ndarray, degree: int
+) -> np.ndarray:
     """(n, n_terms) basis functions of log10(age/yr) and [M/H]; outside the fit they are clipped."""
     inside = np.clip(log_age, knots[0], np.nextafter(knots[-1], 0))
     splines = BSpline.design_matrix(inside, knots, 3).toarray()

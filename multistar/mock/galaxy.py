@@ -35,7 +35,9 @@ def draw_ages(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     return component, np.choose(component, [thin, thick, halo])
 
 
-def draw_composition(component, age, radius, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_composition(
+    component, age, radius, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """[M/H] with the thin disc's gradient in Galactocentric radius [kpc] and age, and [alpha/M]."""
     n = len(age)
     gradient = 0.10 - 0.045 * (np.clip(radius, 4, 14) - R_SUN) - 0.022 * age
@@ -79,6 +81,8 @@ def density_ratio(component, radius, reach: float) -> np.ndarray:
     The sector's discs have surface density exp(-R / L) / (2 SECTOR L^2), the cylinder's 1 / (pi reach^2).
     """
     if reach > NEARBY:
-        raise ValueError(f"reach must be at most {NEARBY:.1f} kpc, or the cylinder leaves the sector; got {reach}")
+        raise ValueError(
+            f"reach must be at most {NEARBY:.1f} kpc, or the cylinder leaves the sector; got {reach}"
+        )
     length = SCALE_LENGTH[component]
     return np.pi * reach**2 * np.exp(-radius / length) / (2 * SECTOR * length**2)

@@ -12,14 +12,24 @@ from multistar.modalities.light_curve.points import from_points
 PARTS = {"time": np.float64, "flux": np.float32, "flux_error": np.float32}
 # StarParameters field -> column of a mock survey
 COLUMNS = {
-    "source_id": "source_id", "mass": "true_mass", "radius": "radius", "teff": "true_teff",
-    "g_mag": "phot_g_mean_mag", "rp_mag": "phot_rp_mean_mag",
-    "rotation_period": "rotation_period", "spot_amplitude": "spot_amplitude",
-    "orbital_period": "orbital_period", "inclination": "inclination", "radius_ratio": "radius_ratio",
-    "scaled_axis": "scaled_axis", "flux_ratio": "flux_ratio", "mass_ratio": "mass_ratio",
-    "variability_class": "variability", "pulsation_period": "pulsation_period",
+    "source_id": "source_id",
+    "mass": "true_mass",
+    "radius": "radius",
+    "teff": "true_teff",
+    "g_mag": "phot_g_mean_mag",
+    "rp_mag": "phot_rp_mean_mag",
+    "rotation_period": "rotation_period",
+    "spot_amplitude": "spot_amplitude",
+    "orbital_period": "orbital_period",
+    "inclination": "inclination",
+    "radius_ratio": "radius_ratio",
+    "scaled_axis": "scaled_axis",
+    "flux_ratio": "flux_ratio",
+    "mass_ratio": "mass_ratio",
+    "variability_class": "variability",
+    "pulsation_period": "pulsation_period",
     "pulsation_amplitude": "pulsation_amplitude",
-}  # fmt: skip
+}
 EDGE_ON = 90.0  # deg; the spin of single stars is drawn nowhere, their spot amplitude says it all
 
 
@@ -42,11 +52,16 @@ def with_views(table: pa.Table, mission: str, seed: int) -> pa.Table:
 
     The points themselves, up to 2 MB a star, are not kept. See light_curve_view.py for the slots.
     """
-    curves = [light_curve_of(row, mission, seed) for row in table.select([*COLUMNS.values(), "phase"]).to_pylist()]
+    curves = [
+        light_curve_of(row, mission, seed)
+        for row in table.select([*COLUMNS.values(), "phase"]).to_pylist()
+    ]
     first = np.concatenate([[0], np.cumsum([len(c.time) for c in curves])]).astype(np.int64)
     time, flux, error = (np.concatenate([getattr(c, part) for c in curves]) for part in PARTS)
     ids = table["source_id"].to_numpy()
-    seen = view(from_points(ids, time, flux, error, mission.removesuffix("-long"), unit="flux", first=first))
+    seen = view(
+        from_points(ids, time, flux, error, mission.removesuffix("-long"), unit="flux", first=first)
+    )
     for name, array in vars(seen).items():
         column = pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), N_SLOTS)
         table = table.append_column(f"light_curve_{name}", column)
@@ -60,5 +75,7 @@ def with_light_curves(table: pa.Table, missions: Sequence[str], seed: int) -> pa
         curves = [light_curve_of(row, mission, seed) for row in rows]
         for part, dtype in PARTS.items():
             values = [getattr(curve, part).astype(dtype) for curve in curves]
-            table = table.append_column(f"{mission}_{part}", pa.array(values, pa.list_(pa.from_numpy_dtype(dtype))))
+            table = table.append_column(
+                f"{mission}_{part}", pa.array(values, pa.list_(pa.from_numpy_dtype(dtype)))
+            )
     return table

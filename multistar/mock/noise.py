@@ -23,10 +23,15 @@ CALIBRATION_SCATTER = ([6, 9, 11.5, 13], [0.02, 0.012, 0.006, 0.0045])
 
 # mag: floor, amplitude at the reference magnitude, exponent per mag, reference magnitude
 PHOTOMETRIC_ERROR = {
-    "g": (0.0028, 0.001, 0.2, 15.0), "bp": (0.0035, 0.0025, 0.25, 15.0), "rp": (0.0030, 0.002, 0.25, 15.0),
-    "j": (0.022, 0.1, 0.3, 15.2), "h": (0.022, 0.1, 0.3, 14.4), "ks": (0.022, 0.1, 0.3, 13.8),
-    "w1": (0.022, 0.1, 0.3, 16.0), "w2": (0.022, 0.1, 0.3, 15.0),
-}  # fmt: skip
+    "g": (0.0028, 0.001, 0.2, 15.0),
+    "bp": (0.0035, 0.0025, 0.25, 15.0),
+    "rp": (0.0030, 0.002, 0.25, 15.0),
+    "j": (0.022, 0.1, 0.3, 15.2),
+    "h": (0.022, 0.1, 0.3, 14.4),
+    "ks": (0.022, 0.1, 0.3, 13.8),
+    "w1": (0.022, 0.1, 0.3, 16.0),
+    "w2": (0.022, 0.1, 0.3, 15.0),
+}
 PARALLAX_ZERO_POINT = -0.017  # mas, Lindegren et al. 2021 (mean over quasars)
 
 
@@ -103,10 +108,14 @@ def _inverse_factor(name: str, coefficients, scatter, transits) -> torch.Tensor:
     variance = (signal + BACKGROUND) / EXPOSURE + (torch.from_numpy(scatter)[:, None] * signal) ** 2
     weight = torch.from_numpy(transits * step)[:, None] / variance
     fisher = (weight @ _outer_products(name)).view(-1, band.n_basis, band.n_basis)
-    unit = fisher.diagonal(dim1=1, dim2=2).rsqrt()  # scaled to a unit diagonal, so that one ridge fits all
+    unit = fisher.diagonal(
+        dim1=1, dim2=2
+    ).rsqrt()  # scaled to a unit diagonal, so that one ridge fits all
     identity = torch.eye(band.n_basis, dtype=torch.float64)
     factor = torch.linalg.cholesky(fisher * unit[:, :, None] * unit[:, None, :] + 1e-9 * identity)
-    inverse = torch.linalg.solve_triangular(factor.float(), identity.float().expand_as(factor), upper=False)
+    inverse = torch.linalg.solve_triangular(
+        factor.float(), identity.float().expand_as(factor), upper=False
+    )
     return inverse * unit[:, None, :].float()
 
 
@@ -116,12 +125,16 @@ def pack_correlations(correlation: np.ndarray) -> np.ndarray:
     return correlation[:, row, column]
 
 
-def noisy_magnitudes(magnitudes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def noisy_magnitudes(
+    magnitudes: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Observed magnitudes and errors, (n, n_band) in the order of BANDS."""
     errors = np.empty_like(magnitudes)
     for i, band in enumerate(BANDS):
         floor, amplitude, exponent, reference = PHOTOMETRIC_ERROR[band]
-        errors[:, i] = np.hypot(floor, amplitude * 10 ** (exponent * (magnitudes[:, i] - reference)))
+        errors[:, i] = np.hypot(
+            floor, amplitude * 10 ** (exponent * (magnitudes[:, i] - reference))
+        )
     return magnitudes + rng.normal(size=magnitudes.shape) * errors, errors
 
 

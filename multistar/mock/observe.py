@@ -16,7 +16,9 @@ from multistar.modalities.gaia_xp.instrument import xp_matrix
 CHUNK = 4000  # stars whose spectra are held at once
 R_SUN_PER_KPC = 6.957e8 / 3.0857e19
 RV_GRID = np.linspace(2.4, 4.2, 10)
-FAINTEST_COMPANION = 1e-3  # of the primary's luminosity; fainter ones change nothing that is measured
+FAINTEST_COMPANION = (
+    1e-3  # of the primary's luminosity; fainter ones change nothing that is measured
+)
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +40,9 @@ def extinction_curve(r_v: np.ndarray) -> np.ndarray:
 
 def surface_to_earth(star: Evolved, m_h, alpha_m, c_n, distance) -> np.ndarray:
     """(n, n_wave) flux of single stars at Earth without dust, W m-2 nm-1, float32."""
-    dilution = np.log(1e-10 * (star.radius * R_SUN_PER_KPC / distance) ** 2)  # erg s-1 cm-3 -> W m-2 nm-1
+    dilution = np.log(
+        1e-10 * (star.radius * R_SUN_PER_KPC / distance) ** 2
+    )  # erg s-1 cm-3 -> W m-2 nm-1
     ln_flux = load_sed_table().ln_flux(star.teff, star.logg, m_h, alpha_m, c_n)
     return np.exp(ln_flux + dilution[:, None].astype(np.float32))
 
@@ -49,7 +53,9 @@ def spectra(s: Population) -> tuple[np.ndarray, np.ndarray]:
     flux = surface_to_earth(s.star, s.m_h, s.alpha_m, s.c_n, s.distance)
     ratio = np.where(np.isfinite(s.orbits.period), 0.0, np.nan)
     with np.errstate(invalid="ignore"):
-        paired = np.flatnonzero(s.orbits.companion.luminosity > FAINTEST_COMPANION * s.star.luminosity)
+        paired = np.flatnonzero(
+            s.orbits.companion.luminosity > FAINTEST_COMPANION * s.star.luminosity
+        )
     if len(paired):
         p = s.select(paired)
         companion = p.orbits.companion
@@ -59,7 +65,9 @@ def spectra(s: Population) -> tuple[np.ndarray, np.ndarray]:
         ratio[paired] = (second @ g) / (flux[paired] @ g)
         flux[paired] += second
     a_v = (s.r_v * s.ebv).astype(np.float32)
-    return flux * np.exp(np.float32(-0.4 * np.log(10)) * a_v[:, None] * extinction_curve(s.r_v)), ratio
+    return flux * np.exp(
+        np.float32(-0.4 * np.log(10)) * a_v[:, None] * extinction_curve(s.r_v)
+    ), ratio
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,9 @@ def observe(stars: Population) -> Observation:
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
         flux, seen.flux_ratio[rows] = spectra(stars.select(rows))
-        light, coefficients = (torch.from_numpy(flux) @ torch.from_numpy(matrix).T for matrix in (table.passband, xp))
+        light, coefficients = (
+            torch.from_numpy(flux) @ torch.from_numpy(matrix).T for matrix in (table.passband, xp)
+        )
         seen.magnitudes[rows] = table.zero_point - 2.5 * np.log10(light.numpy())
         seen.coefficients[rows] = coefficients.numpy()
     return seen

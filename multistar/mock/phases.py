@@ -78,11 +78,23 @@ def is_red_giant(logg: np.ndarray, log_teff: np.ndarray) -> np.ndarray:
 def weights(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
     """(n, n_eep) stars per star formed that each point of the isochrones stands for, zero outside the stratum."""
     log_initial, log_luminosity, log_teff, log_ratio, ln_step = np.moveaxis(tracks, -1, 0)
-    logg = SOLAR_LOGG + log_initial + log_ratio - log_luminosity + 4 * (log_teff - np.log10(SOLAR_TEFF))
-    inside = (log_teff > np.log10(TEFF_RANGE[0])) & (log_teff < np.log10(TEFF_RANGE[1])) & (logg > LOWEST_LOGG)
+    logg = (
+        SOLAR_LOGG
+        + log_initial
+        + log_ratio
+        - log_luminosity
+        + 4 * (log_teff - np.log10(SOLAR_TEFF))
+    )
+    inside = (
+        (log_teff > np.log10(TEFF_RANGE[0]))
+        & (log_teff < np.log10(TEFF_RANGE[1]))
+        & (logg > LOWEST_LOGG)
+    )
     if stratum.giants is not None:
         inside &= is_red_giant(logg, log_teff) == stratum.giants
-    inside &= (log_luminosity > stratum.log_luminosity[0]) & (log_luminosity <= stratum.log_luminosity[1])
+    inside &= (log_luminosity > stratum.log_luminosity[0]) & (
+        log_luminosity <= stratum.log_luminosity[1]
+    )
     number = np.zeros(inside.shape)
     number[inside] = chabrier(10 ** log_initial[inside]) * np.exp(ln_step[inside])
     return number
@@ -96,7 +108,9 @@ def most_numerous(stratum: Stratum) -> float:
     return float(weights(load_evolution().isochrone(age, m_h), stratum).sum(1).max())
 
 
-def draw_evolved(tracks: np.ndarray, stratum: Stratum, rng: np.random.Generator) -> tuple[Evolved, np.ndarray]:
+def draw_evolved(
+    tracks: np.ndarray, stratum: Stratum, rng: np.random.Generator
+) -> tuple[Evolved, np.ndarray]:
     """One star on each isochrone of `tracks` (n, n_eep, 5), and (n,) which of them there are at all.
 
     Points are drawn with the weight of the stars that they stand for (initial mass function times

@@ -58,7 +58,9 @@ def concatenate(parts: list[Any]) -> Any:
     """Populations (or any of their fields) end to end."""
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
-    return type(parts[0])(**{name: concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+    return type(parts[0])(
+        **{name: concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])}
+    )
 
 
 def dredge_up(mass, m_h, logg) -> np.ndarray:
@@ -103,18 +105,24 @@ def _densest(reach: float) -> float:
     return float(density_ratio(component, np.full(3, R_SUN - reach), reach).max())
 
 
-def draw_population(n: int, rng: np.random.Generator, dust: DustDisc, strata, faintest: dict[str, float]) -> Population:
+def draw_population(
+    n: int, rng: np.random.Generator, dust: DustDisc, strata, faintest: dict[str, float]
+) -> Population:
     """The systems among `n` candidates that may be brighter than `faintest` [mag] in every band it names (g, h)."""
     sizes = np.diff(np.round(np.r_[0, np.cumsum(shares(strata))] * n).astype(int))
     draws = [_draw_pulsators if s.variability else _draw_stratum for s in strata]
-    parts = [draw(n, s, rng, faintest) for draw, n, s in zip(draws, sizes, strata, strict=True) if n]
+    parts = [
+        draw(n, s, rng, faintest) for draw, n, s in zip(draws, sizes, strata, strict=True) if n
+    ]
     stars = concatenate(parts)
     unresolved_dust = rng.lognormal(0, 0.08, len(stars))
     stars.ebv = unresolved_dust * dust.ebv(stars.l, stars.b, stars.distance)
     return stars
 
 
-def _draw_stratum(n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]) -> Population:
+def _draw_stratum(
+    n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]
+) -> Population:
     component, age = draw_ages(n, rng)
     places = draw_places(component, age, rng, stratum.reach)
     here = places.distance < (stratum.reach or MAX_DISTANCE)
@@ -130,15 +138,25 @@ def _draw_stratum(n: int, stratum: Stratum, rng: np.random.Generator, faintest: 
     star, m_h, distance = star.select(bright), m_h[bright], places.distance[bright]
     orbits = draw_orbits(star, tracks[bright], distance, rng)
     return Population(
-        component=component[bright], age=age[bright], m_h=m_h, alpha_m=alpha_m[bright],
+        component=component[bright],
+        age=age[bright],
+        m_h=m_h,
+        alpha_m=alpha_m[bright],
         natal_c_n=rng.normal(0.0, NATAL_SCATTER, len(distance)),
-        l=places.l[bright], b=places.b[bright], distance=distance,
-        ebv=np.zeros(len(distance)), r_v=np.clip(rng.normal(3.1, 0.18, len(distance)), 2.5, 4.1),
-        star=star, orbits=orbits, pulsation=natural_pulsation(star, rng),
-    )  # fmt: skip
+        l=places.l[bright],
+        b=places.b[bright],
+        distance=distance,
+        ebv=np.zeros(len(distance)),
+        r_v=np.clip(rng.normal(3.1, 0.18, len(distance)), 2.5, 4.1),
+        star=star,
+        orbits=orbits,
+        pulsation=natural_pulsation(star, rng),
+    )
 
 
-def _draw_pulsators(n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]) -> Population:
+def _draw_pulsators(
+    n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]
+) -> Population:
     """Single stars of one pulsation class: RR Lyrae from the halo and the thick disc, others from the thin disc."""
     drawn = draw_pulsators(stratum.variability, n, rng)
     old = stratum.variability in OLD_CLASSES
@@ -148,13 +166,22 @@ def _draw_pulsators(n: int, stratum: Stratum, rng: np.random.Generator, faintest
     logg = surface_gravity(drawn.mass, drawn.luminosity, drawn.teff)
     star = Evolved(drawn.mass, drawn.mass, drawn.luminosity, drawn.teff, logg, np.full(n, -1))
     stars = Population(
-        component=component, age=drawn.age, m_h=np.clip(drawn.m_h, *M_H_RANGE), alpha_m=alpha_m,
+        component=component,
+        age=drawn.age,
+        m_h=np.clip(drawn.m_h, *M_H_RANGE),
+        alpha_m=alpha_m,
         natal_c_n=rng.normal(0.0, NATAL_SCATTER, n),
-        l=places.l, b=places.b, distance=places.distance,
-        ebv=np.zeros(n), r_v=np.clip(rng.normal(3.1, 0.18, n), 2.5, 4.1),
-        star=star, orbits=no_orbits(n),
-        pulsation=Pulsation(np.full(n, stratum.variability, CLASS_NAME), drawn.period, drawn.amplitude),
-    )  # fmt: skip
+        l=places.l,
+        b=places.b,
+        distance=places.distance,
+        ebv=np.zeros(n),
+        r_v=np.clip(rng.normal(3.1, 0.18, n), 2.5, 4.1),
+        star=star,
+        orbits=no_orbits(n),
+        pulsation=Pulsation(
+            np.full(n, stratum.variability, CLASS_NAME), drawn.period, drawn.amplitude
+        ),
+    )
     near = (places.distance < MAX_DISTANCE) & _may_be_seen(star, places.distance, faintest)
     return stars.select(near)
 

@@ -10,9 +10,7 @@ from multistar.mock.variability.pulsators import delta_scuti_mode, lpv_mode
 CLASS_NAME = "U12"
 OLD_CLASSES = ("rrab", "rrc")
 STRIP = (6900.0, 8500.0)  # K, of dwarfs
-SHARE_IN_STRIP = (
-    0.5  # of the stars in the strip that pulsate; 0.5-0.7 near its centre (Murphy et al. 2019, from memory)
-)
+SHARE_IN_STRIP = 0.5  # of the stars in the strip that pulsate; 0.5-0.7 near its centre (Murphy et al. 2019, from memory)
 LPV_LOGG = 0.8  # more luminous giants all vary
 
 
@@ -36,5 +34,7 @@ def natural_pulsation(star: Evolved, rng: np.random.Generator) -> Pulsation:
     }
     for name, (chosen, mode) in groups.items():
         out.variability[chosen] = name
-        out.period[chosen], out.amplitude[chosen] = mode(star.mass[chosen], star.radius[chosen], rng)
+        out.period[chosen], out.amplitude[chosen] = mode(
+            star.mass[chosen], star.radius[chosen], rng
+        )
     return out

@@ -12,7 +12,16 @@ import torch
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, spline_filter
 
-BANDS = ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")  # the passbands that a mock star is observed in
+BANDS = (
+    "g",
+    "bp",
+    "rp",
+    "j",
+    "h",
+    "ks",
+    "w1",
+    "w2",
+)  # the passbands that a mock star is observed in
 CALIBRATION = ("forest", "solar_ratio", "colour_correction", "colour_slope")
 
 
@@ -50,7 +59,9 @@ class SEDTable:
 
         Teff [K], logg [cgs dex] and [M/H] [dex] are clipped to the grid's limits; all are (n,).
         """
-        clipped = [np.clip(x, *self.limits[k]) for k, x in (("teff", teff), ("logg", logg), ("m_h", m_h))]
+        clipped = [
+            np.clip(x, *self.limits[k]) for k, x in (("teff", teff), ("logg", logg), ("m_h", m_h))
+        ]
         clipped[0] = np.log(clipped[0])
         where = np.array([axis(x) for axis, x in zip(self._axes, clipped, strict=True)])
         flux, d_alpha, d_cn = (self._interpolate(part, where) for part in self._parts)
@@ -63,7 +74,9 @@ class SEDTable:
         scores = np.empty((where.shape[1], len(splines)), np.float32)
         for i, spline in enumerate(splines):
             scores[:, i] = map_coordinates(spline, where, order=3, prefilter=False, mode="nearest")
-        return torch.addmm(torch.from_numpy(mean), torch.from_numpy(scores), torch.from_numpy(vectors)).numpy()
+        return torch.addmm(
+            torch.from_numpy(mean), torch.from_numpy(scores), torch.from_numpy(vectors)
+        ).numpy()
 
 
 @lru_cache(maxsize=1)

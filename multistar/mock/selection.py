@@ -19,10 +19,20 @@ NOT_GIANTS = (
 )
 # The same for G < 11.5: the more luminous, the farther out.
 NEAR_ENOUGH = (
-    *(Stratum(True, limits, reach) for limits, reach in (((2.3, 9.0), None), ((1.7, 2.3), 5.5), ((-9.0, 1.7), 2.8))),
-    *(Stratum(False, limits, reach) for limits, reach in (((2.0, 9.0), None), ((1.0, 2.0), 3.9), ((0.0, 1.0), 1.3),
-                                                          ((-9.0, 0.0), 0.4))),
-)  # fmt: skip
+    *(
+        Stratum(True, limits, reach)
+        for limits, reach in (((2.3, 9.0), None), ((1.7, 2.3), 5.5), ((-9.0, 1.7), 2.8))
+    ),
+    *(
+        Stratum(False, limits, reach)
+        for limits, reach in (
+            ((2.0, 9.0), None),
+            ((1.0, 2.0), 3.9),
+            ((0.0, 1.0), 1.3),
+            ((-9.0, 0.0), 0.4),
+        )
+    ),
+)
 # The least and the most that dust can dim a star, in units of E(B-V): cool and hot stars, low and high R_V.
 EXTINCTION = {"g": (1.2, 3.8), "h": (0.3, 0.8)}
 MARGIN = {band: rough + PAIR for band, rough in ROUGHNESS.items()}
@@ -68,16 +78,29 @@ class Selection:
 
 SELECTIONS = {
     "apogee-like": Selection(
-        "giants, H < 12.3, E(B-V) < 2.5", (GIANTS,), {"g": (7.0, 17.6), "h": (0.0, 12.3)}, max_ebv=2.5
+        "giants, H < 12.3, E(B-V) < 2.5",
+        (GIANTS,),
+        {"g": (7.0, 17.6), "h": (0.0, 12.3)},
+        max_ebv=2.5,
     ),
     "kepler-like": Selection(
-        "giants, 8 < G < 13.4, E(B-V) < 0.35, 1.6 < logg < 3.4", (GIANTS,), {"g": (8.0, 13.4)}, 0.35, (1.6, 3.4)
+        "giants, 8 < G < 13.4, E(B-V) < 0.35, 1.6 < logg < 3.4",
+        (GIANTS,),
+        {"g": (8.0, 13.4)},
+        0.35,
+        (1.6, 3.4),
     ),
     "all-sky": Selection(
-        "giants, subgiants and dwarfs, 6 < G < 17.6, E(B-V) < 2.5", (GIANTS, *NOT_GIANTS), {"g": (6.0, 17.6)}, 2.5
+        "giants, subgiants and dwarfs, 6 < G < 17.6, E(B-V) < 2.5",
+        (GIANTS, *NOT_GIANTS),
+        {"g": (6.0, 17.6)},
+        2.5,
     ),
     "bright": Selection(
-        "giants, subgiants and dwarfs, 4 < G < 11.5, E(B-V) < 2.5", NEAR_ENOUGH, {"g": (4.0, 11.5)}, 2.5
+        "giants, subgiants and dwarfs, 4 < G < 11.5, E(B-V) < 2.5",
+        NEAR_ENOUGH,
+        {"g": (4.0, 11.5)},
+        2.5,
     ),
     "volume": Selection(
         f"all stars within {VOLUME_RADIUS * 1000:.0f} pc, G < 17.6",

@@ -20,9 +20,13 @@ SHARD_SIZE = 100_000  # stars; about 100 MB
 
 
 def write_survey(
-    n_stars: int, config: SurveyConfig, path: str | Path, overwrite: bool = False,
-    shard_size: int = SHARD_SIZE, quiet: bool = False,
-) -> None:  # fmt: skip
+    n_stars: int,
+    config: SurveyConfig,
+    path: str | Path,
+    overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
+    quiet: bool = False,
+) -> None:
     """Stream a survey to one file (`path` ends in .parquet) or to a folder of shards; memory does not grow with it.
 
     A folder holds part-00000.parquet ... and a manifest with the settings, rows and SHA-256 of every
@@ -37,19 +41,29 @@ def write_survey(
         raise ValueError(
             f"{path}: a mock survey is written as one .parquet file or as a folder, whose name has no ending"
         )
-    columns = TextColumn("mock"), BarColumn(), TaskProgressColumn(), TextColumn("{task.completed:,} stars")
+    columns = (
+        TextColumn("mock"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:,} stars"),
+    )
     with Progress(*columns, TimeRemainingColumn(), disable=quiet) as bar:
         task = bar.add_task("", total=n_stars)
         if path.suffix == ".parquet":
             _write(path, Place(config).take(n_stars), overwrite, lambda n: bar.advance(task, n))
         else:
-            _write_shards(path, n_stars, config, overwrite, shard_size, lambda n: bar.advance(task, n))
+            _write_shards(
+                path, n_stars, config, overwrite, shard_size, lambda n: bar.advance(task, n)
+            )
 
 
 def _write(path: Path, tables: Iterator[pa.Table], overwrite: bool, done) -> int:
     first = next(tables)
     rows = 0
-    with atomic_write(path, overwrite) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+    with (
+        atomic_write(path, overwrite) as temporary,
+        pq.ParquetWriter(temporary, first.schema) as writer,
+    ):
         for table in itertools.chain([first], tables):
             writer.write_table(table)
             rows += len(table)
@@ -57,13 +71,19 @@ def _write(path: Path, tables: Iterator[pa.Table], overwrite: bool, done) -> int
     return rows
 
 
-def _write_shards(folder: Path, n_stars: int, config: SurveyConfig, overwrite: bool, size: int, done) -> None:
-    settings = json.loads(json.dumps(dataclasses.asdict(config)))  # as the manifest will give them back
+def _write_shards(
+    folder: Path, n_stars: int, config: SurveyConfig, overwrite: bool, size: int, done
+) -> None:
+    settings = json.loads(
+        json.dumps(dataclasses.asdict(config))
+    )  # as the manifest will give them back
     described = {"multistar": __version__, "config": settings, "stars": n_stars, "shard_size": size}
     manifest = _open_manifest(folder, described, overwrite)
     shards = manifest["shards"]
     written = sum(shard["rows"] for shard in shards)
-    place = Place(config, shards[-1]["next_block"], shards[-1]["next_row"]) if shards else Place(config)
+    place = (
+        Place(config, shards[-1]["next_block"], shards[-1]["next_row"]) if shards else Place(config)
+    )
     done(written)
     while written < n_stars:
         name = shard_name(len(shards))
@@ -104,11 +124,17 @@ def _read_manifest(folder: Path) -> dict:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         names = [shard["file"] for shard in manifest["shards"]]
-        whole = {"stars", "config"} <= manifest.keys() and all(s.keys() >= SHARD_KEYS for s in manifest["shards"])
+        whole = {"stars", "config"} <= manifest.keys() and all(
+            s.keys() >= SHARD_KEYS for s in manifest["shards"]
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder / MANIFEST}: not readable as a manifest ({error!r}); start anew") from error
+        raise ValueError(
+            f"{folder / MANIFEST}: not readable as a manifest ({error!r}); start anew"
+        ) from error
     if not whole or names != [shard_name(i) for i in range(len(names))]:
-        raise ValueError(f"{folder / MANIFEST}: not a manifest of ours (its shards are {names[:3]}); start anew")
+        raise ValueError(
+            f"{folder / MANIFEST}: not a manifest of ours (its shards are {names[:3]}); start anew"
+        )
     return manifest
 
 

@@ -27,9 +27,13 @@ from multistar.mock.variability.missions import MISSIONS
 from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.quantities import QUANTITIES
 
-BLOCK = 16384  # candidates per block; each block has its own random stream, so a survey can be streamed
+BLOCK = (
+    16384  # candidates per block; each block has its own random stream, so a survey can be streamed
+)
 LIGHT_CURVES_AT_ONCE = 500  # stars; 35 MB for Kepler
-SOURCE_ID_STEP = 2**35  # a Gaia source_id is (HEALPix level-12 nested pixel) * 2^35 + a running number
+SOURCE_ID_STEP = (
+    2**35
+)  # a Gaia source_id is (HEALPix level-12 nested pixel) * 2^35 + a running number
 
 # Errors of the labels, as an APOGEE-like survey with seismic masses would quote them.
 LABEL_ERROR: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -64,12 +68,18 @@ class SurveyConfig:
     def __post_init__(self):
         for name, known in (("selection", SELECTIONS), ("layout", LAYOUTS)):
             if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known are {sorted(known)}")
+                raise ValueError(
+                    f"unknown {name} {getattr(self, name)!r}; known are {sorted(known)}"
+                )
         if unknown := sorted(set(self.light_curves) - set(MISSIONS)):
-            raise ValueError(f"unknown missions {unknown} for light curves; known are {sorted(MISSIONS)}")
+            raise ValueError(
+                f"unknown missions {unknown} for light curves; known are {sorted(MISSIONS)}"
+            )
 
         if self.views and len(self.light_curves) != 1:
-            raise ValueError(f"a star has one view; name one mission for it, not {list(self.light_curves)}")
+            raise ValueError(
+                f"a star has one view; name one mission for it, not {list(self.light_curves)}"
+            )
 
 
 def _identify(stars: Population, block: int) -> dict[str, np.ndarray]:
@@ -79,10 +89,14 @@ def _identify(stars: Population, block: int) -> dict[str, np.ndarray]:
     pixel = HEALPix(nside=4096, order="nested").lonlat_to_healpix(sky.ra, sky.dec)
     source_id = np.asarray(pixel, np.int64) * SOURCE_ID_STEP + block * BLOCK + np.arange(len(stars))
     angles = {"ra": sky.ra, "dec": sky.dec, "l": galactic.l, "b": galactic.b}
-    return {"source_id": source_id} | {name: angle.to_value(u.deg) for name, angle in angles.items()}  # type: ignore[union-attr]
+    return {"source_id": source_id} | {
+        name: angle.to_value(u.deg) for name, angle in angles.items()
+    }  # type: ignore[union-attr]
 
 
-def _measure(stars: Population, seen: Observation, config: SurveyConfig, rng: np.random.Generator) -> dict:
+def _measure(
+    stars: Population, seen: Observation, config: SurveyConfig, rng: np.random.Generator
+) -> dict:
     g_mag = seen.magnitudes[:, BANDS.index("g")]
     transits = noise.draw_transits(len(stars), rng)
     columns: dict = {}
@@ -115,17 +129,27 @@ def _label(stars: Population, rng: np.random.Generator) -> dict[str, np.ndarray]
     return columns
 
 
-def _describe(stars: Population, seen: Observation, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _describe(
+    stars: Population, seen: Observation, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """What else is true of a system: population, chemistry, dust, companion, rotation, pulsation."""
     orbits = stars.orbits
     columns = {
-        "component": np.array(COMPONENTS)[stars.component], "c_n": stars.c_n, "r_v": stars.r_v,
-        "radius": stars.star.radius, "luminosity": stars.star.luminosity,
+        "component": np.array(COMPONENTS)[stars.component],
+        "c_n": stars.c_n,
+        "r_v": stars.r_v,
+        "radius": stars.star.radius,
+        "luminosity": stars.star.luminosity,
         "phase": np.array([*PHASES, "other"])[stars.star.phase],
-        "binary": np.isfinite(orbits.period), "orbital_period": orbits.period, "inclination": orbits.inclination,
-        "scaled_axis": orbits.scaled_axis, "mass_ratio": orbits.mass_ratio, "flux_ratio": seen.flux_ratio,
-        "radius_ratio": orbits.radius_ratio, "companion_teff": orbits.companion.teff,
-    }  # fmt: skip
+        "binary": np.isfinite(orbits.period),
+        "orbital_period": orbits.period,
+        "inclination": orbits.inclination,
+        "scaled_axis": orbits.scaled_axis,
+        "mass_ratio": orbits.mass_ratio,
+        "flux_ratio": seen.flux_ratio,
+        "radius_ratio": orbits.radius_ratio,
+        "companion_teff": orbits.companion.teff,
+    }
     pulsation = stars.pulsation
     columns |= {"variability": pulsation.variability, "pulsation_period": pulsation.period}
     columns["pulsation_amplitude"] = pulsation.amplitude
@@ -146,8 +170,13 @@ def survey_block(config: SurveyConfig, block: int) -> pa.Table:
     stars, seen = stars.select(keep), seen.select(keep)
     columns = _identify(stars, block) | _measure(stars, seen, config, rng) | _label(stars, rng)
     columns |= _describe(stars, seen, rng)
-    units = ", ".join(f"{q.columns[0]} [{q.unit}]" for q in QUANTITIES.values() if q.columns[0] in columns)
-    return to_arrow(columns, {"multistar": __version__, "mock": json.dumps(dataclasses.asdict(config)), "units": units})
+    units = ", ".join(
+        f"{q.columns[0]} [{q.unit}]" for q in QUANTITIES.values() if q.columns[0] in columns
+    )
+    return to_arrow(
+        columns,
+        {"multistar": __version__, "mock": json.dumps(dataclasses.asdict(config)), "units": units},
+    )
 
 
 class Place:
@@ -173,7 +202,11 @@ class Place:
 
     def _with_light_curves(self, part: pa.Table) -> pa.Table:
         missions, seed = self.config.light_curves, self.config.seed
-        return with_views(part, missions[0], seed) if self.config.views else with_light_curves(part, missions, seed)
+        return (
+            with_views(part, missions[0], seed)
+            if self.config.views
+            else with_light_curves(part, missions, seed)
+        )
 
 
 def survey(n_stars: int, config: SurveyConfig) -> Iterator[pa.Table]:

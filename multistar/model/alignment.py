@@ -34,7 +34,9 @@ class Alignment(nn.Module):
         self.kind = kind
         self.first = nn.Parameter(_near_identity(size))
         self.second = nn.Parameter(_near_identity(size)) if kind != "dual" else None
-        self.log_scale = nn.Parameter(torch.tensor(-math.log(TEMPERATURE))) if kind == "clip" else None
+        self.log_scale = (
+            nn.Parameter(torch.tensor(-math.log(TEMPERATURE))) if kind == "clip" else None
+        )
 
     def forward(self, e1: Tensor, e2: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings of unit norm are scaled to unit variance first."""
@@ -83,11 +85,18 @@ def _vicreg(_: Alignment, p1: Tensor, p2: Tensor) -> Tensor:
 
 def _clip(alignment: Alignment, p1: Tensor, p2: Tensor) -> Tensor:
     assert alignment.log_scale is not None
-    similarity = F.normalize(p1, dim=-1) @ F.normalize(p2, dim=-1).T * alignment.log_scale.exp().clamp(max=100)
+    similarity = (
+        F.normalize(p1, dim=-1)
+        @ F.normalize(p2, dim=-1).T
+        * alignment.log_scale.exp().clamp(max=100)
+    )
     own = torch.arange(len(p1), device=p1.device)
     return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
 
 
 LOSSES: dict[str, Callable[[Alignment, Tensor, Tensor], Tensor]] = {
-    "dual": _dual, "free": _dual, "vicreg": _vicreg, "clip": _clip,
-}  # fmt: skip
+    "dual": _dual,
+    "free": _dual,
+    "vicreg": _vicreg,
+    "clip": _clip,
+}

@@ -24,9 +24,18 @@ class HadamardAttention(Attention):
     the scale. As in all attention the order of the tokens is nothing; a single token sees itself, V, alone.
     """
 
-    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-        q, k, v = rearrange(self.qkv(x), "b t (three h c) -> three b h t c", three=3, h=self.num_heads)
+    def forward(
+        self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
+    ) -> Tensor:
+        q, k, v = rearrange(
+            self.qkv(x), "b t (three h c) -> three b h t c", three=3, h=self.num_heads
+        )
         # channels are heads of one number: the sum over a head's channels is then none
-        q, k, v = (rearrange(part, "b h t c -> b (h c) t 1") for part in (self.q_norm(q), self.k_norm(k), v))
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, is_causal=is_causal, scale=1.0)
+        q, k, v = (
+            rearrange(part, "b h t c -> b (h c) t 1")
+            for part in (self.q_norm(q), self.k_norm(k), v)
+        )
+        found = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=attn_mask, is_causal=is_causal, scale=1.0
+        )
         return self.proj(rearrange(found, "b d t 1 -> b t d"))

@@ -8,7 +8,9 @@ level holds a wanted share of the truths (Kuleshov, Fenner & Ermon 2018, ICML).
 import torch
 from torch import Tensor, nn
 
-NODES = torch.tensor([0.025, 0.05, *torch.arange(0.1, 0.91, 0.1).tolist(), 0.95, 0.975], dtype=torch.float64)
+NODES = torch.tensor(
+    [0.025, 0.05, *torch.arange(0.1, 0.91, 0.1).tolist(), 0.95, 0.975], dtype=torch.float64
+)
 MIN_STARS = 500  # with fewer, the map's own noise (1.6 % at the level of 16 %) would be worse than what it mends
 AS_TOLD = 20  # stars that the widths as they are told are worth, where a few held-out stars tell of another factor
 ONE_SIGMA = 0.6827  # share of a Gaussian within one standard deviation
@@ -49,7 +51,9 @@ class Recalibrator(nn.Module):
         for label, values, known in zip(labels, pit.T.double(), observed.T, strict=True):
             level = values[known].clamp(EXTREME, 1 - EXTREME)
             if len(level) >= MIN_STARS:
-                self.score[label] = torch.special.ndtri(torch.quantile(level, NODES).clamp(EXTREME, 1 - EXTREME))
+                self.score[label] = torch.special.ndtri(
+                    torch.quantile(level, NODES).clamp(EXTREME, 1 - EXTREME)
+                )
             elif len(level):
                 width = torch.quantile(torch.special.ndtri(level).abs(), ONE_SIGMA)
                 drawn = (len(level) * width**2 + AS_TOLD) / (len(level) + AS_TOLD)
@@ -60,4 +64,6 @@ class Recalibrator(nn.Module):
         nodes, wanted = torch.special.ndtri(NODES), torch.special.ndtri(levels.double())
         left = torch.searchsorted(nodes, wanted).clamp(1, len(nodes) - 1) - 1
         share = (wanted - nodes[left]) / (nodes[left + 1] - nodes[left])
-        return torch.special.ndtr(self.score[:, left] * (1 - share) + self.score[:, left + 1] * share)
+        return torch.special.ndtr(
+            self.score[:, left] * (1 - share) + self.score[:, left + 1] * share
+        )

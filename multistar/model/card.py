@@ -27,7 +27,9 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
     Raises ValueError if the benchmark is of another model.
     """
     if benchmark.get("model") != model.hash:
-        raise ValueError(f"the benchmark is of model {str(benchmark.get('model'))[:12]}, this one is {model.hash[:12]}")
+        raise ValueError(
+            f"the benchmark is of model {str(benchmark.get('model'))[:12]}, this one is {model.hash[:12]}"
+        )
     run = model.provenance["run"]
     parameters = sum(p.numel() for p in model.network.parameters())
     vocabulary = model.vocabulary
@@ -43,7 +45,11 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
         f"{model.provenance['steps']:,} steps of {run['training']['batch']} stars, seed {run['training']['seed']}; "
         f"final loss {model.provenance['final_loss']:.3f}.{_before(model)}\n\n"
         f"```json\n{json.dumps(run, indent=1)}\n```",
-        *(_table(variant, benchmark) for variant in ("with parallax", "without parallax") if variant in benchmark),
+        *(
+            _table(variant, benchmark)
+            for variant in ("with parallax", "without parallax")
+            if variant in benchmark
+        ),
         f"Joint samples: energy score {benchmark['joint']['energy_ratio']:.4f} of that of their shuffled marginals.",
         f"## Limits\n\n{LIMITS.format(mismatch=MISMATCH[model.config.mismatch])}",
         "## Cite\n\n```bibtex\n@software{multistar, title = {multistar: a multimodal foundation model for stars}, "
@@ -54,7 +60,9 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
 
 def _sky(model: Model) -> str:
     number = model.provenance.get("sky_stars", 0)
-    return f"{number:,} real stars of Gaia DR3, without labels" if number else "no real star was used"
+    return (
+        f"{number:,} real stars of Gaia DR3, without labels" if number else "no real star was used"
+    )
 
 
 def _before(model: Model) -> str:

@@ -51,7 +51,14 @@ class Model:
     def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
         domain = Domain(config.embedding, vocabulary.n_slots)
         recalibrator = Recalibrator(len(vocabulary.labels))
-        return cls(config, vocabulary, Network(config, vocabulary), Standardiser(vocabulary), domain, recalibrator)
+        return cls(
+            config,
+            vocabulary,
+            Network(config, vocabulary),
+            Standardiser(vocabulary),
+            domain,
+            recalibrator,
+        )
 
     def with_mismatch(self, mismatch: bool) -> "Model":
         """The same model, to be trained (or not) for the mismatch between mock stars and the sky."""
@@ -76,11 +83,17 @@ class Model:
         return self.erasers[name]
 
     def state(self) -> dict[str, torch.Tensor]:
-        return {f"{p}.{k}": v.contiguous() for p in PARTS for k, v in getattr(self, p).state_dict().items()}
+        return {
+            f"{p}.{k}": v.contiguous()
+            for p in PARTS
+            for k, v in getattr(self, p).state_dict().items()
+        }
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         for part in PARTS:
-            own = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")}
+            own = {
+                k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")
+            }
             getattr(self, part).load_state_dict(own, strict=True)
 
 
@@ -113,10 +126,14 @@ def device_of(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if count else "cpu")
     kind, _, number = name.partition(":")
-    if name == "cpu" or (kind == "cuda" and count and (name == "cuda" or number in map(str, range(count)))):
+    if name == "cpu" or (
+        kind == "cuda" and count and (name == "cuda" or number in map(str, range(count)))
+    ):
         return torch.device(name)
     there = ["cpu", *(f"cuda:{i}" for i in range(count))]
-    raise ValueError(f"device must be one of {there} on this machine and with this torch, got {name!r}")
+    raise ValueError(
+        f"device must be one of {there} on this machine and with this torch, got {name!r}"
+    )
 
 
 def model_folder(name: str | Path) -> Path:
@@ -150,12 +167,16 @@ def load_model(name: str | Path) -> Model:
         )
     try:
         model_config = from_table(ModelConfig, config["model"], "model")
-        words: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["vocabulary"].items()}
+        words: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config["vocabulary"].items()
+        }
         words["declared"] = tuple(map(quantity_from, words.get("declared", ())))
         model = Model.fresh(model_config, Vocabulary(**words))
         model.load_state(load_file(folder / WEIGHTS))
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{folder}: config.json and weights do not fit together ({str(error)[:200]})") from error
+        raise ValueError(
+            f"{folder}: config.json and weights do not fit together ({str(error)[:200]})"
+        ) from error
     model.hash, model.provenance = found, config.get("provenance", {})
     model.card = (folder / CARD).read_text() if (folder / CARD).is_file() else ""
     files = {name: folder / file for name, file in ERASERS.items() if (folder / file).is_file()}

@@ -38,13 +38,17 @@ class Domain(nn.Module):
         self.register_buffer("high", torch.full((n_slots,), torch.inf))
         self.register_buffer("share", torch.tensor(1.0))
 
-    def fit(self, train: Tensor, low: Tensor, high: Tensor, held_out: tuple[Tensor, Measurement]) -> None:
+    def fit(
+        self, train: Tensor, low: Tensor, high: Tensor, held_out: tuple[Tensor, Measurement]
+    ) -> None:
         """Embeddings (n, E) of training stars, the range (n_slots,) of all of them, held-out stars as shown."""
         x = train.double()
         self.mean.copy_(x.mean(0))
         covariance = torch.cov(x.T)
         variance = covariance.diagonal().mean()
-        shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * variance * torch.eye(len(covariance), dtype=x.dtype)
+        shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * variance * torch.eye(
+            len(covariance), dtype=x.dtype
+        )
         values, vectors = torch.linalg.eigh(shrunk)
         self.whitening.copy_(vectors * values.rsqrt())
         self.edge.copy_(torch.quantile(self.distance(held_out[0]), LEVEL))

@@ -49,7 +49,11 @@ def fusion_mask(observed: Tensor, modality: Tensor, attention: str) -> Tensor:
         return seen
     same = modality[:, None] == modality
     summary = modality == -1
-    allowed = same if attention == "within" else ~same | torch.eye(len(modality), dtype=torch.bool, device=same.device)
+    allowed = (
+        same
+        if attention == "within"
+        else ~same | torch.eye(len(modality), dtype=torch.bool, device=same.device)
+    )
     return seen & (allowed | summary[:, None])
 
 
@@ -69,7 +73,9 @@ class Fusion(nn.Module):
         layer = HadamardAttention if attention == "hadamard" else Attention
         self.blocks = nn.ModuleList(
             [
-                Block(width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU, attn_layer=layer)
+                Block(
+                    width, heads, qkv_bias=True, qk_norm=True, act_layer=nn.SiLU, attn_layer=layer
+                )
                 for _ in range(depth)
             ]
         )
@@ -94,7 +100,9 @@ class Fusion(nn.Module):
         else:
             x = self._through_blocks(x, mask)
         x = self.norm(x)
-        embedding = F.normalize(self.to_embedding(self.pool(x, attn_mask=attention_mask(observed))), dim=-1)
+        embedding = F.normalize(
+            self.to_embedding(self.pool(x, attn_mask=attention_mask(observed))), dim=-1
+        )
         return Memory(x, observed, embedding)
 
     def _through_blocks(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -24,7 +24,10 @@ from multistar.model.mixture import Mixture
 
 LOG_SIGMA_MIN, LOG_SIGMA_MAX = -6.0, 3.0  # of standardised values
 TINY = 1e-30  # what is smaller changes no float32 that it is added to; CPUs crawl over yet smaller, denormal numbers
-GAIN_WIDTHS = (0.4, 1.0)  # standardised; below 0.4 the gain at zero error would be a wild extrapolation
+GAIN_WIDTHS = (
+    0.4,
+    1.0,
+)  # standardised; below 0.4 the gain at zero error would be a wild extrapolation
 
 
 def gains(value: Tensor, error: Tensor) -> Tensor:
@@ -64,7 +67,9 @@ class DecoderBlock(nn.Module):
         self.heads = heads
         self.norm_back, self.norm_query, self.norm_mlp = (nn.LayerNorm(width) for _ in range(3))
         self.back = nn.Linear(width, 3 * width)
-        self.back_out = nn.Linear(width, width, bias=False)  # no bias: looking back at nothing adds nothing
+        self.back_out = nn.Linear(
+            width, width, bias=False
+        )  # no bias: looking back at nothing adds nothing
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
@@ -72,7 +77,9 @@ class DecoderBlock(nn.Module):
 
     def star(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, T, d) of the memory (B, T, D): once per star, whatever is asked of it."""
-        key, value = rearrange(self.key_value(memory), "b t (two h d) -> two b h t d", two=2, h=self.heads)
+        key, value = rearrange(
+            self.key_value(memory), "b t (two h d) -> two b h t d", two=2, h=self.heads
+        )
         return key, value
 
     def look_back(self, x: Tensor, informed: Tensor) -> Tensor:
@@ -85,7 +92,9 @@ class DecoderBlock(nn.Module):
         key, value = (F.pad(t, (0, 0, 1, 0)) for t in (key, value))
         causal = informed.new_ones(x.shape[1], key.shape[2]).tril(diagonal=1)
         mask = causal & rearrange(F.pad(informed, (1, 0), value=True), "b l -> b 1 1 l")
-        return self._with_found(x, F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+        return self._with_found(
+            x, F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        )
 
     def look_at(self, x: Tensor, past: Past) -> Tensor:
         """The same for x (B, 1, D), a token that carries a known value like all those in the past, which it joins."""
@@ -93,7 +102,9 @@ class DecoderBlock(nn.Module):
         return self._with_found(x, F.scaled_dot_product_attention(query, *past.append(key, value)))
 
     def _projected(self, x: Tensor) -> Tensor:
-        return rearrange(self.back(self.norm_back(x)), "b q (three h d) -> three b h q d", three=3, h=self.heads)
+        return rearrange(
+            self.back(self.norm_back(x)), "b q (three h d) -> three b h q d", three=3, h=self.heads
+        )
 
     def _with_found(self, x: Tensor, found: Tensor) -> Tensor:
         """Who attends to hardly anything but the zero finds nothing: else numbers here would be denormal."""
@@ -101,7 +112,9 @@ class DecoderBlock(nn.Module):
 
     def read(self, x: Tensor, star: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
         """x (B or 1, S, Q, D) reads the star; samples are more queries to the same keys, which are not copied."""
-        query = rearrange(self.query(self.norm_query(x)), "b s q (h d) -> b h (s q) d", h=self.heads)
+        query = rearrange(
+            self.query(self.norm_query(x)), "b s q (h d) -> b h (s q) d", h=self.heads
+        )
         query = query.expand(len(star[0]), -1, -1, -1)
         found = F.scaled_dot_product_attention(query, *star, attn_mask=mask)
         x = x + self.out(rearrange(found, "b h (s q) d -> b s q (h d)", s=x.shape[1]))
@@ -165,11 +178,19 @@ class MixtureHead(nn.Module):
         first = self.parallel(memory, order[:1])  # the same for all samples of a star
         drawn = [Mixture(*(x.expand(-1, n, -1) for x in vars(first).values())).draw(generator)]
         for previous, slot in zip(order[:-1, None], order[1:, None], strict=True):
-            exact = Measurement(drawn[-1], torch.zeros_like(drawn[-1]), drawn[-1].new_ones(batch, n, dtype=torch.bool))
+            exact = Measurement(
+                drawn[-1],
+                torch.zeros_like(drawn[-1]),
+                drawn[-1].new_ones(batch, n, dtype=torch.bool),
+            )
             x, _ = self._follow(slot, previous, exact)
             with self._precision(memory):
                 for block, star, past in zip(self.decoder_blocks(), stars, pasts, strict=True):
-                    x = rearrange(block.look_at(rearrange(x, "b s d -> (b s) 1 d"), past), "(b s) 1 d -> b s 1 d", s=n)
+                    x = rearrange(
+                        block.look_at(rearrange(x, "b s d -> (b s) 1 d"), past),
+                        "(b s) 1 d -> b s 1 d",
+                        s=n,
+                    )
                     x = block.read(x, star, mask)[:, :, 0]
             drawn.append(self.mixture(x.float()).draw(generator))
         return torch.stack(drawn, -1)
@@ -183,7 +204,11 @@ class MixtureHead(nn.Module):
 
     def _precision(self, memory: Memory):
         """Whoever trains in another precision is left in peace."""
-        return torch.autocast(memory.features.device.type, torch.bfloat16) if self.fast else nullcontext()
+        return (
+            torch.autocast(memory.features.device.type, torch.bfloat16)
+            if self.fast
+            else nullcontext()
+        )
 
     def decoder_blocks(self) -> list[DecoderBlock]:
         return cast(list[DecoderBlock], list(self.blocks))
@@ -191,7 +216,9 @@ class MixtureHead(nn.Module):
     def mixture(self, x: Tensor) -> Mixture:
         raw = self.to_mixture(self.norm(x)).float()
         logit, mean, log_sigma = rearrange(raw, "b q (three k) -> three b q k", three=3)
-        return Mixture(F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX))
+        return Mixture(
+            F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX)
+        )
 
 
 def joint_log_prob(head: MixtureHead, memory: Memory, order: Tensor, values: Measurement) -> Tensor:

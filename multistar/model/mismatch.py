@@ -22,7 +22,10 @@ from multistar.model.standardise import Standardiser
 # shows for Gaia DR3 stars (field, CALSPEC, Rubin): 5 % at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond.
 WAVELENGTHS = (330.0, 380.0, 420.0, 470.0, 520.0, 580.0, 640.0, 720.0, 850.0, 900.0, 970.0, 1050.0)
 SIZES = (5.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.0, 0.7, 1.0, 1.8, 1.8, 1.8)
-SHARES = {0.012: 0.75, 0.06: 0.25}  # of the variance, by length of correlation in ln wavelength: ripples and trends
+SHARES = {
+    0.012: 0.75,
+    0.06: 0.25,
+}  # of the variance, by length of correlation in ln wavelength: ripples and trends
 KEPT = 0.98  # of the variance, by the modes that are used
 MAGNITUDE = 0.02  # mag, scatter of zero points and synthetic colours of any band but G
 # Mock - sky [mag], on the scale on which BP and RP agree, as BP-RP is what the colour-temperature relation holds:
@@ -39,7 +42,10 @@ def responses(band: str) -> Tensor:
     The mean spectrum is h(u) = sum_n c_n basis_n(u); a relative error e(wavelength) changes c_n by the
     integral of basis_n h e, as the bases are orthonormal.
     """
-    from multistar.modalities.gaia_xp.instrument import RANGE, load_band  # here, because it loads all of GaiaXPy
+    from multistar.modalities.gaia_xp.instrument import (  # here, because it loads all of GaiaXPy
+        RANGE,
+        load_band,
+    )
 
     model = load_band(band)
     basis, step = model.internal_basis(SAMPLES), model.scale * (SAMPLES[1] - SAMPLES[0])
@@ -49,7 +55,9 @@ def responses(band: str) -> Tensor:
     wavelength = np.interp(SAMPLES, place[order], grid[order])
     apart = np.subtract.outer(np.log(wavelength), np.log(wavelength))
     size = np.interp(wavelength, WAVELENGTHS, SIZES) / 100
-    covariance = sum(share * np.exp(-0.5 * (apart / length) ** 2) for length, share in SHARES.items())
+    covariance = sum(
+        share * np.exp(-0.5 * (apart / length) ** 2) for length, share in SHARES.items()
+    )
     variance, modes = np.linalg.eigh(np.outer(size, size) * covariance)
     used = np.cumsum(variance[::-1]) < KEPT * variance.sum()
     modes = (modes * np.sqrt(np.maximum(variance, 0)))[:, ::-1][:, used]
@@ -85,7 +93,11 @@ class Mismatch:
 
         XP coefficients stay relative to G as it is: the mock's own agree with its G to 1 %.
         """
-        value, seen, zero = m.value.clone(), m.observed[:, self.colours], self.zero_points.to(m.value)
+        value, seen, zero = (
+            m.value.clone(),
+            m.observed[:, self.colours],
+            self.zero_points.to(m.value),
+        )
         reference = (seen * zero).sum(1) / seen.sum(1).clamp(min=1)
         if self.g is not None:
             reference = torch.where(m.observed[:, self.g], ZERO_POINTS["g"], reference)
@@ -93,7 +105,9 @@ class Mismatch:
         value[:, self.colours] += (zero - reference[:, None]) / self.scale[self.colours]
         return Measurement(torch.where(m.observed, value, m.value), m.sigma, m.observed)
 
-    def _apply(self, m: Measurement, size: Tensor, generator: torch.Generator | None) -> Measurement:
+    def _apply(
+        self, m: Measurement, size: Tensor, generator: torch.Generator | None
+    ) -> Measurement:
         value, sigma = m.value.clone(), m.sigma.clone()
         scatter = size * MAGNITUDE / self.scale[self.colours]
         sigma[:, self.colours] = torch.hypot(sigma[:, self.colours], scatter)
@@ -105,7 +119,9 @@ class Mismatch:
             # XP slots are arcsinh of the linear value: see Standardiser
             linear, width = value[:, here].sinh(), sigma[:, here] * value[:, here].cosh()
             if generator is not None:
-                linear += (change @ torch.randn(len(change), change.shape[-1], 1, generator=generator))[..., 0]
+                linear += (
+                    change @ torch.randn(len(change), change.shape[-1], 1, generator=generator)
+                )[..., 0]
             width = torch.hypot(width, change.norm(dim=-1))
             value[:, here], sigma[:, here] = linear.asinh(), width / (1 + linear**2).sqrt()
         value = torch.where(m.observed, value, m.value)
@@ -116,5 +132,7 @@ class Mismatch:
         scale, center = self.scale[here], self.center[here]
         coefficients = torch.where(m.observed[:, here], m.value[:, here].sinh() * scale + center, 0)
         n = len(scale)
-        change = (coefficients @ response.reshape(n, -1).to(coefficients)).reshape(len(coefficients), n, -1)
+        change = (coefficients @ response.reshape(n, -1).to(coefficients)).reshape(
+            len(coefficients), n, -1
+        )
         return change / scale[:, None]

@@ -12,7 +12,10 @@ from torch import Tensor
 
 FARTHEST = 8.0  # normal score of the most extreme quantile; float64 tells no levels beyond
 CLOSE = 1e-6  # of the narrowest sigma: a step of Newton's that is shorter was the last, its error is the square
-STEPS, MOST = 6, 16  # steps until it is asked which quantiles are found (nearly all), and how often at most
+STEPS, MOST = (
+    6,
+    16,
+)  # steps until it is asked which quantiles are found (nearly all), and how often at most
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,11 @@ class Mixture:
 def pooled(parts: Sequence[Mixture]) -> Mixture:
     """The mean of the densities of equally good mixtures (B, Q, K): one mixture of all their components."""
     log_weight = torch.cat([p.log_weight for p in parts], -1) - math.log(len(parts))
-    return Mixture(log_weight, torch.cat([p.mean for p in parts], -1), torch.cat([p.log_sigma for p in parts], -1))
+    return Mixture(
+        log_weight,
+        torch.cat([p.mean for p in parts], -1),
+        torch.cat([p.log_sigma for p in parts], -1),
+    )
 
 
 def _solve(level: Tensor, weight: Tensor, mean: Tensor, sigma: Tensor, own: Tensor) -> Tensor:

@@ -37,9 +37,13 @@ class ModelConfig:
         if self.attention not in ATTENTION:
             raise ValueError(f"model.attention must be one of {ATTENTION}, got {self.attention!r}")
         if self.alignment not in ("", *LOSSES):
-            raise ValueError(f"model.alignment must be empty or one of {sorted(LOSSES)}, got {self.alignment!r}")
+            raise ValueError(
+                f"model.alignment must be empty or one of {sorted(LOSSES)}, got {self.alignment!r}"
+            )
         if self.width % self.heads:
-            raise ValueError(f"model.width={self.width} must be a multiple of model.heads={self.heads}")
+            raise ValueError(
+                f"model.width={self.width} must be a multiple of model.heads={self.heads}"
+            )
 
 
 class Network(nn.Module):
@@ -55,11 +59,19 @@ class Network(nn.Module):
         else:
             self.xp = XPEncoder(vocabulary.n_bp, vocabulary.n_rp, config.xp_patch, config.width)
         if layout := vocabulary.layout:
-            self.light_curve = LightCurveEncoder(layout, config.width, config.light_curve_depth, config.heads)
-            self.alignment = Alignment(config.embedding, config.alignment) if config.alignment else None
-        self.fusion = Fusion(config.width, config.encoder_depth, config.heads, config.embedding, config.attention)
+            self.light_curve = LightCurveEncoder(
+                layout, config.width, config.light_curve_depth, config.heads
+            )
+            self.alignment = (
+                Alignment(config.embedding, config.alignment) if config.alignment else None
+            )
+        self.fusion = Fusion(
+            config.width, config.encoder_depth, config.heads, config.embedding, config.attention
+        )
         self.from_embedding = nn.Linear(config.embedding, config.embedding_tokens * config.width)
-        self.head = MixtureHead(vocabulary.n_slots, config.width, config.decoder_depth, config.heads, config.components)
+        self.head = MixtureHead(
+            vocabulary.n_slots, config.width, config.decoder_depth, config.heads, config.components
+        )
 
     def fit(self, stars: Measurement) -> None:
         """What is no weight but follows from the training stars (n, n_slots): the principal components."""
@@ -87,7 +99,9 @@ class Network(nn.Module):
         rest = ~curve
         rest[list(vocabulary.label_slots)] = False
         for slots in (curve, rest):
-            embeddings.append(self.encode(Measurement(stars.value, stars.sigma, stars.observed & slots)).embedding)
+            embeddings.append(
+                self.encode(Measurement(stars.value, stars.sigma, stars.observed & slots)).embedding
+            )
         return embeddings[0], embeddings[1]
 
     def recall(self, embedding: Tensor) -> Memory:

@@ -28,7 +28,10 @@ from multistar.quantities import LABELS, QUANTITIES
 INTRINSIC = ("teff", "logg", "m_h", "alpha_m", "mass", "age")
 SYNONYMS = {"dust": "ebv", "reddening": "ebv"}
 FEWEST = 1000  # stars
-SHARE, MOST = 1e-4, 32  # principal components of at least this share of the variance, and how many at most
+SHARE, MOST = (
+    1e-4,
+    32,
+)  # principal components of at least this share of the variance, and how many at most
 POWERS = 4  # of the quantity
 PENALTY = 3.0
 RIDGE = 1e-5  # of the variance of a lifted component
@@ -61,7 +64,9 @@ class Eraser:
     @property
     def name(self) -> str:
         """The quantity and a hash of the arrays: vectors of the same name, and model, can be compared."""
-        digest = hashlib.sha256(b"".join(np.ascontiguousarray(getattr(self, a)).tobytes() for a in ARRAYS))
+        digest = hashlib.sha256(
+            b"".join(np.ascontiguousarray(getattr(self, a)).tobytes() for a in ARRAYS)
+        )
         return f"{self.quantity}:{digest.hexdigest()[:12]}"
 
     def __call__(self, embedding: np.ndarray) -> np.ndarray:
@@ -95,11 +100,15 @@ def fit_eraser(
     """
     intrinsic = tuple(name for name in INTRINSIC if name in labels and name != quantity)
     if not intrinsic or quantity not in labels:
-        raise ValueError(f"erasing {quantity} needs it and some of {INTRINSIC} for each star; got {sorted(labels)}")
+        raise ValueError(
+            f"erasing {quantity} needs it and some of {INTRINSIC} for each star; got {sorted(labels)}"
+        )
     x, g = (_standard(labels, names) for names in (intrinsic, (quantity,)))
     known = np.isfinite(x).all(1) & np.isfinite(g[:, 0]) & np.isfinite(embedding).all(1)
     if known.sum() < FEWEST:
-        raise ValueError(f"erasing {quantity} needs {FEWEST} stars with {(*intrinsic, quantity)}, got {known.sum()}")
+        raise ValueError(
+            f"erasing {quantity} needs {FEWEST} stars with {(*intrinsic, quantity)}, got {known.sum()}"
+        )
     x, g, embedding = x[known], g[known], np.asarray(embedding[known], np.float64)
     mean = embedding.mean(0)
     axes = _principal_axes(embedding - mean)
@@ -109,19 +118,29 @@ def fit_eraser(
     one, quadratic = np.ones((len(x), 1)), np.hstack([np.ones((len(x), 1)), _products(x)])
     rest = _residual(z, np.hstack([one, x]))
     signal = np.cov((z - rest).T)
-    concepts = _residual(np.hstack([g**power * quadratic for power in range(1, POWERS + 1)]), quadratic)
+    concepts = _residual(
+        np.hstack([g**power * quadratic for power in range(1, POWERS + 1)]), quadratic
+    )
     told = concepts @ np.linalg.lstsq(concepts, _residual(z, quadratic), rcond=1e-8)[0]
     scatter = np.cov(rest.T) + PENALTY * np.cov(told.T) + RIDGE * np.eye(z.shape[1])
-    ratio, directions = scipy.linalg.eigh(signal, scatter, subset_by_index=(z.shape[1] - x.shape[1], z.shape[1] - 1))
+    ratio, directions = scipy.linalg.eigh(
+        signal, scatter, subset_by_index=(z.shape[1] - x.shape[1], z.shape[1] - 1)
+    )
     directions = directions * (ratio / (ratio + HALF_WEIGHT)) / scale[:, None]
     flat = (lifted - shift) @ directions
-    directions /= np.sqrt(np.mean(np.sum(flat**2, axis=1)))  # so that stars cover about half of the sphere
-    return Eraser(quantity, intrinsic, model_sha256, mean, axes, shift, np.ascontiguousarray(directions))
+    directions /= np.sqrt(
+        np.mean(np.sum(flat**2, axis=1))
+    )  # so that stars cover about half of the sphere
+    return Eraser(
+        quantity, intrinsic, model_sha256, mean, axes, shift, np.ascontiguousarray(directions)
+    )
 
 
 def _standard(labels: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
     """(n, len(names)) labels on the scales of the model, shifted and scaled to 0 and 1."""
-    x = np.stack([forward(QUANTITIES[name], np.asarray(labels[name], np.float64)) for name in names], axis=1)
+    x = np.stack(
+        [forward(QUANTITIES[name], np.asarray(labels[name], np.float64)) for name in names], axis=1
+    )
     return (x - np.nanmean(x, axis=0)) / np.maximum(np.nanstd(x, axis=0), 1e-12)
 
 
@@ -150,7 +169,12 @@ def eraser_file(quantity: str) -> str:
 
 def save_eraser(eraser: Eraser, path: str | Path, overwrite: bool = False) -> None:
     """One safetensors file, whose header holds the rest as JSON; atomically."""
-    about = {"format": 1, "quantity": eraser.quantity, "intrinsic": eraser.intrinsic, "model": eraser.model_sha256}
+    about = {
+        "format": 1,
+        "quantity": eraser.quantity,
+        "intrinsic": eraser.intrinsic,
+        "model": eraser.model_sha256,
+    }
     with atomic_write(path, overwrite) as temporary:
         arrays = {name: np.ascontiguousarray(getattr(eraser, name)) for name in ARRAYS}
         save_file(arrays, temporary, metadata={"eraser": json.dumps(about)})
@@ -160,14 +184,18 @@ def save_eraser(eraser: Eraser, path: str | Path, overwrite: bool = False) -> No
 def load_eraser(path: str | Path, model_sha256: str) -> Eraser:
     """Raises FileNotFoundError, and ValueError if it is no eraser, or one for another model than that of the hash."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; make it: multistar erase STARS --quantity dust --out {path}")
+        raise FileNotFoundError(
+            f"{path}: no such file; make it: multistar erase STARS --quantity dust --out {path}"
+        )
     try:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {})["eraser"])
             arrays = {name: file.get_tensor(name) for name in ARRAYS}
         eraser = Eraser(about["quantity"], tuple(about["intrinsic"]), about["model"], **arrays)
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not readable as an eraser ({str(error)[:100]}); make it again") from error
+        raise ValueError(
+            f"{path}: not readable as an eraser ({str(error)[:100]}); make it again"
+        ) from error
     if eraser.model_sha256 != model_sha256:
         raise ValueError(
             f"{path}: made for the model {eraser.model_sha256[:12]}, this one is {model_sha256[:12]}; delete it and "

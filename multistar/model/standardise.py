@@ -86,14 +86,19 @@ class Standardiser(nn.Module):
         slots = [self.vocabulary.slot(name) for name in names]
         value, _ = self._transform(stars)
         center, scale = _location_and_scale(value[:, slots], np.arange(len(slots)))
-        self.center[slots], self.scale[slots] = torch.from_numpy(center).float(), torch.from_numpy(scale).float()
+        self.center[slots], self.scale[slots] = (
+            torch.from_numpy(center).float(),
+            torch.from_numpy(scale).float(),
+        )
 
     def __call__(self, stars: Stars) -> Measurement:
         """(n, n_slots) measurement of the stars; unobserved slots hold zero."""
         value, sigma = self._transform(stars)
         center, scale = self.center.double().cpu().numpy(), self.scale.double().cpu().numpy()
         z, error = (value - center) / scale, sigma / scale
-        vectors = slice(self.vocabulary.n_scalars, None)  # high orders and samples of eclipses have heavy tails
+        vectors = slice(
+            self.vocabulary.n_scalars, None
+        )  # high orders and samples of eclipses have heavy tails
         error[:, vectors] /= np.sqrt(1 + z[:, vectors] ** 2)
         z[:, vectors] = np.arcsinh(z[:, vectors])
         observed = np.isfinite(z)
@@ -106,7 +111,9 @@ class Standardiser(nn.Module):
     def physical(self, name: str, z: np.ndarray) -> np.ndarray:
         """Standardised values of a scalar slot -> its unit. Monotonic, so quantiles carry over."""
         slot = self.vocabulary.slot(name)
-        return inverse(self.vocabulary.quantity(name), z * float(self.scale[slot]) + float(self.center[slot]))
+        return inverse(
+            self.vocabulary.quantity(name), z * float(self.scale[slot]) + float(self.center[slot])
+        )
 
     def coefficients(self, band: str, z: np.ndarray, g: np.ndarray) -> np.ndarray:
         """Standardised XP slots (..., orders) of a band -> coefficients [e-/s] of stars of magnitude g (...).
@@ -114,7 +121,9 @@ class Standardiser(nn.Module):
         Orders may be fewer than the model has. Increasing in z, so quantiles carry over.
         """
         slots = self.vocabulary.band_slots[band][: z.shape[-1]]
-        center, scale = (x[slots.start : slots.stop].double().cpu().numpy() for x in (self.center, self.scale))
+        center, scale = (
+            x[slots.start : slots.stop].double().cpu().numpy() for x in (self.center, self.scale)
+        )
         return (np.sinh(z) * scale + center) * _g_flux(g)[..., None]
 
     def _transform(self, stars: Stars) -> tuple[np.ndarray, np.ndarray]:
@@ -140,10 +149,16 @@ class Standardiser(nn.Module):
     def _to_colours(self, value: np.ndarray) -> None:
         """Magnitudes other than G are taken relative to G, or to the mean of the bands where G is missing."""
         names = self.vocabulary.measurements
-        bands = [i for i, n in enumerate(names) if self.vocabulary.quantity(n).kind == "magnitude" and n != "g"]
+        bands = [
+            i
+            for i, n in enumerate(names)
+            if self.vocabulary.quantity(n).kind == "magnitude" and n != "g"
+        ]
         if not bands:
             return
-        typical = self.center.double().cpu().numpy()[bands]  # the typical band - G of the training stars
+        typical = (
+            self.center.double().cpu().numpy()[bands]
+        )  # the typical band - G of the training stars
         level = value[:, bands] - typical
         n_observed = np.isfinite(level).sum(1)
         reference = np.nansum(level, axis=1) / np.maximum(n_observed, 1)
@@ -152,7 +167,9 @@ class Standardiser(nn.Module):
             reference = np.where(np.isfinite(g), g, reference)
         value[:, bands] -= reference[:, None]
 
-    def _normalise_xp(self, stars: Stars, band: str, slots: range, value: np.ndarray, sigma: np.ndarray) -> None:
+    def _normalise_xp(
+        self, stars: Stars, band: str, slots: range, value: np.ndarray, sigma: np.ndarray
+    ) -> None:
         xp = stars.xp[band]
         orders = xp.value.shape[1]
         if orders > len(slots):

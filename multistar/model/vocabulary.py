@@ -30,7 +30,9 @@ class Vocabulary:
     def __post_init__(self):
         unknown = sorted(set(self.scalars) - set(QUANTITIES) - {q.name for q in self.declared})
         if unknown:
-            raise ValueError(f"the model knows the quantities {unknown}, which this version of multistar does not")
+            raise ValueError(
+                f"the model knows the quantities {unknown}, which this version of multistar does not"
+            )
 
     @property
     def scalars(self) -> tuple[str, ...]:
@@ -74,14 +76,18 @@ class Vocabulary:
     @property
     def askable(self) -> list[int]:
         """Slots that can be predicted: all but those that tell how a light curve was sampled, which is no physics."""
-        curve = np.flatnonzero(physical()) + self.light_curve_slots.start if self.light_curve else []
+        curve = (
+            np.flatnonzero(physical()) + self.light_curve_slots.start if self.light_curve else []
+        )
         return [*range(self.light_curve_slots.start), *map(int, curve)]
 
     @classmethod
     def of(cls, stars: Stars) -> "Vocabulary":
         """The slots that are observed for at least one star."""
         present = [name for name, s in stars.scalars.items() if np.isfinite(s.value).any()]
-        orders = {band: stars.xp[band].value.shape[1] if band in stars.xp else 0 for band in XP_BANDS}
+        orders = {
+            band: stars.xp[band].value.shape[1] if band in stars.xp else 0 for band in XP_BANDS
+        }
         return cls(
             tuple(n for n in present if n not in LABELS),
             tuple(n for n in present if n in LABELS),

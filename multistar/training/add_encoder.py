@@ -16,14 +16,22 @@ def graft(core: Model, curves: Model) -> Model:
     Raises ValueError if `core` has light curves already, `curves` has none, or their widths differ.
     """
     if core.vocabulary.light_curve or not curves.vocabulary.light_curve:
-        raise ValueError("expected a model without light curves, and one with them to take their encoder from")
+        raise ValueError(
+            "expected a model without light curves, and one with them to take their encoder from"
+        )
     shapes = [(m.config.width, m.config.heads) for m in (core, curves)]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"models of different width and heads do not fit together: {shapes[0]} and {shapes[1]}")
+        raise ValueError(
+            f"models of different width and heads do not fit together: {shapes[0]} and {shapes[1]}"
+        )
     config = dataclasses.replace(
-        core.config, light_curve_depth=curves.config.light_curve_depth, alignment=curves.config.alignment
+        core.config,
+        light_curve_depth=curves.config.light_curve_depth,
+        alignment=curves.config.alignment,
     )
-    model = Model.fresh(config, dataclasses.replace(core.vocabulary, light_curve=curves.vocabulary.light_curve))
+    model = Model.fresh(
+        config, dataclasses.replace(core.vocabulary, light_curve=curves.vocabulary.light_curve)
+    )
     own, theirs = core.state(), curves.state()
     slots = slice(curves.vocabulary.light_curve_slots.start, None)
     state = {}

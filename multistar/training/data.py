@@ -43,7 +43,10 @@ class Dataset:
 def held_out(source_id: np.ndarray, share: float) -> np.ndarray:
     """(n,) True for the stars kept for validation, decided by a hash of the id, so one star is on one side."""
     x = source_id.astype(np.uint64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # the splitmix64 finaliser
+    for shift, factor in (
+        (30, 0xBF58476D1CE4E5B9),
+        (27, 0x94D049BB133111EB),
+    ):  # the splitmix64 finaliser
         x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
     return (x ^ (x >> np.uint64(31))) < np.uint64(share * 2**64)
 
@@ -75,7 +78,9 @@ def load_dataset(config: RunConfig, group: Workers) -> Dataset:
             f"{', '.join(data.train)}: {len(train.value)} training and {len(validation.value)} held-out stars are too "
             f"few for batches of {config.training.batch}"
         )
-    every = -(-len(validation.value) // MOST_HELD_OUT)  # of all tables, which stand one after the other
+    every = -(
+        -len(validation.value) // MOST_HELD_OUT
+    )  # of all tables, which stand one after the other
     return Dataset(model, train, validation.rows(slice(None, None, every)), sky)
 
 
@@ -104,7 +109,9 @@ def _begin(config: RunConfig) -> Model:
     stars = _some(config.data)
     vocabulary = Vocabulary.of(stars)
     if not vocabulary.labels:
-        raise ValueError(f"{config.data.train}: no label column found; expected some of teff, logg, m_h, ...")
+        raise ValueError(
+            f"{config.data.train}: no label column found; expected some of teff, logg, m_h, ..."
+        )
     torch.manual_seed(config.training.seed)
     model = Model.fresh(config.model, vocabulary)
     model.standardiser.fit(stars)
@@ -138,7 +145,11 @@ def _only(stars: Stars, modalities: list[str]) -> Stars:
 
 
 def _write(
-    folder: Path, names: tuple[str, ...], parts: Iterable[Stars], share: float, standardiser: Standardiser
+    folder: Path,
+    names: tuple[str, ...],
+    parts: Iterable[Stars],
+    share: float,
+    standardiser: Standardiser,
 ) -> None:
     """Append the stars of all parts to one set of arrays for each of names: those kept and those held out."""
     targets = [folder / name for name in names]

@@ -60,7 +60,12 @@ class Splitter:
     """Draws context and targets for a batch; all randomness comes from one generator, so runs resume exactly."""
 
     def __init__(
-        self, vocabulary: Vocabulary, scale: Tensor, n_queries: int, joint_share: float, generator: torch.Generator
+        self,
+        vocabulary: Vocabulary,
+        scale: Tensor,
+        n_queries: int,
+        joint_share: float,
+        generator: torch.Generator,
     ):
         """scale (n_slots,) is the standardiser's, needed to change the reference of colours."""
         self.vocabulary, self.generator, self.scale = vocabulary, generator, scale
@@ -69,8 +74,12 @@ class Splitter:
         self.labels = torch.tensor(list(vocabulary.label_slots), dtype=torch.long)
         self.light_curve = vocabulary.light_curve_slots
         self.others = slots[vocabulary.label_slots.stop : self.light_curve.start]
-        self.others = torch.cat([slots[: vocabulary.label_slots.start], self.others])  # all but labels and light curve
-        self.curve_targets = torch.tensor([s for s in vocabulary.askable if s in self.light_curve], dtype=torch.long)
+        self.others = torch.cat(
+            [slots[: vocabulary.label_slots.start], self.others]
+        )  # all but labels and light curve
+        self.curve_targets = torch.tensor(
+            [s for s in vocabulary.askable if s in self.light_curve], dtype=torch.long
+        )
         kinds = {"magnitude": [], "astrometry": [], "other": []}
         for name in vocabulary.measurements:
             kinds[vocabulary.quantity(name).kind].append(vocabulary.slot(name))
@@ -110,12 +119,21 @@ class Splitter:
 
     def _shown_light_curve(self, batch: int, keep: Tensor) -> Tensor:
         """(B, n) runs of neighbouring slots drop out."""
-        runs = torch.rand(batch, -(-len(self.light_curve) // LIGHT_CURVE_RUN), generator=self.generator) < keep
+        runs = (
+            torch.rand(
+                batch, -(-len(self.light_curve) // LIGHT_CURVE_RUN), generator=self.generator
+            )
+            < keep
+        )
         return runs.repeat_interleave(LIGHT_CURVE_RUN, dim=1)[:, : len(self.light_curve)]
 
     def _bands(self, batch: int, sky: Tensor | None) -> Tensor:
         """(B, n_xp) False in the one band that a star lacks, if it does."""
-        odds = torch.full((batch,), P_NO_BAND) if sky is None else torch.where(sky, P_NO_BAND_SKY, P_NO_BAND)
+        odds = (
+            torch.full((batch,), P_NO_BAND)
+            if sky is None
+            else torch.where(sky, P_NO_BAND_SKY, P_NO_BAND)
+        )
         first = torch.arange(len(self.xp)) < len(self.vocabulary.band_slots["bp"])
         lacks = torch.where(self._coin(batch, 0.5), first, ~first)
         return ~(lacks & (torch.rand(batch, generator=self.generator) < odds)[:, None])
@@ -148,7 +166,9 @@ class Splitter:
         value, visible = value.clone(), visible.clone()
         visible[:, self.g + self.xp] = False
         shown, scale = visible[:, self.colours], self.scale[self.colours]
-        level = torch.where(shown, value[:, self.colours] * scale, 0).sum(1) / shown.sum(1).clamp(min=1)
+        level = torch.where(shown, value[:, self.colours] * scale, 0).sum(1) / shown.sum(1).clamp(
+            min=1
+        )
         value[:, self.colours] -= level[:, None] / scale
         return value, visible
 
@@ -157,7 +177,9 @@ class Splitter:
         slots = self.labels
         if self._coin(1, P_MEASUREMENTS):
             number = len(self.others) ** torch.rand((), generator=self.generator)  # log-uniform
-            chosen = torch.randperm(len(self.others), generator=self.generator)[: round(float(number))]
+            chosen = torch.randperm(len(self.others), generator=self.generator)[
+                : round(float(number))
+            ]
             slots = torch.cat([slots, self.others[chosen]])
         return slots[torch.randperm(len(slots), generator=self.generator)]
 
@@ -172,7 +194,9 @@ class Splitter:
         size = torch.exp(low + (high - low) * torch.rand(m.value.shape, generator=self.generator))
         size = torch.where(torch.rand(m.value.shape, generator=self.generator) < P_BLUR, size, 0)
         noise = torch.randn(m.value.shape, generator=self.generator) * size
-        return Measurement(m.value + noise, torch.hypot(torch.nan_to_num(m.sigma), size), m.observed)
+        return Measurement(
+            m.value + noise, torch.hypot(torch.nan_to_num(m.sigma), size), m.observed
+        )
 
     def _some(self, slots: Tensor) -> Tensor:
         """`n_queries` of the slots."""
@@ -185,12 +209,23 @@ class Splitter:
         """
         batch = stars.value.shape[0]
         visible = stars.observed & self.shown(batch, ~stars.observed[:, self.labels].any(1))
-        sigma = torch.where(self._coin(batch, P_NO_ERRORS), torch.nan, stars.sigma if errors is None else errors)
-        query = [self.labels, self.brightness, self._some(self.others), self._some(self.curve_targets)]
+        sigma = torch.where(
+            self._coin(batch, P_NO_ERRORS), torch.nan, stars.sigma if errors is None else errors
+        )
+        query = [
+            self.labels,
+            self.brightness,
+            self._some(self.others),
+            self._some(self.curve_targets),
+        ]
         asked = stars.observed & ~visible & (stars.value.abs() < OUTLIER)
         value = stars.value
         if self.g and self._coin(1, P_NO_G):
             value, visible = self.without_g(value, visible)
         order, joint = self.order(), slice(batch - round(self.joint_share * batch), batch)
-        told = Measurement(stars.value[joint][:, order], stars.sigma[joint][:, order], asked[joint][:, order])
-        return Split(Measurement(value, sigma, visible), asked, torch.cat(query), order, self.fed(told))
+        told = Measurement(
+            stars.value[joint][:, order], stars.sigma[joint][:, order], asked[joint][:, order]
+        )
+        return Split(
+            Measurement(value, sigma, visible), asked, torch.cat(query), order, self.fed(told)
+        )

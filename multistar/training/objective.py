@@ -14,7 +14,9 @@ FEWEST = 8  # stars with both views, without which covariances mean nothing
 ALIGNED = 64  # stars of a batch whose views are compared; each costs two more encodings
 
 
-def negative_log_likelihood(network: Network, stars: Measurement, split: Split, from_embedding: bool) -> Tensor:
+def negative_log_likelihood(
+    network: Network, stars: Measurement, split: Split, from_embedding: bool
+) -> Tensor:
     """Mean over labels plus weighted mean over measurements, in nats per target.
 
     The encoder sees all stars once; then the marginals of most of them are asked in parallel, and the
@@ -30,7 +32,9 @@ def negative_log_likelihood(network: Network, stars: Measurement, split: Split, 
     loss = torch.zeros((), device=stars.value.device)
     if n > n_joint:
         mixture = network.decode(memory.rows(alone), split.query)
-        loss = loss + (1 - n_joint / n) * _mean_loss(network, mixture, stars, split, alone, split.query)
+        loss = loss + (1 - n_joint / n) * _mean_loss(
+            network, mixture, stars, split, alone, split.query
+        )
     if n_joint:
         mixture = network.head.autoregressive(memory.rows(joint), split.order, split.fed)
         loss = loss + n_joint / n * _mean_loss(network, mixture, stars, split, joint, split.order)
@@ -49,12 +53,16 @@ def alignment_loss(network: Network, stars: Measurement) -> Tensor:
     return ALIGNMENT_WEIGHT * network.alignment.loss(*network.views(stars.rows(both)))
 
 
-def _mean_loss(network: Network, mixture: Mixture, stars: Measurement, split: Split, rows: slice, slots: Tensor):
+def _mean_loss(
+    network: Network, mixture: Mixture, stars: Measurement, split: Split, rows: slice, slots: Tensor
+):
     target, error = stars.value[rows][:, slots], torch.nan_to_num(stars.sigma[rows][:, slots])
     loss, asked = -mixture.log_prob(target, error), split.asked[rows][:, slots]
     labels = network.vocabulary.label_slots
     label = (slots >= labels.start) & (slots < labels.stop)
-    return _masked_mean(loss, asked & label) + MEASUREMENT_WEIGHT * _masked_mean(loss, asked & ~label)
+    return _masked_mean(loss, asked & label) + MEASUREMENT_WEIGHT * _masked_mean(
+        loss, asked & ~label
+    )
 
 
 def _masked_mean(x: Tensor, mask: Tensor) -> Tensor:

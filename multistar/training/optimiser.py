@@ -58,4 +58,6 @@ def restore(optimiser: torch.optim.Optimizer, remembered: dict[str, Tensor | flo
     for name, value in remembered.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimiser.load_state_dict(
+        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+    )

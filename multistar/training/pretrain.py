@@ -11,7 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from safetensors.torch import load_file, save_file
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
@@ -47,7 +54,12 @@ class Trainer:
                 f"training.batch={config.training.batch} must be a multiple of the {self.group.size} processes"
             )
         self.start = data.model.hash
-        self.model, self.train, self.validation, self.sky = data.model, data.train, data.validation, data.sky
+        self.model, self.train, self.validation, self.sky = (
+            data.model,
+            data.train,
+            data.validation,
+            data.sky,
+        )
         self.mismatch = Mismatch(self.model.standardiser)
         network = self.model.network.to(self.group.device)
         self.optimiser = optimiser.build(network, config.training)
@@ -56,7 +68,10 @@ class Trainer:
             for block in network.fusion.blocks:
                 block.compile(dynamic=True)
         self.kinds = _by_light_curve(self.train, self.model.vocabulary.light_curve_slots)
-        self._epoch, self._order = -1, np.empty(0, int)  # a permutation of 10^5 stars takes as long as some layers
+        self._epoch, self._order = (
+            -1,
+            np.empty(0, int),
+        )  # a permutation of 10^5 stars takes as long as some layers
         self.generator = torch.Generator()
         self.splitter = Splitter(
             self.model.vocabulary,
@@ -97,7 +112,11 @@ class Trainer:
 
     def _told_mismatch(self, sky: Measurement) -> Measurement:
         """As `predict` tells it of real stars."""
-        return self.mismatch.told(sky, torch.ones(len(sky.value), 1)) if self.model.config.mismatch else sky
+        return (
+            self.mismatch.told(sky, torch.ones(len(sky.value), 1))
+            if self.model.config.mismatch
+            else sky
+        )
 
     def advance(self) -> float:
         """One optimiser step; returns the loss."""
@@ -112,7 +131,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = optimiser.learning_rate(self.step, settings)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = negative_log_likelihood(network, stars.to(device), split.to(device), from_embedding)
+            loss = negative_log_likelihood(
+                network, stars.to(device), split.to(device), from_embedding
+            )
             if self.model.config.alignment:
                 told = Measurement(stars.value, told, stars.observed)
                 loss = loss + alignment_loss(network, told.to(device))
@@ -125,7 +146,9 @@ class Trainer:
         self.step += 1
         self.losses.append(self.group.mean(loss.detach()).item())
         if not np.isfinite(self.losses[-1]):
-            raise FloatingPointError(f"loss became {self.losses[-1]} at step {self.step}; lower training.learning_rate")
+            raise FloatingPointError(
+                f"loss became {self.losses[-1]} at step {self.step}; lower training.learning_rate"
+            )
         return self.losses[-1]
 
     @torch.no_grad()
@@ -135,15 +158,21 @@ class Trainer:
         network = self.model.network.cpu().eval()
         self.generator.manual_seed(self.config.training.seed)
         some = torch.randperm(len(self.train.value), generator=self.generator)[:DOMAIN_STARS]
-        train, validation = (self._like_the_sky(m) for m in (self.train.rows(some), self.validation))
+        train, validation = (
+            self._like_the_sky(m) for m in (self.train.rows(some), self.validation)
+        )
         shown = [self._some_contexts(m) for m in (train, validation)]
-        embeddings = [torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown]
+        embeddings = [
+            torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown
+        ]
         self.model.domain.fit(embeddings[0], *self._range(), (embeddings[1], shown[1]))
         labels = torch.tensor(list(self.model.vocabulary.label_slots))
         pit = []
         for context, stars in zip(_batches(shown[1]), _batches(validation), strict=True):
             mixture = network.decode(network.encode(context), labels)
-            pit.append(mixture.cdf(stars.value[:, labels], torch.nan_to_num(stars.sigma[:, labels])))
+            pit.append(
+                mixture.cdf(stars.value[:, labels], torch.nan_to_num(stars.sigma[:, labels]))
+            )
         self.model.recalibrator.fit(torch.cat(pit), self.validation.observed[:, labels])
         return {
             "run": dataclasses.asdict(self.config)
@@ -182,9 +211,16 @@ class Trainer:
     def save(self, folder: Path) -> None:
         remembered, numbers = optimiser.state_of(self.optimiser)
         tensors = {f"model.{k}": v for k, v in self.model.state().items()}
-        tensors |= {f"average.{k}": v.contiguous() for k, v in self.average.module.state_dict().items()}
+        tensors |= {
+            f"average.{k}": v.contiguous() for k, v in self.average.module.state_dict().items()
+        }
         tensors |= {f"optimiser.{k}": v for k, v in remembered.items()}
-        progress = {"step": self.step, "losses": self.losses, "numbers": numbers, "config": self._fingerprint()}
+        progress = {
+            "step": self.step,
+            "losses": self.losses,
+            "numbers": numbers,
+            "config": self._fingerprint(),
+        }
         with atomic_write(folder, True, PARTIAL) as temporary:
             temporary.mkdir()
             save_file(tensors, temporary / STATE)
@@ -193,7 +229,9 @@ class Trainer:
     def resume(self, folder: Path) -> None:
         progress = json.loads((folder / PROGRESS).read_text())
         if progress["config"] != self._fingerprint():
-            raise ValueError(f"{folder} belongs to a run with other settings or data; delete it to start anew")
+            raise ValueError(
+                f"{folder} belongs to a run with other settings or data; delete it to start anew"
+            )
         tensors = load_file(folder / STATE)
         self.model.load_state(_part(tensors, "model."))
         self.average.module.load_state_dict(_part(tensors, "average."))
@@ -223,7 +261,9 @@ def _batches_of_one_kind(kinds: list[np.ndarray], size: int, seed: list[int]) ->
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
 
 
 def _batches(m: Measurement, size: int = BATCH_EMBED) -> Iterator[Measurement]:
@@ -264,9 +304,14 @@ def _discard(folder: Path) -> None:
 def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
     settings = trainer.config.training
     bar = Progress(
-        TextColumn("pretrain"), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"),
-        TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet,
-    )  # fmt: skip
+        TextColumn("pretrain"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        disable=quiet,
+    )
     trainer.model.network.train()
     begun, first = time.monotonic(), trainer.step
     with bar, _journal(trainer.config) as journal:
@@ -276,7 +321,11 @@ def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
             if trainer.step % 10 == 0 or trainer.step == settings.steps:
                 speed = (trainer.step - first) * settings.batch / (time.monotonic() - begun)
                 recent = float(np.mean(trainer.losses[-100:]))
-                bar.update(task, completed=trainer.step, description=f"loss {recent:.3f}, {speed:.0f} stars/s")
+                bar.update(
+                    task,
+                    completed=trainer.step,
+                    description=f"loss {recent:.3f}, {speed:.0f} stars/s",
+                )
                 journal({"loss": recent, "stars per second": speed}, trainer.step)
             due = trainer.step % settings.checkpoint_every == 0 and trainer.step < settings.steps
             if due and trainer.group.rank == 0:

@@ -13,18 +13,28 @@ MODALITIES = ("photometry", "astrometry", "xp", "light_curve")
 
 @dataclass(frozen=True)
 class DataConfig:
-    train: list[str]  # tables of stars with labels, or folders of Parquet shards; relative to the run file
+    train: list[
+        str
+    ]  # tables of stars with labels, or folders of Parquet shards; relative to the run file
     held_out: float = 0.05  # share of the stars, drawn by source_id, that training never sees
     columns: dict[str, str] = field(default_factory=dict)  # quantity -> column name in the tables
-    only: list[str] = field(default_factory=list)  # modalities to train on, of MODALITIES; empty for all
-    sky: list[str] = field(default_factory=list)  # tables of real stars without labels, to learn from beside mock ones
+    only: list[str] = field(
+        default_factory=list
+    )  # modalities to train on, of MODALITIES; empty for all
+    sky: list[str] = field(
+        default_factory=list
+    )  # tables of real stars without labels, to learn from beside mock ones
     sky_held_out: float = 0.2  # share of these that training never sees
 
     def __post_init__(self):
         if not self.train:
-            raise ValueError('data.train is empty: name a table, e.g. [data] train = ["mock.parquet"]')
+            raise ValueError(
+                'data.train is empty: name a table, e.g. [data] train = ["mock.parquet"]'
+            )
         if unknown := sorted(set(self.only) - set(MODALITIES)):
-            raise ValueError(f"data.only names the unknown modalities {unknown}; known are {list(MODALITIES)}")
+            raise ValueError(
+                f"data.only names the unknown modalities {unknown}; known are {list(MODALITIES)}"
+            )
         for name in ("held_out", "sky_held_out"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"data.{name}={getattr(self, name)} must lie between 0 and 1")
@@ -81,7 +91,9 @@ def load_run(path: str | Path) -> RunConfig:
     except (tomllib.TOMLDecodeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     here = path.resolve().parent
-    data = dataclasses.replace(run.data, train=_beside(here, run.data.train), sky=_beside(here, run.data.sky))
+    data = dataclasses.replace(
+        run.data, train=_beside(here, run.data.train), sky=_beside(here, run.data.sky)
+    )
     start = str(here / run.start) if run.start and (here / run.start).is_dir() else run.start
     out, *graft = _beside(here, [run.out, *([run.graft] if run.graft else [])])
     return dataclasses.replace(run, out=out, data=data, start=start, graft="".join(graft))

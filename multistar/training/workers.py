@@ -36,7 +36,9 @@ class Workers:
             return
         parameters = list(parameters)
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        averaged = self.mean(torch.cat([g.flatten() for g in gradients])).split([g.numel() for g in gradients])
+        averaged = self.mean(torch.cat([g.flatten() for g in gradients])).split(
+            [g.numel() for g in gradients]
+        )
         for parameter, gradient in zip(parameters, averaged, strict=True):
             parameter.grad = gradient.view_as(parameter)
 

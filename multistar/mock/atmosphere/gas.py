@@ -116,7 +116,9 @@ def saha_factor(name: str, temperature: np.ndarray) -> np.ndarray:
     return 2 * e.ionised / e.neutral * free * np.exp(-e.ionisation * EV / (BOLTZMANN * temperature))
 
 
-def equation_of_state(temperature: np.ndarray, pressure: np.ndarray, abundance: dict[str, float]) -> Gas:
+def equation_of_state(
+    temperature: np.ndarray, pressure: np.ndarray, abundance: dict[str, float]
+) -> Gas:
     """Solve charge conservation by bisection, then the molecules in order of their binding."""
     particles = pressure / (BOLTZMANN * temperature)
     saha = {name: saha_factor(name, temperature) for name in ELEMENTS}
@@ -126,11 +128,14 @@ def equation_of_state(temperature: np.ndarray, pressure: np.ndarray, abundance: 
     atoms = {name: total[name] * neutral[name] for name in METALS} | {"H": hydrogen}
     mean_mass = sum(abundance[n] * ELEMENTS[n].mass for n in ELEMENTS) * ATOMIC_MASS
     return Gas(
-        electrons, hydrogen, hydrogen * saha["H"] / electrons, atoms,
+        electrons,
+        hydrogen,
+        hydrogen * saha["H"] / electrons,
+        atoms,
         {name: total[name] - atoms[name] for name in METALS},
         _molecules(temperature, hydrogen, total, neutral),
         nuclei * mean_mass,
-    )  # fmt: skip
+    )
 
 
 def _ionisation(temperature, particles, abundance, saha):
@@ -147,7 +152,9 @@ def _ionisation(temperature, particles, abundance, saha):
         hydrogen = 2 * rest / (b + np.sqrt(b**2 + 4 * a * rest))
         nuclei = ionised * hydrogen + 2 * hydrogen**2 / h2
         charge = hydrogen * saha["H"] / electrons
-        charge = charge + sum(nuclei * abundance[n] * saha[n] / (electrons + saha[n]) for n in METALS)
+        charge = charge + sum(
+            nuclei * abundance[n] * saha[n] / (electrons + saha[n]) for n in METALS
+        )
         more = charge > electrons
         low, high = np.where(more, middle, low), np.where(more, high, middle)
     return electrons, hydrogen, nuclei

@@ -20,16 +20,27 @@ class Line:
     damping: float  # log10 of van der Waals width per hydrogen atom at 10^4 K, s-1 cm3
 
 
-LINES = [Line(*row) for row in (
-    ("Ca", True, 393.37, 1.37, 0, -7.76), ("Ca", True, 396.85, 0.68, 0, -7.76), ("Ca", False, 422.67, 1.75, 0, -7.6),
-    ("Mg", False, 516.73, 0.117, 2.71, -7.27), ("Mg", False, 517.27, 0.40, 2.71, -7.27),
-    ("Mg", False, 518.36, 0.69, 2.72, -7.27), ("Na", False, 589.0, 1.28, 0, -7.53),
-    ("Na", False, 589.59, 0.64, 0, -7.53),
-    ("K", False, 766.49, 1.36, 0, -7.45), ("K", False, 769.9, 0.68, 0, -7.45), ("Na", False, 818.33, 1.05, 2.10, -7.23),
-    ("Na", False, 819.48, 2.1, 2.10, -7.23), ("Ca", True, 849.80, 0.043, 1.69, -7.68),
-    ("Ca", True, 854.21, 0.40, 1.70, -7.68), ("Ca", True, 866.21, 0.22, 1.69, -7.68),
-    ("Mg", False, 880.68, 0.73, 4.35, -7.3),
-)]  # fmt: skip
+LINES = [
+    Line(*row)
+    for row in (
+        ("Ca", True, 393.37, 1.37, 0, -7.76),
+        ("Ca", True, 396.85, 0.68, 0, -7.76),
+        ("Ca", False, 422.67, 1.75, 0, -7.6),
+        ("Mg", False, 516.73, 0.117, 2.71, -7.27),
+        ("Mg", False, 517.27, 0.40, 2.71, -7.27),
+        ("Mg", False, 518.36, 0.69, 2.72, -7.27),
+        ("Na", False, 589.0, 1.28, 0, -7.53),
+        ("Na", False, 589.59, 0.64, 0, -7.53),
+        ("K", False, 766.49, 1.36, 0, -7.45),
+        ("K", False, 769.9, 0.68, 0, -7.45),
+        ("Na", False, 818.33, 1.05, 2.10, -7.23),
+        ("Na", False, 819.48, 2.1, 2.10, -7.23),
+        ("Ca", True, 849.80, 0.043, 1.69, -7.68),
+        ("Ca", True, 854.21, 0.40, 1.70, -7.68),
+        ("Ca", True, 866.21, 0.22, 1.69, -7.68),
+        ("Mg", False, 880.68, 0.73, 4.35, -7.3),
+    )
+]
 HYDROGEN = [(2, upper) for upper in range(3, 12)] + [(3, upper) for upper in range(7, 15)]
 BALMER_STRENGTH = {3: 0.641, 4: 0.119, 5: 0.0447, 6: 0.0221, 7: 0.0127}
 
@@ -49,7 +60,9 @@ def wavelength_grid() -> np.ndarray:
         np.arange(2600, 5600, 60.0),
     ]
     metal = [line.centre + np.r_[-offset[1:], offset] for line in LINES]
-    hydrogen = [hydrogen_wavelength(*levels) + np.r_[-offset[2:], offset[::2]] for levels in HYDROGEN]
+    hydrogen = [
+        hydrogen_wavelength(*levels) + np.r_[-offset[2:], offset[::2]] for levels in HYDROGEN
+    ]
     grid = np.unique(np.round(np.concatenate([*base, *metal, *hydrogen]), 4))
     return grid[np.r_[True, np.diff(grid) > 0.004]]
 
@@ -69,7 +82,9 @@ def metal_lines(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> np.ndarr
     for line in LINES:
         element = ELEMENTS[line.element]
         carriers = (
-            gas.ions[line.element] / element.ionised if line.ionised else gas.atoms[line.element] / element.neutral
+            gas.ions[line.element] / element.ionised
+            if line.ionised
+            else gas.atoms[line.element] / element.neutral
         )
         population = carriers * np.exp(-line.lower * EV / (BOLTZMANN * temperature))
         core = _doppler(temperature, element.mass, line.centre)
@@ -88,7 +103,9 @@ def hydrogen_lines(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> np.nd
     field = 1.25e-9 * gas.electrons ** (2 / 3)  # Holtsmark field, esu
     for lower, upper in HYDROGEN:
         centre = hydrogen_wavelength(lower, upper)
-        strength = BALMER_STRENGTH.get(upper, 2.7 / upper**3) if lower == 2 else 2.7 * 1.6 / upper**3
+        strength = (
+            BALMER_STRENGTH.get(upper, 2.7 / upper**3) if lower == 2 else 2.7 * 1.6 / upper**3
+        )
         excitation = 13.598 * (1 - 1 / lower**2) * EV
         population = gas.hydrogen * lower**2 * np.exp(-excitation / (BOLTZMANN * temperature))
         core = _doppler(temperature, 1.0, centre)
@@ -105,5 +122,7 @@ def forest(temperature: np.ndarray, gas: Gas, strength: np.ndarray) -> np.ndarra
     """Mean opacity of the metal-line forest, cm-1: iron-like atoms and ions times strength(wavelength)."""
     iron = ELEMENTS["Fe"]
     atoms = gas.atoms["Fe"] * np.exp(-1.8 * EV / (BOLTZMANN * temperature))
-    ions = gas.ions["Fe"] * iron.neutral / iron.ionised * np.exp(-2.8 * EV / (BOLTZMANN * temperature))
+    ions = (
+        gas.ions["Fe"] * iron.neutral / iron.ionised * np.exp(-2.8 * EV / (BOLTZMANN * temperature))
+    )
     return (atoms + 0.5 * ions)[:, None] * strength

@@ -17,7 +17,12 @@ from multistar.mock.atmosphere.gas import (
 )
 from multistar.mock.atmosphere.lines import forest, hydrogen_lines, metal_lines, wavelength_grid
 from multistar.mock.atmosphere.molecules import BANDS, band_cross_section
-from multistar.mock.atmosphere.structure import LOG_TAU, REFERENCE, pressure_structure, temperature_structure
+from multistar.mock.atmosphere.structure import (
+    LOG_TAU,
+    REFERENCE,
+    pressure_structure,
+    temperature_structure,
+)
 
 WAVELENGTH = wavelength_grid()  # nm
 WAVE = WAVELENGTH * 1e-7  # cm
@@ -60,8 +65,13 @@ def opacity(
     gas = equation_of_state(temperature, pressure, abundance)
     induced = stimulated(WAVE, temperature)
     continuum = continuous_opacity(WAVE, temperature, gas)
-    strong = (metal_lines(WAVELENGTH, temperature, gas) + hydrogen_lines(WAVELENGTH, temperature, gas)) * induced
-    bands = {m: band_cross_section(m, WAVE, temperature) * gas.molecules[m][:, None] * induced for m in BANDS}
+    strong = (
+        metal_lines(WAVELENGTH, temperature, gas) + hydrogen_lines(WAVELENGTH, temperature, gas)
+    ) * induced
+    bands = {
+        m: band_cross_section(m, WAVE, temperature) * gas.molecules[m][:, None] * induced
+        for m in BANDS
+    }
     tio = bands.pop("TiO")
     reference = continuum[:, _AT_REFERENCE]
     molecules = np.sum(list(bands.values()), axis=0)
@@ -81,7 +91,12 @@ def emergent_flux(temperature: np.ndarray, k: Opacity) -> np.ndarray:
     out = np.zeros(len(WAVE))
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         factor = {name: np.exp(s * node - s**2 / 2) for name, s in SPREAD.items()}  # mean 1
-        total = k.smooth + k.molecules * factor["molecules"] + k.tio * factor["TiO"] + k.forest * factor["forest"]
+        total = (
+            k.smooth
+            + k.molecules * factor["molecules"]
+            + k.tio * factor["TiO"]
+            + k.forest * factor["forest"]
+        )
         out += weight * _formal_solution(source, total / k.reference[:, None])
     return out
 
@@ -126,8 +141,13 @@ def model_atmosphere(teff: float, logg: float, m_h: float, strength: np.ndarray)
     return Atmosphere(teff, logg, m_h, temperature, scale, flux * scale**4)
 
 
-def with_composition(model: Atmosphere, strength: np.ndarray, alpha_m: float = 0.0, c_n: float = 0.0) -> np.ndarray:
+def with_composition(
+    model: Atmosphere, strength: np.ndarray, alpha_m: float = 0.0, c_n: float = 0.0
+) -> np.ndarray:
     """Flux of the same temperature structure with other [alpha/M] or [C/N]."""
     pressure = pressure_structure(model.temperature, model.logg, model.m_h, alpha_m)
     abundance = abundances(model.m_h, alpha_m, c_n)
-    return emergent_flux(model.temperature, opacity(model.temperature, pressure, abundance, strength)) * model.scale**4
+    return (
+        emergent_flux(model.temperature, opacity(model.temperature, pressure, abundance, strength))
+        * model.scale**4
+    )

@@ -32,10 +32,14 @@ def _opacity_table(m_h: float, alpha_m: float) -> RegularGridInterpolator:
     gas = equation_of_state(t, p, abundances(m_h, alpha_m))
     opacity = continuous_opacity(np.array([REFERENCE]), t, gas)[:, 0] / gas.mass_density
     table = np.log10(opacity).reshape(len(LOG_TEMPERATURE), -1)
-    return RegularGridInterpolator((LOG_TEMPERATURE, LOG_PRESSURE), table, bounds_error=False, fill_value=None)  # type: ignore[arg-type]
+    return RegularGridInterpolator(
+        (LOG_TEMPERATURE, LOG_PRESSURE), table, bounds_error=False, fill_value=None
+    )  # type: ignore[arg-type]
 
 
-def pressure_structure(temperature: np.ndarray, logg: float, m_h: float, alpha_m: float) -> np.ndarray:
+def pressure_structure(
+    temperature: np.ndarray, logg: float, m_h: float, alpha_m: float
+) -> np.ndarray:
     """Gas pressure (n_depth,) of hydrostatic equilibrium, d ln P / d ln tau = g tau / (kappa P)."""
     table = _opacity_table(round(m_h, 3), round(alpha_m, 3))
     log_t, tau, gravity = np.log10(temperature), 10**LOG_TAU, 10**logg

@@ -41,7 +41,10 @@ class Forest:
 def solar_spectrum() -> np.ndarray:
     """F_lambda at the solar surface averaged in bins (n_bin,), erg s-1 cm-2 cm-1, from the file in pyphot."""
     table: Any = fits.getdata(str(files("pyphot") / "libs" / "sun_reference_stis_001.fits"))
-    return bin_average(np.asarray(table["WAVELENGTH"], float) / 10, np.asarray(table["FLUX"], float) * 1e8 * DILUTION)
+    return bin_average(
+        np.asarray(table["WAVELENGTH"], float) / 10,
+        np.asarray(table["FLUX"], float) * 1e8 * DILUTION,
+    )
 
 
 def bin_average(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
@@ -61,14 +64,21 @@ def calibrate_forest() -> Forest:
         trials = np.array([_binned(sun, unit, 10**s) for s in STRENGTHS])
         continuum = _binned(sun, unit, 1e-30, lines=False)
         wanted = np.where(
-            CENTRES > SWITCH, np.minimum(continuum * (1 - blocking), trials[0] * (1 - 0.6 * blocking)), observed
+            CENTRES > SWITCH,
+            np.minimum(continuum * (1 - blocking), trials[0] * (1 - 0.6 * blocking)),
+            observed,
         )
         log_strength = np.array(
-            [np.interp(-np.log10(wanted[j]), -np.log10(trials[:, j]), STRENGTHS) for j in range(len(CENTRES))]
+            [
+                np.interp(-np.log10(wanted[j]), -np.log10(trials[:, j]), STRENGTHS)
+                for j in range(len(CENTRES))
+            ]
         )
         strength = 10 ** np.interp(WAVELENGTH, CENTRES, log_strength, left=log_strength[0])
         red = CENTRES[-1] < WAVELENGTH
-        strength[red] = 10 ** log_strength[-1] * 0.08 * np.clip((3000 - WAVELENGTH[red]) / 1934, 0, 1)
+        strength[red] = (
+            10 ** log_strength[-1] * 0.08 * np.clip((3000 - WAVELENGTH[red]) / 1934, 0, 1)
+        )
     ratio = observed / bin_average(WAVELENGTH, model_atmosphere(*SUN, strength).flux)
     return Forest(strength, np.interp(WAVELENGTH, CENTRES, ratio))
 

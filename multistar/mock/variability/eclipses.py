@@ -25,7 +25,9 @@ def overlap_area(distance, radius_1, radius_2) -> np.ndarray:
     return area
 
 
-def visible_fraction(distance, radius: float, occulter: float, limb_darkening: float = 0.0) -> np.ndarray:
+def visible_fraction(
+    distance, radius: float, occulter: float, limb_darkening: float = 0.0
+) -> np.ndarray:
     """Fraction of a star's flux left when a dark disc of radius `occulter` is `distance` (n,) away from its centre.
 
     A star with linear limb darkening is a stack of uniform discs: mu(r) is the integral over s in (0, 1) of a disc of
@@ -34,13 +36,21 @@ def visible_fraction(distance, radius: float, occulter: float, limb_darkening: f
     hidden = (1 - limb_darkening) * overlap_area(distance, radius, occulter)
     if limb_darkening:
         discs = radius * np.sqrt(1 - ((_NODES + 1) / 2) ** 2)
-        hidden = hidden + limb_darkening * overlap_area(np.asarray(distance)[:, None], discs, occulter) @ (_WEIGHTS / 2)
+        hidden = hidden + limb_darkening * overlap_area(
+            np.asarray(distance)[:, None], discs, occulter
+        ) @ (_WEIGHTS / 2)
     discs_area = np.sum(_WEIGHTS / 2 * (1 - ((_NODES + 1) / 2) ** 2))  # 2/3
     return 1 - hidden / (np.pi * radius**2 * (1 - limb_darkening + limb_darkening * discs_area))
 
 
 def visible_fractions(
-    time, period: float, t0: float, inclination: float, radius_1: float, radius_2: float, limb_darkening: float = 0.0
+    time,
+    period: float,
+    t0: float,
+    inclination: float,
+    radius_1: float,
+    radius_2: float,
+    limb_darkening: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fraction of each star's own flux that is seen at `time` [d] (any shape); inclination in degrees.
 
@@ -54,15 +64,26 @@ def visible_fractions(
     front = np.cos(angle)
     distance = np.sqrt(np.sin(angle) ** 2 + (front * np.cos(np.radians(inclination))) ** 2)
     visible = np.ones((2, *angle.shape))
-    for star, (radius, occulter, side) in enumerate(((radius_1, radius_2, 1), (radius_2, radius_1, -1))):
+    for star, (radius, occulter, side) in enumerate(
+        ((radius_1, radius_2, 1), (radius_2, radius_1, -1))
+    ):
         hidden = (distance < radius_1 + radius_2) & (side * front > 0)
         if hidden.any():
-            visible[star][hidden] = visible_fraction(distance[hidden], radius, occulter, limb_darkening)
+            visible[star][hidden] = visible_fraction(
+                distance[hidden], radius, occulter, limb_darkening
+            )
     return visible[0], visible[1]
 
 
 def eclipse_curve(
-    time, period, t0, inclination, radius_1, radius_2, flux_ratio: float, limb_darkening: float = 0.0
+    time,
+    period,
+    t0,
+    inclination,
+    radius_1,
+    radius_2,
+    flux_ratio: float,
+    limb_darkening: float = 0.0,
 ) -> np.ndarray:
     """Flux of both stars relative to that outside eclipse; flux_ratio: star 2 over star 1, in the observed band."""
     one, two = visible_fractions(time, period, t0, inclination, radius_1, radius_2, limb_darkening)
@@ -70,7 +91,15 @@ def eclipse_curve(
 
 
 def proximity_curve(
-    time, period, t0, inclination, radius_1, radius_2, mass_ratio: float, flux_ratio: float, limb_darkening: float = 0.6
+    time,
+    period,
+    t0,
+    inclination,
+    radius_1,
+    radius_2,
+    mass_ratio: float,
+    flux_ratio: float,
+    limb_darkening: float = 0.6,
 ) -> np.ndarray:
     """Relative change of flux (mean 0) by tidal distortion and mutual heating, to first order in both.
 

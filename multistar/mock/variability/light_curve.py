@@ -13,7 +13,9 @@ from multistar.mock.variability.pulsation import VARIABILITY_CLASSES, pulsation
 from multistar.mock.variability.rotation import spot_modulation
 
 LIMB_DARKENING = 0.6
-SUB_EXPOSURES = np.array([-1 / 3, 0, 1 / 3])  # of an exposure; eclipses and pulsation are averaged over them
+SUB_EXPOSURES = np.array(
+    [-1 / 3, 0, 1 / 3]
+)  # of an exposure; eclipses and pulsation are averaged over them
 TIME_ZERO = 2455197.5  # BJD at which the phases of orbits and pulsation are counted from
 
 
@@ -43,21 +45,33 @@ class StarParameters:
     def __post_init__(self):
         if self.variability_class not in ("", *VARIABILITY_CLASSES):
             known = ", ".join(VARIABILITY_CLASSES)
-            raise ValueError(f"variability_class must be empty or one of {known}; got {self.variability_class!r}")
+            raise ValueError(
+                f"variability_class must be empty or one of {known}; got {self.variability_class!r}"
+            )
         if self.variability_class and not self.pulsation_period > 0:
-            raise ValueError(f"a pulsating star needs pulsation_period > 0, got {self.pulsation_period}")
-        if self.orbital_period > 0 and not (self.radius_ratio > 0 and self.scaled_axis > 0 and self.mass_ratio > 0):
+            raise ValueError(
+                f"a pulsating star needs pulsation_period > 0, got {self.pulsation_period}"
+            )
+        if self.orbital_period > 0 and not (
+            self.radius_ratio > 0 and self.scaled_axis > 0 and self.mass_ratio > 0
+        ):
             got = f"{self.radius_ratio}, {self.scaled_axis}, {self.mass_ratio}"
-            raise ValueError(f"a binary needs radius_ratio, scaled_axis and mass_ratio > 0; got {got}")
+            raise ValueError(
+                f"a binary needs radius_ratio, scaled_axis and mass_ratio > 0; got {got}"
+            )
         if self.source_id < 0:
-            raise ValueError(f"source_id seeds the random numbers and must not be negative, got {self.source_id}")
+            raise ValueError(
+                f"source_id seeds the random numbers and must not be negative, got {self.source_id}"
+            )
 
 
 @dataclass(frozen=True)
 class LightCurve:
     """What a pipeline delivers: missing cadences removed, sorted in time; the three arrays are (n,) float64."""
 
-    time: np.ndarray  # d since the epoch of MISSIONS[mission]: BKJD, BTJD, or days since 2010.0 (TCB) for Gaia
+    time: (
+        np.ndarray
+    )  # d since the epoch of MISSIONS[mission]: BKJD, BTJD, or days since 2010.0 (TCB) for Gaia
     flux: np.ndarray  # relative, median 1
     flux_error: np.ndarray  # relative
     mission: str
@@ -71,7 +85,9 @@ class LightCurve:
         try:
             from lightkurve.lightcurve import LightCurve as LightkurveCurve
         except ImportError as error:
-            raise ImportError("lightkurve is not installed: pip install 'multistar[lightcurves]'") from error
+            raise ImportError(
+                "lightkurve is not installed: pip install 'multistar[lightcurves]'"
+            ) from error
         from astropy.time import Time
 
         mission = MISSIONS[self.mission]
@@ -105,9 +121,15 @@ def light_curve(star: StarParameters, mission: str, seed: int) -> LightCurve:
         stochastic = _granulation_by_visit(star, time, rng)
     if star.rotation_period > 0 and star.spot_amplitude > 0:
         amplitude = setup.band_factor * star.spot_amplitude
-        stochastic = stochastic + spot_modulation(time, star.rotation_period, amplitude, rng, star.inclination)
-    flux = _flux_of_both(star, setup, time, 1 + stochastic, physics) * (1 + setup.systematics(time, rng))
-    error = setup.noise(star.g_mag, star.rp_mag) * np.exp(setup.noise_scatter * rng.standard_normal(len(time)))
+        stochastic = stochastic + spot_modulation(
+            time, star.rotation_period, amplitude, rng, star.inclination
+        )
+    flux = _flux_of_both(star, setup, time, 1 + stochastic, physics) * (
+        1 + setup.systematics(time, rng)
+    )
+    error = setup.noise(star.g_mag, star.rp_mag) * np.exp(
+        setup.noise_scatter * rng.standard_normal(len(time))
+    )
     flux = flux + error * rng.standard_normal(len(time))
     middle = np.median(flux)
     return LightCurve(time, flux / middle, error / middle, mission)
@@ -118,11 +140,15 @@ def _granulation(star: StarParameters, setup: Mission, rng: np.random.Generator)
     if star.variability_class:
         return np.zeros(setup.n_cadences)
     grid = _frequencies(setup.n_cadences, setup.cadence)
-    power = power_spectrum(grid, star.mass, star.radius, star.teff, setup.exposure, star.helium_burning)
+    power = power_spectrum(
+        grid, star.mass, star.radius, star.teff, setup.exposure, star.helium_burning
+    )
     return 1e-6 * setup.band_factor * synthesise(power, setup.n_cadences, rng)
 
 
-def _granulation_by_visit(star: StarParameters, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _granulation_by_visit(
+    star: StarParameters, time: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Granulation (n,) [relative flux] at times that come in visits of hours, weeks apart: one value for each visit.
 
     Where granulation is strong enough for Gaia to see it (log g < 1.5) it takes days to change, but no weeks.
@@ -141,7 +167,9 @@ def _frequencies(n: int, cadence: float) -> np.ndarray:
     return np.fft.rfftfreq(length, 0.0864 * cadence)
 
 
-def _flux_of_both(star: StarParameters, setup: Mission, time, primary, physics: np.random.Generator) -> np.ndarray:
+def _flux_of_both(
+    star: StarParameters, setup: Mission, time, primary, physics: np.random.Generator
+) -> np.ndarray:
     """Relative flux (n,) of the pair, where `primary` is that of the spotted, granulated first star alone."""
     absolute = time[:, None] + (setup.epoch - TIME_ZERO) + setup.exposure * SUB_EXPOSURES
     seen_1, seen_2, close = 1.0, 1.0, 0.0
@@ -149,10 +177,14 @@ def _flux_of_both(star: StarParameters, setup: Mission, time, primary, physics: 
         orbit = star.orbital_period, star.orbital_period * physics.random(), star.inclination
         radii = 1 / star.scaled_axis, star.radius_ratio / star.scaled_axis
         seen_1, seen_2 = visible_fractions(absolute, *orbit, *radii, LIMB_DARKENING)
-        close = proximity_curve(absolute[:, 1], *orbit, *radii, star.mass_ratio, star.flux_ratio, LIMB_DARKENING)
+        close = proximity_curve(
+            absolute[:, 1], *orbit, *radii, star.mass_ratio, star.flux_ratio, LIMB_DARKENING
+        )
     if star.variability_class:
         amplitude = setup.pulsation_factor * star.pulsation_amplitude
-        change = pulsation(absolute, star.variability_class, star.pulsation_period, amplitude, physics)
+        change = pulsation(
+            absolute, star.variability_class, star.pulsation_period, amplitude, physics
+        )
         seen_1 = seen_1 * 10 ** (-0.4 * change)
     one, two = (np.mean(seen, axis=1) if np.ndim(seen) else seen for seen in (seen_1, seen_2))
     return (one * primary + star.flux_ratio * two) / (1 + star.flux_ratio) * (1 + close)

@@ -6,8 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 LOST = 0.01  # fraction of cadences lost at random: cosmic rays, momentum dumps, failed reductions
-GAIA_VISIT_GAP = ([0, 0.05, 0.16, 0.30, 0.50, 0.70, 0.84, 0.95, 1], [5, 11.3, 18.5, 25.6, 33.4, 41.2, 55.3, 115, 200])
-GAIA_VISIT_TRANSITS = [0.33, 0.49, 0.065, 0.055, 0.015, 0.015, 0.01, 0.02]  # probability of 1, 2, ... transits
+GAIA_VISIT_GAP = (
+    [0, 0.05, 0.16, 0.30, 0.50, 0.70, 0.84, 0.95, 1],
+    [5, 11.3, 18.5, 25.6, 33.4, 41.2, 55.3, 115, 200],
+)
+GAIA_VISIT_TRANSITS = [
+    0.33,
+    0.49,
+    0.065,
+    0.055,
+    0.015,
+    0.015,
+    0.01,
+    0.02,
+]  # probability of 1, 2, ... transits
 GAIA_LATE_START = 0.35  # fraction of visits that begin with the following field of view
 GAIA_FIELD_SEPARATION = (
     106.5 / 1440,
@@ -31,7 +43,9 @@ def tess_noise(g_mag, rp_mag) -> np.ndarray:
     exposures = 0.8 * 600 / 2  # of 2 s
     electrons = 2 * exposures * 10 ** (-0.4 * (mag - 20.54))
     pixels = np.clip(30 - 27 / 7 * (mag - 7), 3, 200)
-    background = pixels * exposures * (10.0**2 + 13.0**2)  # read-out and zodiacal light at middle latitudes, e- rms
+    background = (
+        pixels * exposures * (10.0**2 + 13.0**2)
+    )  # read-out and zodiacal light at middle latitudes, e- rms
     return np.hypot(np.sqrt(electrons + background) / electrons, 60e-6 * np.sqrt(6))
 
 
@@ -65,7 +79,9 @@ class Mission:
     trend: float = 0.0  # typical size of slow trends
     trend_length: float = np.inf  # a trend starts afresh after this time
     roll: float = 0.0  # typical size of the sawtooth by K2's thruster firings
-    band_factor: float = 1.0  # amplitudes of granulation, oscillations, spots relative to Kepler's band
+    band_factor: float = (
+        1.0  # amplitudes of granulation, oscillations, spots relative to Kepler's band
+    )
     pulsation_factor: float = 1.0  # amplitudes of classical pulsation relative to G
 
     @property
@@ -89,7 +105,12 @@ class Mission:
         flux = x * (slope + x * (bend + x * twist)) - bend / 3
         if self.roll:
             drift = ((time - self.start) / ROLL_PERIOD + rng.random()) % 1
-            flux += self.roll * rng.lognormal(0, 0.5) * (1 + 0.5 * x * rng.standard_normal()) * (drift - 0.5)
+            flux += (
+                self.roll
+                * rng.lognormal(0, 0.5)
+                * (1 + 0.5 * x * rng.standard_normal())
+                * (drift - 0.5)
+            )
         return flux
 
 
@@ -97,23 +118,49 @@ LONG_CADENCE = 29.4244 / 1440
 ROLL_PERIOD = 5.88 / 24
 TEN_MINUTES = 10 / 1440
 _KEPLER = {
-    "telescope": "Kepler", "epoch": 2454833.0, "time_format": "bkjd", "cadence": LONG_CADENCE,
-    "exposure": LONG_CADENCE, "noise": kepler_noise,
-}  # fmt: skip
+    "telescope": "Kepler",
+    "epoch": 2454833.0,
+    "time_format": "bkjd",
+    "cadence": LONG_CADENCE,
+    "exposure": LONG_CADENCE,
+    "noise": kepler_noise,
+}
 
 # Trends are what the pipelines' corrections leave, sizes from memory. Starts: Kepler Q2 and Q1, K2 C5, TESS sector 27.
 MISSIONS: dict[str, Mission] = {
-    "kepler": Mission(**_KEPLER, start=169.5, span=90.0, gap_every=30.0, gap_length=0.9, trend=1e-4),
+    "kepler": Mission(
+        **_KEPLER, start=169.5, span=90.0, gap_every=30.0, gap_length=0.9, trend=1e-4
+    ),
     "kepler-long": Mission(
-        **_KEPLER, start=131.5, span=1460.0, gap_every=30.0, gap_length=0.9, trend=1e-4, trend_length=90.0
+        **_KEPLER,
+        start=131.5,
+        span=1460.0,
+        gap_every=30.0,
+        gap_length=0.9,
+        trend=1e-4,
+        trend_length=90.0,
     ),
     "k2": Mission(**_KEPLER, start=2306.6, span=80.0, trend=5e-4, roll=2e-4),
     "tess": Mission(
-        "TESS", 2457000.0, "btjd", 2036.3, 27.4, TEN_MINUTES, TEN_MINUTES, tess_noise, gap_every=13.7, gap_length=1.2,
-        trend=2e-4, trend_length=13.7, band_factor=0.85, pulsation_factor=0.70,
+        "TESS",
+        2457000.0,
+        "btjd",
+        2036.3,
+        27.4,
+        TEN_MINUTES,
+        TEN_MINUTES,
+        tess_noise,
+        gap_every=13.7,
+        gap_length=1.2,
+        trend=2e-4,
+        trend_length=13.7,
+        band_factor=0.85,
+        pulsation_factor=0.70,
     ),
-    "gaia": Mission("Gaia", 2455197.5, "jd", 1666.5, 1037.0, 0.0, 40 / 86400, gaia_noise, noise_scatter=0.35),
-}  # fmt: skip
+    "gaia": Mission(
+        "Gaia", 2455197.5, "jd", 1666.5, 1037.0, 0.0, 40 / 86400, gaia_noise, noise_scatter=0.35
+    ),
+}
 
 
 def gaia_transits(mission: Mission, rng: np.random.Generator) -> np.ndarray:
@@ -123,10 +170,14 @@ def gaia_transits(mission: Mission, rng: np.random.Generator) -> np.ndarray:
     transits), no matter where on the sky a star is.
     """
     count = int(mission.span / 15)
-    visits = mission.start + np.cumsum(np.interp(rng.random(count), *GAIA_VISIT_GAP)) - 30 * rng.random()
+    visits = (
+        mission.start + np.cumsum(np.interp(rng.random(count), *GAIA_VISIT_GAP)) - 30 * rng.random()
+    )
     most = len(GAIA_VISIT_TRANSITS)
     transits = rng.choice(most, count, p=GAIA_VISIT_TRANSITS) + 1
     passes = np.cumsum(np.r_[0, np.resize(GAIA_FIELD_SEPARATION, most)])
     number = np.arange(most) + (rng.random(count) < GAIA_LATE_START)[:, None]
-    time = (visits[:, None] + passes[number] - passes[number[:, :1]])[np.arange(most) < transits[:, None]]
+    time = (visits[:, None] + passes[number] - passes[number[:, :1]])[
+        np.arange(most) < transits[:, None]
+    ]
     return time[(time >= mission.start) & (time <= mission.start + mission.span)]

@@ -75,7 +75,9 @@ def oscillation_modes(mass: float, radius: float, teff: float, helium_burning: b
     dipole = radial + 0.525 * spacing
     share = np.ones(len(dipole))
     if MIXED_RANGE[0] < peak < MIXED_RANGE[1]:
-        dipole, share = _mixed_modes(dipole, spacing, *_gravity_modes(mass, spacing, helium_burning))
+        dipole, share = _mixed_modes(
+            dipole, spacing, *_gravity_modes(mass, spacing, helium_burning)
+        )
     frequency = np.concatenate([radial, dipole, quadrupole])
     ones = np.ones(len(radial))
     share = np.concatenate([ones, share, ones])
@@ -109,22 +111,39 @@ def _mixed_modes(pressure: np.ndarray, spacing: float, period_spacing: float, co
     frequency is a multiple of pi, so the modes are read off that phase. The shares of the modes of one order add
     up to about 1.
     """
-    grid = np.linspace(max(pressure[0] - spacing / 2, spacing / 4), pressure[-1] + spacing / 2, 200 * len(pressure))
+    grid = np.linspace(
+        max(pressure[0] - spacing / 2, spacing / 4), pressure[-1] + spacing / 2, 200 * len(pressure)
+    )
     theta = np.pi * np.interp(grid, pressure, np.arange(len(pressure)))
-    theta += np.pi * (np.minimum(grid - pressure[0], 0) + np.maximum(grid - pressure[-1], 0)) / spacing
+    theta += (
+        np.pi * (np.minimum(grid - pressure[0], 0) + np.maximum(grid - pressure[-1], 0)) / spacing
+    )
     turns = np.round(theta / np.pi)
     inner = theta - np.pi * turns
-    phase = np.pi * turns + np.arctan2(np.sin(inner), coupling * np.cos(inner)) - np.pi / (period_spacing * grid)
+    phase = (
+        np.pi * turns
+        + np.arctan2(np.sin(inner), coupling * np.cos(inner))
+        - np.pi / (period_spacing * grid)
+    )
     multiples = np.pi * np.arange(np.ceil(phase[0] / np.pi), np.floor(phase[-1] / np.pi) + 1)
     frequency = np.interp(multiples, phase, grid)
     theta = np.interp(frequency, grid, theta)
-    slope = coupling / (coupling**2 * np.cos(theta) ** 2 + np.sin(theta) ** 2)  # d phase / d theta_p
-    slope *= period_spacing * frequency**2 / spacing  # in units of the phase that gravity modes gain
+    slope = coupling / (
+        coupling**2 * np.cos(theta) ** 2 + np.sin(theta) ** 2
+    )  # d phase / d theta_p
+    slope *= (
+        period_spacing * frequency**2 / spacing
+    )  # in units of the phase that gravity modes gain
     return frequency, slope / (1 + slope)
 
 
 def power_spectrum(
-    frequency: np.ndarray, mass: float, radius: float, teff: float, exposure: float = 0.0, helium_burning: bool = False
+    frequency: np.ndarray,
+    mass: float,
+    radius: float,
+    teff: float,
+    exposure: float = 0.0,
+    helium_burning: bool = False,
 ) -> np.ndarray:
     """Variance [ppm^2] that granulation and oscillations have in each bin of a regular frequency grid.
 
@@ -135,7 +154,9 @@ def power_spectrum(
     step = frequency[1]
     power = granulation_density(frequency, mass, radius, teff) * step
     if teff < HOT_LIMIT + 5 * HOT_WIDTH:
-        power += _lorentzians(len(frequency), step, *oscillation_modes(mass, radius, teff, helium_burning))
+        power += _lorentzians(
+            len(frequency), step, *oscillation_modes(mass, radius, teff, helium_burning)
+        )
     power[0] = 0
     return power * np.sinc(frequency * 0.0864 * exposure) ** 2
 
@@ -167,6 +188,8 @@ def synthesise(power: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarra
     """
     length = 2 * (len(power) - 1)
     if n > length:
-        raise ValueError(f"a spectrum of {len(power)} bins gives at most {length} samples, {n} were asked for")
+        raise ValueError(
+            f"a spectrum of {len(power)} bins gives at most {length} samples, {n} were asked for"
+        )
     draw = rng.standard_normal((2, len(power)))
     return np.fft.irfft((draw[0] + 1j * draw[1]) * np.sqrt(power) * (length / 2), length)[:n]

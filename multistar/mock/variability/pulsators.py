@@ -29,9 +29,13 @@ def draw_pulsators(variability_class: str, n: int, rng: np.random.Generator, m_h
     is not said here. Raises ValueError for an unknown class.
     """
     if variability_class not in CLASSES:
-        raise ValueError(f"unknown variability class {variability_class!r}; known are {sorted(CLASSES)}")
+        raise ValueError(
+            f"unknown variability class {variability_class!r}; known are {sorted(CLASSES)}"
+        )
     draw, (mean, scatter) = CLASSES[variability_class]
-    metallicity = rng.normal(mean, scatter, n) if m_h is None else np.broadcast_to(np.asarray(m_h, float), n)
+    metallicity = (
+        rng.normal(mean, scatter, n) if m_h is None else np.broadcast_to(np.asarray(m_h, float), n)
+    )
     return draw(metallicity, rng)
 
 
@@ -42,10 +46,14 @@ def radius_of(luminosity, teff) -> np.ndarray:
 
 def rr_lyrae_period(mass, luminosity, teff) -> np.ndarray:
     """Period [d] of the fundamental mode: van Albada & Baker (1971), from memory. The first overtone: 0.745 times."""
-    return 10 ** (-1.772 - 0.68 * np.log10(mass) + 0.84 * np.log10(luminosity) + 3.48 * np.log10(6500 / teff))
+    return 10 ** (
+        -1.772 - 0.68 * np.log10(mass) + 0.84 * np.log10(luminosity) + 3.48 * np.log10(6500 / teff)
+    )
 
 
-def _rr_lyrae(m_h: np.ndarray, rng: np.random.Generator, cool: float, hot: float) -> tuple[np.ndarray, ...]:
+def _rr_lyrae(
+    m_h: np.ndarray, rng: np.random.Generator, cool: float, hot: float
+) -> tuple[np.ndarray, ...]:
     """Mass, luminosity and Teff on the horizontal branch.
 
     The branch is fainter by 0.214 mag per dex (Clementini et al. 2003), M_V = 0.6 at [M/H] = -1.5; masses follow
@@ -62,18 +70,30 @@ def _rrab(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     # Bailey's diagram: the hotter, and so the shorter the period, the larger the amplitude
     amplitude = np.clip(0.45 + 0.6 * (teff - 6150) / 700 + rng.normal(0, 0.1, len(m_h)), 0.2, 1.3)
     return Pulsators(
-        rr_lyrae_period(mass, luminosity, teff), amplitude, mass, luminosity, teff, radius_of(luminosity, teff), m_h,
+        rr_lyrae_period(mass, luminosity, teff),
+        amplitude,
+        mass,
+        luminosity,
+        teff,
+        radius_of(luminosity, teff),
+        m_h,
         rng.uniform(10, 12.6, len(m_h)),
-    )  # fmt: skip
+    )
 
 
 def _rrc(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     mass, luminosity, teff = _rr_lyrae(m_h, rng, 6700, 7250)
     amplitude = np.clip(rng.normal(0.40, 0.08, len(m_h)), 0.1, 0.6)
     return Pulsators(
-        0.745 * rr_lyrae_period(mass, luminosity, teff), amplitude, mass, luminosity, teff,
-        radius_of(luminosity, teff), m_h, rng.uniform(10, 12.6, len(m_h)),
-    )  # fmt: skip
+        0.745 * rr_lyrae_period(mass, luminosity, teff),
+        amplitude,
+        mass,
+        luminosity,
+        teff,
+        radius_of(luminosity, teff),
+        m_h,
+        rng.uniform(10, 12.6, len(m_h)),
+    )
 
 
 def _cepheid(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
@@ -84,15 +104,29 @@ def _cepheid(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     line of the strip and the amplitudes, which have their minimum at 10 d, are our own.
     """
     n = len(m_h)
-    mass = (3.5**-1.7 + rng.random(n) * (12.0**-1.7 - 3.5**-1.7)) ** (-1 / 1.7)  # Kroupa-like slope of -2.7
+    mass = (3.5**-1.7 + rng.random(n) * (12.0**-1.7 - 3.5**-1.7)) ** (
+        -1 / 1.7
+    )  # Kroupa-like slope of -2.7
     log_luminosity = 0.93 + 3.35 * np.log10(mass) + rng.normal(0, 0.08, n)
-    luminosity, teff = 10**log_luminosity, 10 ** (3.767 - 0.05 * (log_luminosity - 3.3) + rng.uniform(-0.02, 0.02, n))
+    luminosity, teff = (
+        10**log_luminosity,
+        10 ** (3.767 - 0.05 * (log_luminosity - 3.3) + rng.uniform(-0.02, 0.02, n)),
+    )
     radius = radius_of(luminosity, teff)
     log_period = -1.555 - 0.795 * np.log10(mass) + 1.703 * np.log10(radius)
-    typical = 0.62 - 0.2 * np.exp(-(((log_period - 1) / 0.08) ** 2)) + 0.4 * np.maximum(log_period - 1, 0)
+    typical = (
+        0.62 - 0.2 * np.exp(-(((log_period - 1) / 0.08) ** 2)) + 0.4 * np.maximum(log_period - 1, 0)
+    )
     amplitude = np.clip(typical + rng.normal(0, 0.12, n), 0.2, 1.4)
     return Pulsators(
-        10**log_period, amplitude, mass, luminosity, teff, radius, m_h, 10 ** (8.31 - 0.67 * log_period - 9)
+        10**log_period,
+        amplitude,
+        mass,
+        luminosity,
+        teff,
+        radius,
+        m_h,
+        10 ** (8.31 - 0.67 * log_period - 9),
     )
 
 
@@ -113,7 +147,9 @@ def lpv_mode(mass, radius, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     steeply with period up to those of Miras, are our own.
     """
     period = 10 ** (-2.07 + 1.94 * np.log10(radius) - 0.9 * np.log10(mass))
-    return period, np.clip(0.16 * (period / 60) ** 1.5 * rng.lognormal(0, 0.35, len(mass)), 0.005, 4.0)
+    return period, np.clip(
+        0.16 * (period / 60) ** 1.5 * rng.lognormal(0, 0.35, len(mass)), 0.005, 4.0
+    )
 
 
 def _delta_scuti(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
@@ -136,14 +172,24 @@ def _lpv(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     n = len(m_h)
     mass = np.clip(0.8 + rng.exponential(0.45, n), 0.8, 3.0)
     log_luminosity = rng.triangular(2.9, 3.1, 4.0, n)
-    teff = 3450 - 650 * (log_luminosity - 3.3) + 300 * np.log10(mass) - 250 * m_h + rng.normal(0, 50, n)
+    teff = (
+        3450
+        - 650 * (log_luminosity - 3.3)
+        + 300 * np.log10(mass)
+        - 250 * m_h
+        + rng.normal(0, 50, n)
+    )
     teff, luminosity = np.clip(teff, 2600, 4000), 10**log_luminosity
     radius = radius_of(luminosity, teff)
     period, amplitude = lpv_mode(mass, radius, rng)
-    return Pulsators(period, amplitude, mass, luminosity, teff, radius, m_h, np.minimum(10 * mass**-2.9, 12.6))
+    return Pulsators(
+        period, amplitude, mass, luminosity, teff, radius, m_h, np.minimum(10 * mass**-2.9, 12.6)
+    )
 
 
-CLASSES: dict[str, tuple[Callable[[np.ndarray, np.random.Generator], Pulsators], tuple[float, float]]] = {
+CLASSES: dict[
+    str, tuple[Callable[[np.ndarray, np.random.Generator], Pulsators], tuple[float, float]]
+] = {
     "rrab": (_rrab, (-1.4, 0.4)),
     "rrc": (_rrc, (-1.6, 0.4)),
     "cepheid": (_cepheid, (0.05, 0.10)),

@@ -7,7 +7,9 @@ BLUE_LIMIT = 0.495  # B-V [mag]; bluer stars have no convective envelope to brak
 SATURATION = 0.8  # Rossby number below which activity grows no more
 SATURATED_AMPLITUDE = 0.010
 AMPLITUDE_SLOPE = -2.5
-DIFFERENTIAL = 0.2  # fraction by which the poles rotate more slowly than the equator; the Sun's value
+DIFFERENTIAL = (
+    0.2  # fraction by which the poles rotate more slowly than the equator; the Sun's value
+)
 SPOTS_AT_ONCE = 4
 # Puts the 5th-to-95th percentile range of a star seen equator-on at `amplitude`, in the median over stars.
 SPOT_CONTRAST = 0.36
@@ -32,7 +34,11 @@ def rotation_period(b_v, age) -> np.ndarray:
     giants and close binaries follow other rules.
     """
     reddening = np.asarray(b_v, float) - BLUE_LIMIT
-    return 0.407 * np.where(reddening > 0, reddening, np.nan) ** 0.325 * (1e3 * np.asarray(age)) ** 0.566
+    return (
+        0.407
+        * np.where(reddening > 0, reddening, np.nan) ** 0.325
+        * (1e3 * np.asarray(age)) ** 0.566
+    )
 
 
 def convective_turnover(mass) -> np.ndarray:
@@ -52,7 +58,9 @@ def spot_amplitude(period, mass) -> np.ndarray:
     return SATURATED_AMPLITUDE * np.maximum(rossby / SATURATION, 1) ** AMPLITUDE_SLOPE
 
 
-def spot_modulation(time, period: float, amplitude: float, rng: np.random.Generator, inclination: float = 90.0):
+def spot_modulation(
+    time, period: float, amplitude: float, rng: np.random.Generator, inclination: float = 90.0
+):
     """Relative change of flux (n,), at most zero, by spots that come and go.
 
     time: sorted, (n,) [d]; period: at the equator [d]; amplitude: range when seen equator-on [fraction of flux];
@@ -61,10 +69,14 @@ def spot_modulation(time, period: float, amplitude: float, rng: np.random.Genera
     """
     time = np.asarray(time, float)
     nodes = int(100 * (time[-1] - time[0]) / period) + 2
-    if nodes < len(time):  # spots are slow: 100 values per rotation, linearly interpolated, are right to 0.1 %
+    if nodes < len(
+        time
+    ):  # spots are slow: 100 values per rotation, linearly interpolated, are right to 0.1 %
         coarse = np.linspace(time[0], time[-1], nodes)
         return np.interp(time, coarse, spot_modulation(coarse, period, amplitude, rng, inclination))
-    lifetime = np.clip(3 * period, 15, 150)  # full width at half maximum of cos^2, which ends after twice as long
+    lifetime = np.clip(
+        3 * period, 15, 150
+    )  # full width at half maximum of cos^2, which ends after twice as long
     span = time[-1] - time[0] + 2 * lifetime
     count = rng.poisson(SPOTS_AT_ONCE * span / lifetime)
     middle = time[0] - lifetime + span * rng.random(count)
@@ -76,7 +88,9 @@ def spot_modulation(time, period: float, amplitude: float, rng: np.random.Genera
     steady, turning = np.sin(latitude) * np.cos(tilt), np.cos(latitude) * np.sin(tilt)
     first, last = np.searchsorted(time, middle - lifetime), np.searchsorted(time, middle + lifetime)
     length = np.maximum(last - first, 0)
-    spot = np.repeat(np.arange(count), length)  # one entry for each pair of a spot and a time at which it lives
+    spot = np.repeat(
+        np.arange(count), length
+    )  # one entry for each pair of a spot and a time at which it lives
     moment = np.arange(length.sum()) + np.repeat(first - np.cumsum(length) + length, length)
     since = time[moment] - middle[spot]
     facing = steady[spot] + turning[spot] * np.cos(frequency[spot] * since + phase[spot])

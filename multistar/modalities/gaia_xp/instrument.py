@@ -70,7 +70,9 @@ class XPBand:
 
     def internal_basis(self, pseudo_wavelength: np.ndarray) -> np.ndarray:
         """(n_basis, n) basis functions of the mean internal spectrum; h(u) = c @ basis, e-/s per pixel."""
-        return self.rotation @ hermite_functions(self.n_basis, pseudo_wavelength * self.scale + self.offset)
+        return self.rotation @ hermite_functions(
+            self.n_basis, pseudo_wavelength * self.scale + self.offset
+        )
 
 
 def resampling_matrix(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -87,11 +89,15 @@ def resampling_matrix(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 def load_band(name: str) -> XPBand:
     """`name` is "bp" or "rp"."""
     config = files("gaiaxpy") / "config"
-    paths = [str(config / f"{CONFIG[name]}_{part}.csv") for part in ("dispersion", "response", "bases")]
+    paths = [
+        str(config / f"{CONFIG[name]}_{part}.csv") for part in ("dispersion", "response", "bases")
+    ]
     with contextlib.redirect_stdout(io.StringIO()):  # GaiaXPy reports each file it reads
         model = ExternalInstrumentModel.from_config_csv(*paths)
     bases = model.bases
-    scale = (bases["normRangeMax"] - bases["normRangeMin"]) / (bases["pwlRangeMax"] - bases["pwlRangeMin"])
+    scale = (bases["normRangeMax"] - bases["normRangeMin"]) / (
+        bases["pwlRangeMax"] - bases["pwlRangeMin"]
+    )
     return XPBand(
         model=model,
         inverse=np.asarray(bases["inverseBasesCoefficients"], float),

@@ -10,7 +10,9 @@ from multistar.io.tables import Columns
 XP_BANDS = ("bp", "rp")
 BASIS_ID = {"bp": 56, "rp": 57}  # of the basis functions of Gaia DR3
 MAX_ORDERS = 200  # more is a file gone wrong, not a future release
-VECTORS = tuple(f"{b}_coefficient{part}" for b in XP_BANDS for part in ("s", "_errors", "_correlations"))
+VECTORS = tuple(
+    f"{b}_coefficient{part}" for b in XP_BANDS for part in ("s", "_errors", "_correlations")
+)
 _SPLIT = {  # `bp_coeff_0`, `bp_coefficients_0`, `bp_0` / `e_bp_coeff_0`, `bp_coefficient_errors_0`, ...
     "value": r"{b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)",
     "error": r"(?:e_|err_){b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)"
@@ -51,7 +53,9 @@ def read_xp(columns: Columns, all_orders: bool = False) -> dict[str, XPCoefficie
     return found
 
 
-def archive_columns(xp: dict[str, XPCoefficients], correlation: dict[str, np.ndarray] | None = None) -> dict:
+def archive_columns(
+    xp: dict[str, XPCoefficients], correlation: dict[str, np.ndarray] | None = None
+) -> dict:
     """Columns of the archive's XP_CONTINUOUS table, as GaiaXPy and `read_xp` want them; the inverse of `read_xp`.
 
     correlation (n, orders, orders) by band, zero if not given: its upper triangle is written column by
@@ -106,7 +110,9 @@ def _vector_column(columns: Columns, name: str) -> np.ndarray:
     if values.ndim == 2 and values.dtype.kind in "iuf":
         return np.array(values, np.float64)
     if values.ndim != 1:
-        raise ValueError(f"{columns.origin}: column {name} must hold one vector per star, its shape is {values.shape}")
+        raise ValueError(
+            f"{columns.origin}: column {name} must hold one vector per star, its shape is {values.shape}"
+        )
     rows = [_parse(value, columns.origin, name, i) for i, value in enumerate(values)]
     width = max((len(row) for row in rows), default=0)
     if width > MAX_ORDERS:
@@ -124,12 +130,22 @@ def _parse(value, origin: str, name: str, row: int) -> np.ndarray:
     if value is None or (np.isscalar(value) and value != value):  # None or NaN
         return np.empty(0)
     if isinstance(value, str):
-        text = value.strip().strip("()[]{}").replace("null", "nan").replace("None", "nan").replace("--", "nan")
+        text = (
+            value.strip()
+            .strip("()[]{}")
+            .replace("null", "nan")
+            .replace("None", "nan")
+            .replace("--", "nan")
+        )
         try:
             return np.array([float(x) for x in text.split(",")]) if text else np.empty(0)
         except ValueError as error:
-            raise ValueError(f"{origin}: column {name}, row {row}: cannot read {value[:40]!r}... as numbers") from error
+            raise ValueError(
+                f"{origin}: column {name}, row {row}: cannot read {value[:40]!r}... as numbers"
+            ) from error
     vector = np.ma.filled(np.ma.asarray(value, np.float64), np.nan)
     if vector.ndim != 1:
-        raise ValueError(f"{origin}: column {name}, row {row}: expected one number or a vector, got {value!r:.60}")
+        raise ValueError(
+            f"{origin}: column {name}, row {row}: expected one number or a vector, got {value!r:.60}"
+        )
     return vector

@@ -24,7 +24,10 @@ def _unit_coefficients() -> pd.DataFrame:
     """One row per coefficient, equal to 1, the others 0, in the archive's columns."""
     n = sum(DR3_ORDERS.values())
     blocks = np.split(np.eye(n), [DR3_ORDERS["bp"]], axis=1)
-    unit = {band: XPCoefficients(block, np.ones_like(block)) for band, block in zip(XP_BANDS, blocks, strict=True)}
+    unit = {
+        band: XPCoefficients(block, np.ones_like(block))
+        for band, block in zip(XP_BANDS, blocks, strict=True)
+    }
     columns = {"source_id": np.arange(n), "solution_id": np.zeros(n, int)} | archive_columns(unit)
     return pd.DataFrame({name: list(x) if x.ndim == 2 else x for name, x in columns.items()})
 
@@ -50,9 +53,17 @@ def _photometry() -> tuple[np.ndarray, np.ndarray]:
     with _quiet_gaiaxpy():
         from gaiaxpy import PhotometricSystem, generate
 
-        out = generate(_unit_coefficients(), photometric_system=PhotometricSystem.Gaia_DR3_Vega, save_file=False)
-    flux = np.stack([out[f"GaiaDr3Vega_flux_{band}"].to_numpy(np.float64) for band in ("G", "BP", "RP")], -1)
-    magnitude = np.stack([out[f"GaiaDr3Vega_mag_{band}"].to_numpy(np.float64) for band in ("G", "BP", "RP")], -1)
+        out = generate(
+            _unit_coefficients(),
+            photometric_system=PhotometricSystem.Gaia_DR3_Vega,
+            save_file=False,
+        )
+    flux = np.stack(
+        [out[f"GaiaDr3Vega_flux_{band}"].to_numpy(np.float64) for band in ("G", "BP", "RP")], -1
+    )
+    magnitude = np.stack(
+        [out[f"GaiaDr3Vega_mag_{band}"].to_numpy(np.float64) for band in ("G", "BP", "RP")], -1
+    )
     brightest = np.argmax(flux, axis=0), np.arange(3)
     return flux, magnitude[brightest] + 2.5 * np.log10(flux[brightest])
 
@@ -63,7 +74,9 @@ def flux_matrix() -> np.ndarray:
     with _quiet_gaiaxpy():
         from gaiaxpy import calibrate
 
-        spectra, _ = calibrate(_unit_coefficients(), sampling=WAVELENGTH, truncation=False, save_file=False)
+        spectra, _ = calibrate(
+            _unit_coefficients(), sampling=WAVELENGTH, truncation=False, save_file=False
+        )
     return np.stack(spectra["flux"].to_list())
 
 
@@ -73,7 +86,9 @@ def synthetic_magnitudes(xp: dict[str, XPCoefficients]) -> dict[str, np.ndarray]
     Needs both bands in the DR3 layout (55 + 55). Truncated orders count as zero, as the archive does.
     """
     n = len(next(iter(xp.values())).value)
-    if any(band not in xp or xp[band].value.shape[1] != orders for band, orders in DR3_ORDERS.items()):
+    if any(
+        band not in xp or xp[band].value.shape[1] != orders for band, orders in DR3_ORDERS.items()
+    ):
         return {band: np.full(n, np.nan) for band in ("g", "bp", "rp")}
     weights, zero = _photometry()
     values = np.hstack([xp[band].value for band in XP_BANDS])

@@ -50,30 +50,42 @@ def id_column(table: Columns, renamed: dict[str, str]) -> str:
             f"{table.origin}: no column source_id; {_has(table)}. Name yours: columns={{'source_id': ...}}"
         )
     if table[name].ndim != 1:
-        raise ValueError(f"{table.origin}: column {name} must hold one id per row, its shape is {table[name].shape}")
+        raise ValueError(
+            f"{table.origin}: column {name} must hold one id per row, its shape is {table[name].shape}"
+        )
     return name
 
 
-def unit_of_values(kind: str | None, stated: u.UnitBase | None, asked: str | None, where: str) -> str:
+def unit_of_values(
+    kind: str | None, stated: u.UnitBase | None, asked: str | None, where: str
+) -> str:
     """ "flux", "mag" or "relative", from the name of the column, the unit that the file states and what the user says.
 
     Raises ValueError if they contradict each other, or if none of them tells.
     """
     said = {
         "its name": kind,
-        "its unit": None if stated is None or _is_number(stated) else "mag" if _is_mag(stated) else "flux",
+        "its unit": None
+        if stated is None or _is_number(stated)
+        else "mag"
+        if _is_mag(stated)
+        else "flux",
         "unit=": "flux" if asked == "relative" else asked,
     }
     found = {by: what for by, what in said.items() if what}
     if not found:
-        raise ValueError(f"{where}: flux or magnitude? Say unit='flux', 'mag' or 'relative' (which is flux/median - 1)")
+        raise ValueError(
+            f"{where}: flux or magnitude? Say unit='flux', 'mag' or 'relative' (which is flux/median - 1)"
+        )
     if len(set(found.values())) > 1:
         text = ", ".join(f"{by} says {what}" for by, what in found.items())
         raise ValueError(f"{where}: {text}; name the right column, or correct unit=")
     return asked or next(iter(found.values()))
 
 
-def in_one_unit(table: Columns, names: Names, value: Any, error: Any, unit: str | None) -> tuple[Any, Any, str]:
+def in_one_unit(
+    table: Columns, names: Names, value: Any, error: Any, unit: str | None
+) -> tuple[Any, Any, str]:
     """Values and errors in one unit, where the table states any; and "flux", "mag" or "relative"."""
     stated = table.unit.get(names.value)
     unit = unit_of_values(names.kind, stated, unit, f"{table.origin}: column {names.value}")
@@ -96,7 +108,9 @@ def _factor(table: Columns, name: str, wanted: u.UnitBase) -> float:
     ):
         return 1.0
     if not unit.is_equivalent(wanted):
-        raise ValueError(f"{table.origin}: column {name} is in {unit}, expected {str(wanted) or 'a plain number'}")
+        raise ValueError(
+            f"{table.origin}: column {name} is in {unit}, expected {str(wanted) or 'a plain number'}"
+        )
     factor: Any = unit.to(wanted)
     return float(factor)
 
@@ -124,22 +138,35 @@ def is_lists(column: np.ndarray) -> bool:
     if column.ndim == 2 or column.dtype != object:
         return column.ndim == 2
     return isinstance(
-        next((x for x in column if x is not None and not isinstance(x, float)), ()), (np.ndarray, list, tuple)
+        next((x for x in column if x is not None and not isinstance(x, float)), ()),
+        (np.ndarray, list, tuple),
     )
 
 
 def _prefixes(table: Columns) -> list[str]:
     """ "kepler_", "tess_" ...: what stands in front of `time` and `flux` or `mag` in columns of lists."""
-    found = [name.removesuffix("time") for name in table.data if name.endswith("_time") and is_lists(table[name])]
-    return [p for p in found if any(f"{p}{word}" in table for words in KINDS.values() for word in words)]
+    found = [
+        name.removesuffix("time")
+        for name in table.data
+        if name.endswith("_time") and is_lists(table[name])
+    ]
+    return [
+        p for p in found if any(f"{p}{word}" in table for words in KINDS.values() for word in words)
+    ]
 
 
 def _names(table: Columns, prefix: str, renamed: dict[str, str], unit: str | None) -> Names:
     """The columns of the light curves whose names begin with `prefix`."""
-    lower = {name.removeprefix(prefix).lower(): name for name in reversed(table.data) if name.startswith(prefix)}
+    lower = {
+        name.removeprefix(prefix).lower(): name
+        for name in reversed(table.data)
+        if name.startswith(prefix)
+    }
     time = renamed.get("time") or _first(lower, TIMES)
     if time is None:
-        raise ValueError(f"{table.origin}: no column {prefix}time; {_has(table)}. Name yours: columns={{'time': ...}}")
+        raise ValueError(
+            f"{table.origin}: no column {prefix}time; {_has(table)}. Name yours: columns={{'time': ...}}"
+        )
     fields = [field for field in (*KINDS, "value") if field in renamed]
     if fields:
         value, kind = renamed[fields[0]], fields[0] if fields[0] in KINDS else None
@@ -149,7 +176,12 @@ def _names(table: Columns, prefix: str, renamed: dict[str, str], unit: str | Non
         errors = [*_error_names(value.removeprefix(prefix).lower()), *_error_names(kind), *ERRORS]
     error = renamed.get("error") or _first(lower, errors)
     return Names(
-        time, value, error, renamed.get("band") or _first(lower, BANDS), kind, prefix.removesuffix("_") or "unknown"
+        time,
+        value,
+        error,
+        renamed.get("band") or _first(lower, BANDS),
+        kind,
+        prefix.removesuffix("_") or "unknown",
     )
 
 
@@ -161,9 +193,17 @@ def _value(table: Columns, lower: dict[str, str], unit: str | None) -> tuple[str
     kinds = [kind for kind in KINDS if unit is None or (kind == "mag") == (unit == "mag")]
     found = {}
     for kind in kinds:
-        like = [low for low in lower if re.search(f"^{kind}|{kind}$", low) and not NOT_A_VALUE.search(low)]
+        like = [
+            low
+            for low in lower
+            if re.search(f"^{kind}|{kind}$", low) and not NOT_A_VALUE.search(low)
+        ]
         found[kind] = [low for low in KINDS[kind] if low in lower][:1] or like
-    kind = max((k for k in kinds if found[k]), key=lambda k: bool(_first(lower, _error_names(found[k][0]))), default="")
+    kind = max(
+        (k for k in kinds if found[k]),
+        key=lambda k: bool(_first(lower, _error_names(found[k][0]))),
+        default="",
+    )
     if not kind:
         wanted = " or ".join(kinds)
         raise ValueError(
@@ -178,7 +218,9 @@ def _value(table: Columns, lower: dict[str, str], unit: str | None) -> tuple[str
 
 def _error_names(value: str) -> list[str]:
     endings = ("_error", "_err", "_errors", "error", "err", "_sigma")
-    return [f"{value}{end}" for end in endings] + [f"{start}{value}" for start in ("e_", "err_", "error_", "sigma_")]
+    return [f"{value}{end}" for end in endings] + [
+        f"{start}{value}" for start in ("e_", "err_", "error_", "sigma_")
+    ]
 
 
 def _first(lower: dict[str, str], words: Iterable[str]) -> str | None:

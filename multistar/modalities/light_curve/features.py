@@ -45,14 +45,26 @@ SUMMARY = {
     "sine": "that share",
     "folded": "share of the variance that the folded profile explains, corrected for its number of bins; at least -1",
 }
-SAMPLING = ("ln_error", "ln_points", "ln_span", "ln_spacing", "regularity", "ln_noise")  # how it was seen, no physics
+SAMPLING = (
+    "ln_error",
+    "ln_points",
+    "ln_span",
+    "ln_spacing",
+    "regularity",
+    "ln_noise",
+)  # how it was seen, no physics
 EDGES = np.geomspace(1e-3, 100, 161)  # cycles/d, of the bins of the spectrum
-LAYOUT = LightCurveLayout(summary=len(SUMMARY), spectrum=len(EDGES) - 1, profile=48, patches=12, samples=16)
+LAYOUT = LightCurveLayout(
+    summary=len(SUMMARY), spectrum=len(EDGES) - 1, profile=48, patches=12, samples=16
+)
 N_SLOTS = LAYOUT.n_slots
 ENOUGH = 5  # points, for moments, the spectrum and the profile
 AMPLITUDE_SOFTENING = 1e-3
 CLIP = 5.0  # scatters, for moments
-FINE, SMOOTH = 4, 7  # parts of a bin of the profile; how many are averaged, twice over, to find the minimum
+FINE, SMOOTH = (
+    4,
+    7,
+)  # parts of a bin of the profile; how many are averaged, twice over, to find the minimum
 TRIANGLE = np.convolve(np.ones(SMOOTH), np.ones(SMOOTH)) / SMOOTH**2
 LARGEST = 1e6  # scatters; what lies beyond counts as this
 
@@ -90,7 +102,9 @@ def pools() -> np.ndarray:
     pool = np.arange(N_SLOTS)
     for name in ("profile", "samples", "sample_times", "sample_band"):
         pool[LAYOUT.parts[name]] = LAYOUT.parts[name].start
-    pool[LAYOUT.parts["sample_times"]][:: LAYOUT.samples] += 1  # the starts of the patches are no spacings
+    pool[LAYOUT.parts["sample_times"]][:: LAYOUT.samples] += (
+        1  # the starts of the patches are no spacings
+    )
     return pool
 
 
@@ -123,7 +137,9 @@ class _Curve:
     time: np.ndarray  # (N,) d from the first point
     flux: np.ndarray  # (N,) relative to the median of its band
     sigma: np.ndarray  # (N,) NaN = unknown
-    error: np.ndarray  # (N,) the same with the median for the unknown ones; all NaN if none is known
+    error: (
+        np.ndarray
+    )  # (N,) the same with the median for the unknown ones; all NaN if none is known
     weight: np.ndarray  # (N,) adds up to 1
     band: np.ndarray
     bands: tuple[str, ...]
@@ -134,7 +150,9 @@ class _Curve:
 def _curve(curves: LightCurves, points: slice) -> _Curve | None:
     """None if no point is usable: time and flux finite, and the median flux of its band above zero."""
     usable = np.isfinite(curves.time[points]) & np.isfinite(curves.flux[points])
-    time, flux, sigma, band = (x[points][usable] for x in (curves.time, curves.flux, curves.sigma, curves.band))
+    time, flux, sigma, band = (
+        x[points][usable] for x in (curves.time, curves.flux, curves.sigma, curves.band)
+    )
     flux, sigma = 1 + flux, np.where((sigma > 0) & np.isfinite(sigma), sigma, np.nan)
     for code in np.unique(band):
         here = band == code
@@ -151,7 +169,17 @@ def _curve(curves: LightCurves, points: slice) -> _Curve | None:
     error = completed(sigma)
     scatter = 1.4826 * float(np.median(np.abs(flux)))
     unit = next(x for x in (scatter, float(np.std(flux)), float(np.median(error)), 1.0) if x > 0)
-    return _Curve(time - time[0], flux, sigma, error, _weights(error, scatter), band, curves.bands, scatter, unit)
+    return _Curve(
+        time - time[0],
+        flux,
+        sigma,
+        error,
+        _weights(error, scatter),
+        band,
+        curves.bands,
+        scatter,
+        unit,
+    )
 
 
 def _weights(error: np.ndarray, scatter: float) -> np.ndarray:
@@ -180,7 +208,14 @@ def _fill(curve: _Curve, value: dict[str, np.ndarray], sigma: dict[str, np.ndarr
         value["profile"][:], sigma["profile"][:] = _profile(curve, power, summary)
     value["summary"][:] = [summary.get(name, np.nan) for name in SUMMARY]
     some = samples(
-        curve.time, curve.flux, curve.sigma, curve.weight, curve.band, curve.bands, LAYOUT.patches, LAYOUT.samples
+        curve.time,
+        curve.flux,
+        curve.sigma,
+        curve.weight,
+        curve.band,
+        curve.bands,
+        LAYOUT.patches,
+        LAYOUT.samples,
     )
     value["samples"][:] = _in_units(some.value, curve.unit).ravel()
     sigma["samples"][:] = _in_units(some.sigma, curve.unit).ravel()
@@ -227,7 +262,9 @@ def _times_summary(curve: _Curve, times: Sampling) -> dict[str, float]:
     }
 
 
-def _profile(curve: _Curve, power: Periodogram, summary: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+def _profile(
+    curve: _Curve, power: Periodogram, summary: dict[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Folded profile and its errors in units of the scatter; what the period explains goes into the summary."""
     frequency, share = highest_peak(power, curve.time, curve.flux, curve.weight)
     phase = np.mod(curve.time * (frequency / 2), 1)

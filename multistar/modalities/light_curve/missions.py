@@ -22,7 +22,9 @@ CATALOGUE_NAME = re.compile(r"\s*(?:KIC|EPIC|TIC)\s*(\d+)\s*", re.IGNORECASE)
 
 def is_lightkurve(source: Any) -> bool:
     """Is it a lightkurve.LightCurve, or something that looks like one?"""
-    return all(hasattr(source, name) for name in ("time", "flux", "meta")) and hasattr(source.time, "jd1")
+    return all(hasattr(source, name) for name in ("time", "flux", "meta")) and hasattr(
+        source.time, "jd1"
+    )
 
 
 def from_lightkurve(curve: Any, unit: str | None = None, rejected: int = 0) -> LightCurves:
@@ -33,13 +35,27 @@ def from_lightkurve(curve: Any, unit: str | None = None, rejected: int = 0) -> L
     number of points that were left out because of their quality.
     """
     flux, error = curve.flux, getattr(curve, "flux_err", None)
-    unit = unit_of_values(None, getattr(flux, "unit", None), unit or _default_unit(flux), f"light curve {_name(curve)}")
+    unit = unit_of_values(
+        None,
+        getattr(flux, "unit", None),
+        unit or _default_unit(flux),
+        f"light curve {_name(curve)}",
+    )
     mission = str(curve.meta.get("MISSION") or "unknown").lower()
     value = plain_numbers(flux)
     sigma = None if error is None else plain_numbers(error)
     dropped = {"quality": np.array([rejected])} if rejected else None
     ids, first = np.array([_target_id(curve.meta)]), np.array([0, len(value)])
-    return from_points(ids, days_since_zero(curve.time), value, sigma, mission, unit=unit, first=first, dropped=dropped)
+    return from_points(
+        ids,
+        days_since_zero(curve.time),
+        value,
+        sigma,
+        mission,
+        unit=unit,
+        first=first,
+        dropped=dropped,
+    )
 
 
 def is_mission_file(path: Path) -> bool:
@@ -51,7 +67,9 @@ def is_mission_file(path: Path) -> bool:
     return any(key in header for key in ("TELESCOP", *ID_KEYS))
 
 
-def read_mission_file(path: Path, unit: str | None = None, quality: str | int = "default") -> LightCurves:
+def read_mission_file(
+    path: Path, unit: str | None = None, quality: str | int = "default"
+) -> LightCurves:
     """A light-curve file of Kepler, K2 or TESS, gzipped or not: PDCSAP flux if it has any, else SAP flux.
 
     Cadences that lightkurve's mask of this name (or number) rejects are left out and counted as "quality"; cadences
@@ -67,7 +85,9 @@ def read_mission_file(path: Path, unit: str | None = None, quality: str | int = 
         raise
     except Exception as error:
         reason = " ".join(str(error.__cause__ or error).split())[:200]
-        raise ValueError(f"{path}: not readable as a light curve; is it complete? ({reason})") from error
+        raise ValueError(
+            f"{path}: not readable as a light curve; is it complete? ({reason})"
+        ) from error
     if not is_lightkurve(curve):
         raise ValueError(f"{path}: expected a light curve, found a {type(curve).__name__}")
     mask = curve.meta.get("QUALITY_MASK")
@@ -77,8 +97,12 @@ def read_mission_file(path: Path, unit: str | None = None, quality: str | int = 
 def _options(path: Path, quality: str | int) -> dict[str, Any]:
     """What lightkurve's readers take depends on what the file has."""
     with fits.open(path) as parts:
-        names = {name for part in parts for name in getattr(getattr(part, "columns", None), "names", ())}
-    options: dict[str, Any] = {"quality_bitmask": quality} if names & {"QUALITY", "SAP_QUALITY"} else {}
+        names = {
+            name for part in parts for name in getattr(getattr(part, "columns", None), "names", ())
+        }
+    options: dict[str, Any] = (
+        {"quality_bitmask": quality} if names & {"QUALITY", "SAP_QUALITY"} else {}
+    )
     if "SAP_FLUX" in names and "PDCSAP_FLUX" not in names:
         options["flux_column"] = "sap_flux"
     return options

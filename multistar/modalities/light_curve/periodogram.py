@@ -12,7 +12,10 @@ from scipy.special import digamma, polygamma
 
 OVERSAMPLING = 2  # frequencies per 1 / span: as many as determine all in between
 CLOSER = 8  # frequencies per 1 / span where the highest peaks are looked at again
-PEAKS, AROUND = 64, 64  # peaks of a sparse curve; 1 / span to both sides of the highest peak of another
+PEAKS, AROUND = (
+    64,
+    64,
+)  # peaks of a sparse curve; 1 / span to both sides of the highest peak of another
 MAX_FREQUENCIES = 2**20  # bounds time and memory: a long span at a high top loses the top
 TOP = 100.0  # cycles/d, of any light curve
 IRREGULAR_TOP = 20.0  # cycles/d, where no spacing repeats and so no frequency is the highest
@@ -36,7 +39,9 @@ class Sampling:
     interval: float  # d of observation per point
     span: float  # d
     duty: float  # share of the span that is observed
-    top: float  # cycles/d, the highest frequency: Nyquist's where nearly regular, else IRREGULAR_TOP
+    top: (
+        float  # cycles/d, the highest frequency: Nyquist's where nearly regular, else IRREGULAR_TOP
+    )
 
 
 def sampling(time: np.ndarray) -> Sampling | None:
@@ -57,7 +62,9 @@ def sampling(time: np.ndarray) -> Sampling | None:
     step = spacing if regular else float(np.mean(steps))
     span = float(time[-1] - time[0]) + step
     observed = step * (len(steps) + 1)
-    top = min(0.5 / spacing if regular else IRREGULAR_TOP, TOP, MAX_FREQUENCIES / (OVERSAMPLING * span))
+    top = min(
+        0.5 / spacing if regular else IRREGULAR_TOP, TOP, MAX_FREQUENCIES / (OVERSAMPLING * span)
+    )
     return Sampling(spacing, regularity, observed / len(time), span, min(observed / span, 1.0), top)
 
 
@@ -97,7 +104,9 @@ class Periodogram:
         return value, error
 
 
-def periodogram(time: np.ndarray, flux: np.ndarray, weight: np.ndarray, sampling: Sampling) -> Periodogram | None:
+def periodogram(
+    time: np.ndarray, flux: np.ndarray, weight: np.ndarray, sampling: Sampling
+) -> Periodogram | None:
     """Of N points; weight (N,) > 0 adds up to 1. None if the flux is constant or the span too short for any frequency.
 
     Density is such that white noise of rms s at a spacing dt gives 2 s^2 dt, and a sinusoid of amplitude a adds up to
@@ -109,11 +118,15 @@ def periodogram(time: np.ndarray, flux: np.ndarray, weight: np.ndarray, sampling
     if cells < 1 or variance <= NOTHING:
         return None
     step = 1 / (OVERSAMPLING * sampling.span)
-    share = lomb_scargle(time, flux, weight, (0.5 + 0.5 / OVERSAMPLING) / sampling.span, step, cells * OVERSAMPLING)
+    share = lomb_scargle(
+        time, flux, weight, (0.5 + 0.5 / OVERSAMPLING) / sampling.span, step, cells * OVERSAMPLING
+    )
     return Periodogram(share, sampling, variance * sampling.interval / np.sum(weight**2), len(time))
 
 
-def highest_peak(power: Periodogram, time: np.ndarray, flux: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+def highest_peak(
+    power: Periodogram, time: np.ndarray, flux: np.ndarray, weight: np.ndarray
+) -> tuple[float, float]:
     """Frequency [cycles/d] of the sinusoid that explains most, and the share of the variance that it explains.
 
     The grid of the periodogram may miss a peak by a quarter of its width, so the candidates are computed again on one
@@ -141,7 +154,9 @@ def _every_high_peak(power: Periodogram, time, flux, weight) -> tuple[np.ndarray
     maxima = maxima[np.argpartition(power.share[maxima], -number)[-number:]]
     start = power.frequency(maxima) - 3 / (CLOSER * power.sampling.span)
     steps = np.arange(7) / (CLOSER * power.sampling.span)
-    z = np.exp(2j * np.pi * np.outer(start, time))[:, None] * np.exp(2j * np.pi * np.outer(steps, time))
+    z = np.exp(2j * np.pi * np.outer(start, time))[:, None] * np.exp(
+        2j * np.pi * np.outer(steps, time)
+    )
     return start, _explained(z @ (weight * flux), z @ weight, (z * z) @ weight) / (weight @ flux**2)
 
 
@@ -174,7 +189,9 @@ def lomb_scargle(
     unit = 1 << max(n.bit_length() - 4, 0)
     modes = -(-n // unit) * unit  # rounded up, so that similar curves share a plan
     plan = _plan(modes, dtype, threading.get_ident())
-    start = np.exp(2j * np.pi * np.mod((first + modes // 2 * step) * time, 1))  # plans count from -modes // 2
+    start = np.exp(
+        2j * np.pi * np.mod((first + modes // 2 * step) * time, 1)
+    )  # plans count from -modes // 2
     sums = np.empty((3, modes), dtype)
     flux = flux - weight @ flux
     flux = flux / np.sqrt(weight @ flux**2)
@@ -211,6 +228,10 @@ def _plan(modes: int, dtype: type, thread: int):
     try:
         import finufft
     except ImportError as error:
-        raise ImportError("finufft is not installed: pip install 'multistar[lightcurves]'") from error
+        raise ImportError(
+            "finufft is not installed: pip install 'multistar[lightcurves]'"
+        ) from error
     precision = 1e-5 if dtype is np.complex64 else 1e-9
-    return finufft.Plan(1, (modes,), eps=precision, dtype=np.dtype(dtype).name, nthreads=1, upsampfac=1.25)
+    return finufft.Plan(
+        1, (modes,), eps=precision, dtype=np.dtype(dtype).name, nthreads=1, upsampfac=1.25
+    )

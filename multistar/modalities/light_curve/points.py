@@ -22,21 +22,35 @@ class LightCurves:
 
     source_id: np.ndarray  # (n,) int64; -1 = missing
     first: np.ndarray  # (n + 1,) int64; points of star i are first[i]:first[i + 1]; may be empty
-    time: np.ndarray  # (N,) float64 d, increasing within a star and band-mixed; the zero point is free
-    flux: np.ndarray  # (N,) float64 relative to the median of the star in its band: flux / median - 1
+    time: (
+        np.ndarray
+    )  # (N,) float64 d, increasing within a star and band-mixed; the zero point is free
+    flux: (
+        np.ndarray
+    )  # (N,) float64 relative to the median of the star in its band: flux / median - 1
     sigma: np.ndarray  # (N,) float64 same unit; NaN = unknown
     band: np.ndarray  # (N,) int8 index into bands
     bands: tuple[str, ...]  # names, e.g. ("kepler",), ("g", "bp", "rp")
     flags: np.ndarray  # (n,) uint16 bits of status.BIT
-    dropped: dict[str, np.ndarray] = field(default_factory=dict)  # reason -> (n,) number of points left out
+    dropped: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # reason -> (n,) number of points left out
 
     def __post_init__(self):
         n, points = len(self.source_id), len(self.time)
         lengths = {name: len(getattr(self, name)) for name in ("flux", "sigma", "band")}
         if set(lengths.values()) != {points}:
-            raise ValueError(f"every point needs flux, sigma and band: {points} times, but {lengths}")
-        if len(self.flags) != n or len(self.first) != n + 1 or (self.first[0], self.first[-1]) != (0, points):
-            raise ValueError(f"{n} stars need {n} flags and {n + 1} bounds from 0 to {points}, got {self.first!r:.80}")
+            raise ValueError(
+                f"every point needs flux, sigma and band: {points} times, but {lengths}"
+            )
+        if (
+            len(self.flags) != n
+            or len(self.first) != n + 1
+            or (self.first[0], self.first[-1]) != (0, points)
+        ):
+            raise ValueError(
+                f"{n} stars need {n} flags and {n + 1} bounds from 0 to {points}, got {self.first!r:.80}"
+            )
 
     def __len__(self) -> int:
         return len(self.source_id)
@@ -93,7 +107,9 @@ class _Points:
         star, time, band = (np.diff(x) for x in (self.star, self.time, self.band.astype(np.int16)))
         if not np.all((star > 0) | (star == 0) & ((time > 0) | (time == 0) & (band >= 0))):
             self.take(np.lexsort((self.band, self.time, self.star)))
-            star, time, band = (np.diff(x) for x in (self.star, self.time, self.band.astype(np.int16)))
+            star, time, band = (
+                np.diff(x) for x in (self.star, self.time, self.band.astype(np.int16))
+            )
         again = (star == 0) & (time == 0) & (band == 0)
         self.drop(np.append(False, again)[: len(self.time)], "duplicate_time")
 
@@ -102,12 +118,29 @@ class _Points:
         self.flags[length == 0] |= status.BIT["no_data"]
         bounds = _bounds(length)
         return LightCurves(
-            source_id, bounds, self.time, self.value, self.sigma, self.band, bands, self.flags, self.dropped
+            source_id,
+            bounds,
+            self.time,
+            self.value,
+            self.sigma,
+            self.band,
+            bands,
+            self.flags,
+            self.dropped,
         )
 
 
 def from_points(
-    source_id, time, value, error=None, band: Any = "unknown", *, unit: str, first=None, rejected=None, dropped=None
+    source_id,
+    time,
+    value,
+    error=None,
+    band: Any = "unknown",
+    *,
+    unit: str,
+    first=None,
+    rejected=None,
+    dropped=None,
 ) -> LightCurves:
     """Light curves from points in any order, made relative to the median of each star in each band.
 
@@ -132,11 +165,21 @@ def from_points(
     time, value = (np.asarray(x, np.float64) for x in (time, value))
     sigma = np.full(len(time), np.nan) if error is None else np.asarray(error, np.float64)
     code, bands = _band_codes(band, len(time))
-    ids, star = _stars(np.asarray(source_id, np.int64), None if first is None else np.asarray(first), len(time))
-    lengths = {"time": len(time), "value": len(value), "error": len(sigma), "band": len(code), "source_id": len(star)}
+    ids, star = _stars(
+        np.asarray(source_id, np.int64), None if first is None else np.asarray(first), len(time)
+    )
+    lengths = {
+        "time": len(time),
+        "value": len(value),
+        "error": len(sigma),
+        "band": len(code),
+        "source_id": len(star),
+    }
     if len(set(lengths.values())) > 1:
         raise ValueError(f"a light curve needs arrays of one length, got {lengths}")
-    points = _Points(star, time, value, sigma, code, np.zeros(len(ids), np.uint16), dict(dropped or {}))
+    points = _Points(
+        star, time, value, sigma, code, np.zeros(len(ids), np.uint16), dict(dropped or {})
+    )
     if rejected is not None:
         points.drop(np.asarray(rejected, bool), "quality")
     if first is None:
@@ -162,7 +205,8 @@ def concatenate(parts: Sequence[LightCurves]) -> LightCurves:
     _check_bands(bands)
     new = [np.array([bands.index(name) for name in p.bands] or [0], np.int8) for p in parts]
     ids, time, flux, sigma, flags = (
-        np.concatenate([getattr(p, name) for p in parts]) for name in ("source_id", "time", "flux", "sigma", "flags")
+        np.concatenate([getattr(p, name) for p in parts])
+        for name in ("source_id", "time", "flux", "sigma", "flags")
     )
     dropped = {
         reason: np.concatenate([p.dropped.get(reason, np.zeros(len(p), np.int64)) for p in parts])
@@ -196,7 +240,9 @@ def match(curves: LightCurves, source_id: np.ndarray) -> LightCurves:
     }
     at = _points_of(curves.first, rows)
     star = np.repeat(target, np.diff(curves.first)[rows])
-    points = _Points(star, curves.time[at], curves.flux[at], curves.sigma[at], curves.band[at], flags, dropped)
+    points = _Points(
+        star, curves.time[at], curves.flux[at], curves.sigma[at], curves.band[at], flags, dropped
+    )
     points.sort()
     joined = points.light_curves(unique, curves.bands)
     return joined if np.array_equal(unique, source_id) else joined.select(place)
@@ -211,13 +257,22 @@ def join(curves: LightCurves) -> LightCurves:
     return concatenate([match(curves, ids), curves.select(~known)])
 
 
-def _stars(source_id: np.ndarray, first: np.ndarray | None, n_points: int) -> tuple[np.ndarray, np.ndarray]:
+def _stars(
+    source_id: np.ndarray, first: np.ndarray | None, n_points: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Ids of the stars (n,) and the star of each point (N,)."""
     if first is None:
         star, ids = pd.factorize(np.maximum(source_id, -1))
         return np.asarray(ids), star
-    if len(first) != len(source_id) + 1 or first[0] != 0 or first[-1] != n_points or np.any(np.diff(first) < 0):
-        raise ValueError(f"{len(source_id)} stars of {n_points} points cannot have the bounds {first!r:.80}")
+    if (
+        len(first) != len(source_id) + 1
+        or first[0] != 0
+        or first[-1] != n_points
+        or np.any(np.diff(first) < 0)
+    ):
+        raise ValueError(
+            f"{len(source_id)} stars of {n_points} points cannot have the bounds {first!r:.80}"
+        )
     return np.maximum(source_id, -1), np.repeat(np.arange(len(source_id)), np.diff(first))
 
 
@@ -227,7 +282,9 @@ def _band_codes(band, n_points: int) -> tuple[np.ndarray, tuple[str, ...]]:
         return np.zeros(n_points, np.int8), (band,)
     names = pd.Categorical(band)
     words = [(x.decode() if isinstance(x, bytes) else str(x)).strip() for x in names.categories]
-    known, merged = np.unique([*words, "unknown"], return_inverse=True)  # code -1, a missing name, is the last of them
+    known, merged = np.unique(
+        [*words, "unknown"], return_inverse=True
+    )  # code -1, a missing name, is the last of them
     if not np.any(names.codes < 0) and "unknown" not in words:
         known, merged = np.unique(words, return_inverse=True)
     _check_bands(known)
@@ -236,13 +293,17 @@ def _band_codes(band, n_points: int) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _check_bands(bands: Sequence[str] | np.ndarray) -> None:
     if len(bands) > MAX_BANDS:
-        raise ValueError(f"at most {MAX_BANDS} bands can be told apart, found {len(bands)}: {list(bands)[:5]} ...")
+        raise ValueError(
+            f"at most {MAX_BANDS} bands can be told apart, found {len(bands)}: {list(bands)[:5]} ..."
+        )
 
 
 def _flag_ids(source_id: np.ndarray, flags: np.ndarray) -> None:
     missing = source_id < 0
     flags[missing] |= status.BIT["bad_id"]
-    flags[pd.Series(source_id).duplicated(keep=False).to_numpy() & ~missing] |= status.BIT["duplicate_id"]
+    flags[pd.Series(source_id).duplicated(keep=False).to_numpy() & ~missing] |= status.BIT[
+        "duplicate_id"
+    ]
 
 
 def _ignore_bad_errors(points: _Points) -> None:
@@ -261,7 +322,9 @@ def _make_relative(points: _Points, unit: str, n_bands: int) -> None:
         flux = 10 ** (-0.4 * (points.value - median))
         points.value, points.sigma = flux - 1, PER_MAG * points.sigma * flux
         return
-    negative = np.bincount(group, points.value < 0)[group] > MAX_NEGATIVE * np.bincount(group)[group]
+    negative = (
+        np.bincount(group, points.value < 0)[group] > MAX_NEGATIVE * np.bincount(group)[group]
+    )
     scale = np.where(median > 0, median, 1)
     points.value, points.sigma = points.value / scale - 1, points.sigma / scale
     points.drop(~(median > 0) | negative, "bad_median", "bad_value")

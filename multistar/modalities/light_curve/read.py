@@ -18,7 +18,13 @@ from multistar.modalities.light_curve.missions import (
     is_mission_file,
     read_mission_file,
 )
-from multistar.modalities.light_curve.points import UNITS, LightCurves, concatenate, from_points, join
+from multistar.modalities.light_curve.points import (
+    UNITS,
+    LightCurves,
+    concatenate,
+    from_points,
+    join,
+)
 from multistar.modalities.light_curve.tables import table_light_curves
 
 FITS = tuple(ending for ending, kind in FORMATS.items() if kind == "fits")
@@ -27,7 +33,11 @@ LONG_TIME = 20  # files; from here on a progress bar is shown
 
 
 def read_light_curves(
-    source: Any, *, unit: str | None = None, columns: Mapping[str, str] | None = None, quality: str | int = "default"
+    source: Any,
+    *,
+    unit: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    quality: str | int = "default",
 ) -> LightCurves:
     """Read light curves; what is left out of them is counted, star by star, in `dropped`.
 
@@ -63,27 +73,42 @@ def read_light_curves(
         if path.is_dir():
             return _read_folder(path, unit, columns, quality)
         return _read_file(path, unit, columns, quality)
-    if isinstance(source, (list, tuple)) or (hasattr(source, "data") and is_lightkurve(next(iter(source), None))):
+    if isinstance(source, (list, tuple)) or (
+        hasattr(source, "data") and is_lightkurve(next(iter(source), None))
+    ):
         if not len(source):
             raise ValueError("expected light curves, got an empty list")
-        return _join(read_light_curves(part, unit=unit, columns=columns, quality=quality) for part in source)
+        return _join(
+            read_light_curves(part, unit=unit, columns=columns, quality=quality) for part in source
+        )
     return _read_table(source, unit, columns, quality)
 
 
-def _read_folder(folder: Path, unit: str | None, columns: Mapping[str, str] | None, quality: str | int) -> LightCurves:
-    inside = sorted(p for p in folder.rglob("*") if not re.search(r"(^|/)[._]", p.relative_to(folder).as_posix()))
+def _read_folder(
+    folder: Path, unit: str | None, columns: Mapping[str, str] | None, quality: str | int
+) -> LightCurves:
+    inside = sorted(
+        p
+        for p in folder.rglob("*")
+        if not re.search(r"(^|/)[._]", p.relative_to(folder).as_posix())
+    )
     paths = [p for p in inside if p.is_file() and p.name.lower().endswith((*FORMATS, *TEXT))]
     if not paths:
-        raise ValueError(f"{folder}: no light curves in this folder; known endings are {sorted((*FORMATS, *TEXT))}")
+        raise ValueError(
+            f"{folder}: no light curves in this folder; known endings are {sorted((*FORMATS, *TEXT))}"
+        )
     if all(p.suffix == ".parquet" and p.parent == folder for p in paths):
         return _read_table(folder, unit, columns, quality)
     quick, stderr = len(paths) < LONG_TIME, Console(stderr=True)
     return _join(
-        _read_file(path, unit, columns, quality) for path in track(paths, "light curves", disable=quick, console=stderr)
+        _read_file(path, unit, columns, quality)
+        for path in track(paths, "light curves", disable=quick, console=stderr)
     )
 
 
-def _read_file(path: Path, unit: str | None, columns: Mapping[str, str] | None, quality: str | int) -> LightCurves:
+def _read_file(
+    path: Path, unit: str | None, columns: Mapping[str, str] | None, quality: str | int
+) -> LightCurves:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
     name = path.name.lower()
@@ -94,7 +119,9 @@ def _read_file(path: Path, unit: str | None, columns: Mapping[str, str] | None, 
     return _read_table(path, unit, columns, quality)
 
 
-def _read_table(source: Any, unit: str | None, columns: Mapping[str, str] | None, quality: str | int) -> LightCurves:
+def _read_table(
+    source: Any, unit: str | None, columns: Mapping[str, str] | None, quality: str | int
+) -> LightCurves:
     origin = str(source) if isinstance(source, (str, Path)) else type(source).__name__
     return _with_median(table_light_curves(source, unit, columns, quality), origin)
 
@@ -102,18 +129,26 @@ def _read_table(source: Any, unit: str | None, columns: Mapping[str, str] | None
 def _read_text(path: Path, unit: str | None) -> LightCurves:
     """Numbers in columns: time, value and perhaps error; lines that begin with # are comments."""
     if unit is None:
-        raise ValueError(f"{path}: a text file does not say whether it holds fluxes or magnitudes; give unit=")
+        raise ValueError(
+            f"{path}: a text file does not say whether it holds fluxes or magnitudes; give unit="
+        )
     try:
         numbers = pd.read_csv(path, sep=r"\s+", header=None, dtype=np.float64, **CSV).to_numpy()
     except (ValueError, OSError, EOFError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: expected columns of numbers: time, value, perhaps error ({reason})") from error
+        raise ValueError(
+            f"{path}: expected columns of numbers: time, value, perhaps error ({reason})"
+        ) from error
     if numbers.shape[1] not in (2, 3):
-        raise ValueError(f"{path}: expected 2 or 3 columns (time, value, error), found {numbers.shape[1]}")
+        raise ValueError(
+            f"{path}: expected 2 or 3 columns (time, value, error), found {numbers.shape[1]}"
+        )
     number = re.match(r"\d+", path.name)
     ids, first = np.array([int(number[0]) if number else -1]), np.array([0, len(numbers)])
     error = numbers[:, 2] if numbers.shape[1] == 3 else None
-    return _with_median(from_points(ids, numbers[:, 0], numbers[:, 1], error, unit=unit, first=first), str(path))
+    return _with_median(
+        from_points(ids, numbers[:, 0], numbers[:, 1], error, unit=unit, first=first), str(path)
+    )
 
 
 def _join(parts: Iterable[LightCurves]) -> LightCurves:

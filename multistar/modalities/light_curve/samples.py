@@ -7,9 +7,19 @@ import numpy as np
 SHORTEST = 1e-5  # d; times closer than this count as this far apart
 REFERENCE = 600.0  # nm
 WAVELENGTH = {
-    "g": 622, "bp": 511, "rp": 777, "gaia": 622, "kepler": 640, "k2": 640, "tess": 787, "v": 551, "i": 806,
-    "zg": 480, "zr": 644, "zi": 780,
-}  # nm: pivot wavelengths; g is Gaia's, zg ZTF's  # fmt: skip
+    "g": 622,
+    "bp": 511,
+    "rp": 777,
+    "gaia": 622,
+    "kepler": 640,
+    "k2": 640,
+    "tess": 787,
+    "v": 551,
+    "i": 806,
+    "zg": 480,
+    "zr": 644,
+    "zi": 780,
+}  # nm: pivot wavelengths; g is Gaia's, zg ZTF's
 
 
 @dataclass(frozen=True)
@@ -19,13 +29,17 @@ class Samples:
     value: np.ndarray  # (P, S) relative flux
     sigma: np.ndarray  # (P, S)
     time: np.ndarray  # (P, S); [:, 0] start of the patch as a share of the span, [:, 1:] ln(d since the sample before)
-    band: np.ndarray  # (P,) ln(wavelength / 600 nm); NaN also for a band that WAVELENGTH does not know
+    band: (
+        np.ndarray
+    )  # (P,) ln(wavelength / 600 nm); NaN also for a band that WAVELENGTH does not know
 
 
 def completed(sigma: np.ndarray) -> np.ndarray:
     """Unknown errors replaced by the median of the known ones, if any."""
     known = np.isfinite(sigma)
-    return sigma if known.all() or not known.any() else np.where(known, sigma, np.median(sigma[known]))
+    return (
+        sigma if known.all() or not known.any() else np.where(known, sigma, np.median(sigma[known]))
+    )
 
 
 def bin_means(index: np.ndarray, n: int, flux, sigma, weight) -> tuple[np.ndarray, np.ndarray]:
@@ -49,21 +63,27 @@ def bin_means(index: np.ndarray, n: int, flux, sigma, weight) -> tuple[np.ndarra
     return mean, np.where(error > 0, error, np.nan)
 
 
-def samples(time, flux, sigma, weight, band, bands: tuple[str, ...], patches: int, size: int) -> Samples:
+def samples(
+    time, flux, sigma, weight, band, bands: tuple[str, ...], patches: int, size: int
+) -> Samples:
     """Of N points sorted in time, the times counted from the first.
 
     Each band with points gets the same number of patches, the bands with most points if there are more than patches.
     If its points fit in, all of them stand there in order. If not, half of the patches are windows of successive points
     at the cadence of the mission, begun at equal numbers of points; the other half are means in equal bins of its span.
     """
-    out = Samples(*(np.full((patches, size), np.nan) for _ in range(3)), band=np.full(patches, np.nan))
+    out = Samples(
+        *(np.full((patches, size), np.nan) for _ in range(3)), band=np.full(patches, np.nan)
+    )
     codes, number = np.unique(band, return_counts=True)
     codes = np.sort(codes[np.argsort(-number, kind="stable")[:patches]])
     each = patches // max(len(codes), 1)
     for place, code in enumerate(codes):
         here, own = slice(place * each, (place + 1) * each), band == code
         arrange = _all_points if np.count_nonzero(own) <= each * size else _windows_and_means
-        t, out.value[here], out.sigma[here] = arrange(time[own], flux[own], sigma[own], weight[own], each, size)
+        t, out.value[here], out.sigma[here] = arrange(
+            time[own], flux[own], sigma[own], weight[own], each, size
+        )
         out.time[here] = _stamps(t, time[-1])
         out.band[here] = np.log(WAVELENGTH.get(bands[code].lower(), np.nan) / REFERENCE)
     out.band[np.isnan(out.value).all(1)] = np.nan

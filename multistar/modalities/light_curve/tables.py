@@ -23,11 +23,20 @@ from multistar.modalities.light_curve.points import LightCurves, from_points
 REJECTED = ("rejected_by_photometry", "rejected_by_variability")  # of Gaia's epoch photometry
 JD_ZERO = 2454833.0  # of all times of which the file or object says what they count from (BKJD)
 # JD from which `kepler_time`, `tess_time` ... of a mock survey count
-MISSION_ZERO = {"kepler": 2454833.0, "kepler-long": 2454833.0, "k2": 2454833.0, "tess": 2457000.0, "gaia": 2455197.5}
+MISSION_ZERO = {
+    "kepler": 2454833.0,
+    "kepler-long": 2454833.0,
+    "k2": 2454833.0,
+    "tess": 2457000.0,
+    "gaia": 2455197.5,
+}
 
 
 def table_light_curves(
-    source: Any, unit: str | None = None, columns: Mapping[str, str] | None = None, quality: str | int = "default"
+    source: Any,
+    unit: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    quality: str | int = "default",
 ) -> LightCurves:
     """Light curves of a table that `read_columns` takes.
 
@@ -63,11 +72,17 @@ def plain_numbers(values: Any) -> np.ndarray:
     return np.ma.filled(np.ma.asarray(values, np.float64), np.nan)
 
 
-def _one_point_per_row(table: Columns, ids, names: Names, unit: str | None, quality: str | int) -> LightCurves:
+def _one_point_per_row(
+    table: Columns, ids, names: Names, unit: str | None, quality: str | int
+) -> LightCurves:
     error = table.numbers(names.error) if names.error else None
     value, error, own_unit = in_one_unit(table, names, table.numbers(names.value), error, unit)
     time = table[names.time]
-    days = _from_dates(time) if time.dtype.kind == "M" else table.numbers(names.time) * days_per_unit(table, names.time)
+    days = (
+        _from_dates(time)
+        if time.dtype.kind == "M"
+        else table.numbers(names.time) * days_per_unit(table, names.time)
+    )
     rejected = None
     if quality != "none" and (present := [name for name in REJECTED if name in table]):
         rejected = np.any([_true(table[name]) for name in present], axis=0)
@@ -80,7 +95,9 @@ def _one_star_per_row(table: Columns, ids, all_names: list[Names], unit: str | N
     for names in all_names:
         days, length = _end_to_end(table, names.time)
         flux = _numbers_beside(table, names.value, names.time, length, ids)
-        sigma = _numbers_beside(table, names.error, names.time, length, ids) if names.error else None
+        sigma = (
+            _numbers_beside(table, names.error, names.time, length, ids) if names.error else None
+        )
         flux, sigma, own_unit = in_one_unit(table, names, flux, sigma, unit)
         star.append(np.repeat(np.arange(len(ids)), length))
         zero = MISSION_ZERO.get(names.label, JD_ZERO) - JD_ZERO
@@ -90,7 +107,9 @@ def _one_star_per_row(table: Columns, ids, all_names: list[Names], unit: str | N
         band.append(_bands_beside(table, names, length, ids))
         units.add(own_unit)
     if len(units) > 1:
-        raise ValueError(f"{table.origin}: some columns hold magnitudes, others fluxes; name one set with columns=")
+        raise ValueError(
+            f"{table.origin}: some columns hold magnitudes, others fluxes; name one set with columns="
+        )
     star = np.concatenate(star)
     order = np.argsort(star, kind="stable") if len(all_names) > 1 else slice(None)
     first = np.concatenate([[0], np.cumsum(np.bincount(star, minlength=len(ids)))])
@@ -104,11 +123,15 @@ def _ids(table: Columns, renamed: dict[str, str]) -> np.ndarray:
     raw = table[name]
     if raw.dtype.kind in "iu":
         return id_numbers(raw, table.origin, name)
-    code, unique = pd.factorize(raw, use_na_sentinel=False)  # text is parsed once per star, not once per point
+    code, unique = pd.factorize(
+        raw, use_na_sentinel=False
+    )  # text is parsed once per star, not once per point
     return id_numbers(np.asarray(unique), table.origin, name)[code]
 
 
-def _end_to_end(table: Columns, name: str, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+def _end_to_end(
+    table: Columns, name: str, dtype: type = np.float64
+) -> tuple[np.ndarray, np.ndarray]:
     """The lists of a column one after the other, and their lengths (n,); missing, or nothing but NaN = no points."""
     column = table[name]
     if column.ndim == 2:
@@ -121,14 +144,20 @@ def _end_to_end(table: Columns, name: str, dtype: type = np.float64) -> tuple[np
         flat = np.concatenate([np.empty(0, np.float32 if dtype is np.float64 else dtype), *lists])
         return flat.astype(dtype), length
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{table.origin}: column {name} must hold lists of numbers ({error})") from error
+        raise ValueError(
+            f"{table.origin}: column {name} must hold lists of numbers ({error})"
+        ) from error
 
 
-def _numbers_beside(table: Columns, name: str, beside: str, length: np.ndarray, ids, dtype: type = np.float64):
+def _numbers_beside(
+    table: Columns, name: str, beside: str, length: np.ndarray, ids, dtype: type = np.float64
+):
     """The lists of a column end to end; ValueError where they are not as long as those of column `beside`."""
     column = table[name]
     if column.ndim == 2 and (length[length > 0] == column.shape[1]).all():
-        return column[length > 0].reshape(-1).astype(dtype)  # NaN beside a time is a point without a value
+        return (
+            column[length > 0].reshape(-1).astype(dtype)
+        )  # NaN beside a time is a point without a value
     flat, found = _end_to_end(table, name, dtype)
     if np.any(found != length):
         row = int(np.argmax(found != length))
@@ -146,11 +175,15 @@ def _bands_beside(table: Columns, names: Names, length: np.ndarray, ids) -> pd.C
     if is_lists(column) and length.any():
         return pd.Categorical(_numbers_beside(table, names.band, names.time, length, ids, object))
     of_star = pd.Categorical(column)
-    return pd.Categorical.from_codes(np.repeat(of_star.codes, length), categories=of_star.categories)
+    return pd.Categorical.from_codes(
+        np.repeat(of_star.codes, length), categories=of_star.categories
+    )
 
 
 def _from_dates(time: np.ndarray) -> np.ndarray:
-    days = (time.astype("datetime64[us]") - np.datetime64("2009-01-01", "us")) / np.timedelta64(1, "D")
+    days = (time.astype("datetime64[us]") - np.datetime64("2009-01-01", "us")) / np.timedelta64(
+        1, "D"
+    )
     return np.where(np.isnat(time), np.nan, days)
 
 
@@ -161,7 +194,9 @@ def _true(column: np.ndarray) -> np.ndarray:
 
 def _plain_times(table: Table) -> Table:
     """astropy's Time columns become days since JD_ZERO."""
-    times: dict[str, Any] = {x: table[x] for x in table.colnames if isinstance(table[x], (Time, TimeDelta))}
+    times: dict[str, Any] = {
+        x: table[x] for x in table.colnames if isinstance(table[x], (Time, TimeDelta))
+    }
     out = table.copy(copy_data=False) if times else table
     for name, time in times.items():
         out.replace_column(name, days_since_zero(time))
