@@ -1,6 +1,6 @@
 """Measurements -> tokens. The lower layer: torch and einops only, nothing of multistar."""
 
-from encoders.contract import Measurement, Tokens
+from encoders.contract import FittedEncoder, Measurement, Tokens
 from encoders.lightcurve import LightCurveEncoder, LightCurveLayout
 from encoders.scalars import ScalarEncoder
 from encoders.xp import XPEncoder
@@ -15,6 +15,7 @@ ENCODERS = {
 
 __all__ = [
     "ENCODERS",
+    "FittedEncoder",
     "LightCurveEncoder",
     "LightCurveLayout",
     "Measurement",

@@ -4,6 +4,7 @@ Shape letters: B star, N slot (one number of a measurement), T token, D width.
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,27 +12,65 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Measurement:
-    """Standardised numbers of one modality. What stands in an unobserved slot has no influence at all."""
+    """Standardised numbers of one modality. What stands in an unobserved slot has no influence at all.
 
-    value: Tensor  # (B, N) float, standardised (about zero mean, unit spread)
-    sigma: Tensor  # (B, N) float, standard error in the units of `value`; NaN = unknown
-    observed: Tensor  # (B, N) bool
+    Attributes
+    ----------
+    value : (B, N) Tensor
+        Standardised: about zero mean, unit spread.
+    sigma : (B, N) Tensor
+        Standard error in the units of `value`; NaN = unknown.
+    observed : (B, N) bool Tensor
+    coordinate : (B, N) Tensor, optional
+        Where a number stands, for modalities whose slots have no fixed place: a wavelength, a time. What stands in
+        unobserved slots has no influence.
+    """
+
+    value: Tensor
+    sigma: Tensor
+    observed: Tensor
+    coordinate: Tensor | None = None
 
     def slots(self, start: int, stop: int) -> "Measurement":
-        return Measurement(
-            self.value[:, start:stop], self.sigma[:, start:stop], self.observed[:, start:stop]
-        )
+        """The numbers from `start` up to `stop` of all stars."""
+        return self._part((slice(None), slice(start, stop)))
 
     def rows(self, which: slice | Tensor) -> "Measurement":
-        return Measurement(self.value[which], self.sigma[which], self.observed[which])
+        """Some of the stars."""
+        return self._part(which)
 
     def to(self, device: torch.device) -> "Measurement":
-        return Measurement(self.value.to(device), self.sigma.to(device), self.observed.to(device))
+        """The same on a device."""
+        place = None if self.coordinate is None else self.coordinate.to(device)
+        value, sigma = self.value.to(device), self.sigma.to(device)
+        return Measurement(value, sigma, self.observed.to(device), place)
+
+    def hide(self, shown: Tensor) -> "Measurement":
+        """The same where only what is also in `shown` (B, N) bool counts as observed."""
+        return Measurement(self.value, self.sigma, self.observed & shown, self.coordinate)
+
+    def _part(self, which) -> "Measurement":
+        place = None if self.coordinate is None else self.coordinate[which]
+        return Measurement(self.value[which], self.sigma[which], self.observed[which], place)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Features of one modality, to be fused with those of others."""
+    """Features of one modality, to be fused with those of others.
 
-    features: Tensor  # (B, T, D)
-    observed: Tensor  # (B, T) bool; False tokens are never attended to
+    Attributes
+    ----------
+    features : (B, T, D) Tensor
+    observed : (B, T) bool Tensor
+        False tokens are never attended to.
+    """
+
+    features: Tensor
+    observed: Tensor
+
+
+@runtime_checkable
+class FittedEncoder(Protocol):
+    """An encoder that also learns something of the training stars directly, before its weights are trained."""
+
+    def fit(self, m: Measurement) -> None: ...

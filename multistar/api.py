@@ -1,6 +1,5 @@
 """The Python front door: MultiStar.from_pretrained(path).predict(table)."""
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -217,7 +216,7 @@ class MultiStar:
         light_curves: Any = None,
         labels: bool | Collection[str] = False,
     ) -> Stars:
-        if light_curves is not None and not self.model.vocabulary.light_curve:
+        if light_curves is not None and "light_curve" not in self.model.vocabulary:
             raise ValueError(
                 "this model reads no light curves; train one that does, or leave them out"
             )
@@ -227,7 +226,7 @@ class MultiStar:
                 raise ValueError("nothing to read: give a table, light curves, or both")
             return Stars.of_light_curves(curves)
         if isinstance(table, Stars):
-            stars = dataclasses.replace(table, flags=table.flags.copy())  # tasks add flags
+            stars = table
         else:
             declared = [q for adapter in self.adapters for q in adapter.request.quantities]
             stars = read_stars(table, columns, labels=labels, declared=declared)

@@ -18,8 +18,8 @@ from xgboost import XGBRegressor
 
 from multistar.io.tables import read_columns
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.modalities.gaia_xp.modality import G_ZERO_POINT
 from multistar.modalities.gaia_xp.read import read_xp
-from multistar.model.standardise import G_ZERO_POINT
 
 LABELS = {"teff": "47 K", "logg": "0.11", "m_h": "0.07", "mass": "0.114", "age": "1.334"}
 MAGNITUDES = ("phot_bp_mean_mag", "phot_rp_mean_mag", "j_m", "h_m", "ks_m", "w1mpro", "w2mpro")

@@ -34,9 +34,9 @@ from multistar.finetune.predict import decoded, predictions
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.predict import predict
 from multistar.inference.stream import measurements
+from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.mixture import Mixture
-from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars, read_stars
 from multistar.status import BIT
@@ -71,7 +71,7 @@ def groups(frame: pd.DataFrame) -> np.ndarray:
 
 def age_density(model: Model, mixture: Mixture, column: int) -> np.ndarray:
     """(n, grid) log density of log10 age at LOG_AGE, from the column of a mixture that is the age's."""
-    z = np.asarray(forward(QUANTITIES["age"], 10**LOG_AGE))
+    z = np.asarray(to_even_scale(QUANTITIES["age"], 10**LOG_AGE))
     slot = model.vocabulary.slot("age")
     z = torch.tensor(
         (z - float(model.standardiser.center[slot])) / float(model.standardiser.scale[slot])
@@ -129,8 +129,8 @@ def tuned(base: Model, frame: pd.DataFrame, fold: np.ndarray, k: int, mode: str,
     x, x_test = (numbers(base, stars, ()) for stars in (one, other))
     for name in LABELS:
         quantity = QUANTITIES[name]
-        result[f"XGBoost {name}"] = inverse(
-            quantity, boosted(x, forward(quantity, one.scalars[name].value), x_test)
+        result[f"XGBoost {name}"] = from_even_scale(
+            quantity, boosted(x, to_even_scale(quantity, one.scalars[name].value), x_test)
         ).tolist()
         result[f"median {name}"] = float(np.median(one.scalars[name].value))
     result["seconds"], result["test"] = adapter.provenance["steps"], test.tolist()

@@ -32,8 +32,8 @@ from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import decoded, predictions
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.stream import shown
+from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model, load_model
-from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars, read_stars
 
@@ -146,10 +146,10 @@ def compare(
     ours = predictions(adapter, other)
     guesses = {"multistar": {name: ours[name][0] for name in labels}}
     x, x_test = (numbers(adapter.model, stars, request.given) for stars in (one, other))
-    y = np.stack([forward(QUANTITIES[name], one.scalars[name].value) for name in labels], -1)
+    y = np.stack([to_even_scale(QUANTITIES[name], one.scalars[name].value) for name in labels], -1)
 
     def physical(z: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: inverse(QUANTITIES[name], z[:, i]) for i, name in enumerate(labels)}
+        return {name: from_even_scale(QUANTITIES[name], z[:, i]) for i, name in enumerate(labels)}
 
     guesses["XGBoost"] = physical(
         np.stack([boosted(x, y[:, i], x_test) for i in range(len(labels))], -1)

@@ -39,8 +39,8 @@ from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.predict import predict
 from multistar.inference.stream import measurements
 from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
+from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model, load_model
-from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.stars import Scalar, Stars, read_stars
 
@@ -103,7 +103,9 @@ def learnt(
     )
     ours, quantity = predictions(adapter, other), QUANTITIES["ebv"]
     x, x_test = (numbers(adapter.model, stars, ()) for stars in (one, other))
-    trees = inverse(quantity, boosted(x, forward(quantity, one.scalars["ebv"].value), x_test))
+    trees = from_even_scale(
+        quantity, boosted(x, to_even_scale(quantity, one.scalars["ebv"].value), x_test)
+    )
     out = {f"fine-tuned{s}": ours[f"ebv{s}"][0].tolist() for s in ("", "_lower", "_upper")}
     return out | {"XGBoost": trees.tolist(), "test": test.tolist()}
 

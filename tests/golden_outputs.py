@@ -110,9 +110,7 @@ def freeze() -> None:
     giants = pa.concat_tables(survey(GIANTS, SurveyConfig(SEED)))
     curves = SurveyConfig(SEED + 1, "kepler-like", light_curves=("kepler",), views=True)
     seen = pa.concat_tables(survey(WITH_CURVES, curves))
-    stars = pa.concat_tables([giants, seen], promote_options="default").replace_schema_metadata(
-        None
-    )
+    stars = pa.concat_tables([giants, seen], promote_options="default")
     pq.write_table(stars, STARS, compression="zstd")
     taught = pa.concat_tables(survey(300, SurveyConfig(SEED + 2)))
     label = taught["true_teff"].to_numpy() / 1000 + taught["true_m_h"].to_numpy()

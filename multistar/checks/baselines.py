@@ -9,8 +9,8 @@ import numpy as np
 from rich.progress import track
 
 from encoders import Measurement
+from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model
-from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars
 
@@ -70,10 +70,12 @@ def _boost(
     for name in track(names, f"{title}, one regressor per label"):
         quantity, label = QUANTITIES[name], train.scalars[name].value
         with np.errstate(invalid="ignore"):
-            y = forward(quantity, label)
+            y = to_even_scale(quantity, label)
         known = np.isfinite(y)
         regressor = xgboost.XGBRegressor(**XGBOOST, tree_method="hist", random_state=0)
-        out[name] = inverse(quantity, regressor.fit(x_train[known], y[known]).predict(x_test))
+        out[name] = from_even_scale(
+            quantity, regressor.fit(x_train[known], y[known]).predict(x_test)
+        )
     return out
 
 

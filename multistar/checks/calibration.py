@@ -18,8 +18,8 @@ from scipy.stats import kstest
 from multistar.checks.metrics import coverage
 from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
+from multistar.modalities.scalars.transforms import to_even_scale
 from multistar.model.checkpoint import Model
-from multistar.model.standardise import forward
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars
 
@@ -97,10 +97,11 @@ def calibration(
         )
         x += rng.normal(size=x.shape) * error[:, None]
         low, high = QUANTITIES[name].valid
-        unit = mad_std(forward(QUANTITIES[name], value[np.isfinite(value)]))
-        truth[:, i] = forward(QUANTITIES[name], value) / unit
+        unit = mad_std(to_even_scale(QUANTITIES[name], value[np.isfinite(value)]))
+        truth[:, i] = to_even_scale(QUANTITIES[name], value) / unit
         drawn[..., i] = (
-            forward(QUANTITIES[name], np.clip(x, max(low, 1e-6) if low > 0 else low, high)) / unit
+            to_even_scale(QUANTITIES[name], np.clip(x, max(low, 1e-6) if low > 0 else low, high))
+            / unit
         )
         if not error.any():
             known = np.isfinite(value)

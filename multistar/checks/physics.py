@@ -3,7 +3,6 @@
 Every number is computed from predictions alone or compared with the truth of a table of mock stars.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -157,7 +156,7 @@ def inpainting(
     `reference`; which is better is decided in its favour on the very stars. `judged`: the same stars with only
     the coefficients that count, e.g. the relevant ones, if not all do.
     """
-    filled = inpaint(model, dataclasses.replace(stars, flags=stars.flags.copy()), (band,), True)
+    filled = inpaint(model, stars, (band,), True)
     xp = (judged or stars).xp[band]
 
     def rms(guess: np.ndarray) -> float:

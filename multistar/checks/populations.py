@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from multistar.inference.views import views
+from multistar.inference.views import embed_views
 from multistar.io.files import atomic_write
 from multistar.modalities.light_curve.features import SAMPLING, SUMMARY
 from multistar.model.checkpoint import Model
@@ -34,7 +34,7 @@ MAPPED, NEIGHBOURS = 5000, 15  # stars of a UMAP map, and neighbours that say wh
 
 def features(model: Model, stars: Stars, quiet: bool = True) -> dict[str, np.ndarray]:
     """(n, d) by name; stars without light curve or without other data have rows of NaN."""
-    seen = views(model, stars, quiet)
+    seen = embed_views(model, stars, quiet)
     eigenspace = (seen.curve + seen.rest) @ model.network.alignment.eigenspace().numpy()  # pyright: ignore
     return {
         "metadata": metadata(stars),

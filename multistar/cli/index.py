@@ -142,14 +142,14 @@ def _explained(args, index, found: pa.Table) -> Iterator[pa.Table]:
     from multistar.index.explain import exactly, explain, print_explanation
     from multistar.inference.predict import predict
     from multistar.model.checkpoint import load_model
-    from multistar.stars import concatenate, read_stars
+    from multistar.stars import concatenate_stars, read_stars
 
     model = load_model(args.model) if args.data or args.star else None
     tables = [read_stars(path, labels=False) for path in (args.star, args.data) if path]
     labels = exactly(dict(args.like)) if args.like else None
     if model and args.star:
         labels = predict(model, tables[0], quiet=True)
-    explained = explain(found, index, model, concatenate(tables) if tables else None, labels)
+    explained = explain(found, index, model, concatenate_stars(tables) if tables else None, labels)
     print_explanation(explained, found.column_names[4:])
     yield explained
 

@@ -19,12 +19,12 @@ def _erase(args) -> None:
     from multistar.io.files import refuse_existing
     from multistar.model.checkpoint import load_model
     from multistar.model.nuisance import save_eraser
-    from multistar.stars import concatenate, read_stars
+    from multistar.stars import concatenate_stars, read_stars
 
     refuse_existing(args.out, args.overwrite)
     if not args.out.endswith(".safetensors"):
         raise ValueError(f"--out {args.out}: the name must end in .safetensors")
-    stars = concatenate([read_stars(table) for table in args.tables])
+    stars = concatenate_stars([read_stars(table) for table in args.tables])
     eraser = eraser_of(load_model(args.model), stars, args.quantity)
     save_eraser(eraser, args.out, args.overwrite)
     print(

@@ -1,6 +1,5 @@
 """What is known of single stars beyond the index: spectra, light curves, posteriors, what the model draws."""
 
-import dataclasses
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from multistar.index.star_index import StarIndex
 from multistar.inference.generate import drawn_coefficients
 from multistar.inference.predict import predict
-from multistar.inference.stream import encoded
+from multistar.inference.stream import encode_stars
 from multistar.io.lookup import Lookup
 from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, WAVELENGTH, flux_matrix
 from multistar.modalities.light_curve.points import LightCurves, match
@@ -107,14 +106,11 @@ class Measured:
         if context == "labels":
             stars = self._as_labels(stars)
         else:
-            stars = dataclasses.replace(
-                stars,
-                flags=stars.flags.copy(),
-                xp={b: x for b, x in stars.xp.items() if b not in HIDDEN[context]},
-            )
+            given = {band: x for band, x in stars.xp.items() if band not in HIDDEN[context]}
+            stars = stars.with_blocks(xp=given)
         generator = torch.Generator().manual_seed(0)
-        ((_, memory),) = encoded(model, stars, "draw", quiet=True, labels=context == "labels")
-        _, xp = drawn_coefficients(model, memory, g, DRAWS, generator)
+        (batch,) = encode_stars(model, stars, "draw", quiet=True, labels=context == "labels")
+        _, xp = drawn_coefficients(model, batch.memory, g, DRAWS, generator)
         parts = []
         for band, orders in DR3_ORDERS.items():
             given = band in stars.xp and np.isfinite(stars.xp[band].value).any()
@@ -135,9 +131,8 @@ class Measured:
             for name, (lower, median, upper) in posterior.interval.items()
         }
         g = {name: x for name, x in stars.scalars.items() if name == "g"}
-        return dataclasses.replace(
-            stars, flags=np.zeros(1, np.uint16), xp={}, scalars=scalars | g, light_curve=None
-        )
+        known = stars.with_blocks(xp=None, light_curve=None, scalars=scalars | g)
+        return known.with_flags(np.zeros(1, np.uint16))
 
     def _light_curve(self, source_id: int) -> LightCurves:
         """The light curve of one star, which has at least one point."""

@@ -16,11 +16,12 @@ from multistar.finetune.lora import LowRank
 from multistar.finetune.readout import Readout
 from multistar.finetune.request import Request
 from multistar.io.files import atomic_write, sha256
-from multistar.model.checkpoint import Model
+from multistar.model.checkpoint import Model, modern_name
 
 WEIGHTS, CONFIG = "adapter.safetensors", "adapter.json"
 OWNED = (WEIGHTS, CONFIG)
 MAX_CONFIG_BYTES = 1 << 22
+FORMAT = 2  # 1 had one attribute of the network per encoder
 LOW_RANK = "low_rank."
 
 
@@ -118,7 +119,7 @@ def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) 
         )
         (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         config = {
-            "format": 1,
+            "format": FORMAT,
             "multistar": __version__,
             "base": adapter.base,
             "request": adapter.request.as_json(),
@@ -157,7 +158,10 @@ def load_adapter(base: Model, folder: str | Path) -> Adapter:
         if not 0 <= dropout < 1:
             raise KeyError(f"dropout {dropout!r}")
         adapter = Adapter.fresh(base, Request.from_json(config["request"]), dropout)
-        adapter.apply(load_file(folder / WEIGHTS))
+        changes = load_file(folder / WEIGHTS)
+        if config["format"] == 1:
+            changes = _from_format_1(changes)
+        adapter.apply(changes)
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(
             f"{folder}: {CONFIG} and weights do not fit together ({str(error)[:200]})"
@@ -166,16 +170,29 @@ def load_adapter(base: Model, folder: str | Path) -> Adapter:
     return adapter
 
 
+def _from_format_1(changes: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Changes by their present names: those of the model, and of layers with a low-rank change."""
+    renamed = {}
+    for name, tensor in changes.items():
+        if name.startswith("model."):
+            name = "model." + modern_name(name.removeprefix("model."))
+        elif name.startswith(LOW_RANK):
+            layer = modern_name("network." + name.removeprefix(LOW_RANK))
+            name = LOW_RANK + layer.removeprefix("network.")
+        renamed[name] = tensor
+    return renamed
+
+
 def _read_config(path: Path) -> dict:
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes is no config of ours")
     try:
         config = json.loads(path.read_text())
-        if config["format"] != 1 or not all(
+        if config["format"] not in (1, FORMAT) or not all(
             isinstance(config[key], str) for key in ("base", "sha256")
         ):
             raise ValueError(
-                f"{path}: expected format 1, got {config['format']!r}; is multistar {__version__} too old?"
+                f"{path}: expected format 1 or {FORMAT}, got {config['format']!r}; is multistar {__version__} too old?"
             )
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not an adapter's config ({error!r})") from error

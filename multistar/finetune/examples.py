@@ -11,7 +11,7 @@ from torch import Tensor
 
 from encoders import Measurement
 from multistar.finetune.request import Request
-from multistar.inference.stream import shown
+from multistar.inference.stream import show_measurements
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 from multistar.training.data import held_out
@@ -59,7 +59,7 @@ def examples(
     target = Measurement(z.value[:, slots], torch.nan_to_num(z.sigma[:, slots]), known)
     columns = [torch.from_numpy(codes[name]) for name in request.classes]
     stacked = torch.stack(columns, 1) if columns else torch.zeros(len(stars), 0, dtype=torch.long)
-    return Examples(shown(model, stars, stars.mock, request.given), target, stacked)
+    return Examples(show_measurements(model, stars, request.given), target, stacked)
 
 
 def used(

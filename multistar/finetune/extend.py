@@ -1,6 +1,5 @@
 """A model with more slots: new measured quantities for its encoder, new labels for its head."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from multistar.model.calibration import Recalibrator
 from multistar.model.checkpoint import Model
-from multistar.quantities import QUANTITIES, Quantity
+from multistar.quantities import Quantity
 
 
 def extend(base: Model, inputs: Sequence[Quantity], labels: Sequence[Quantity]) -> Model:
@@ -24,12 +23,8 @@ def extend(base: Model, inputs: Sequence[Quantity], labels: Sequence[Quantity]) 
     names = [q.name for q in (*inputs, *labels)]
     if wrong := sorted({n for n in names if n in old.scalars or names.count(n) > 1}):
         raise ValueError(f"{wrong}: the model has these already, or they are named twice")
-    vocabulary = dataclasses.replace(
-        old,
-        measurements=(*old.measurements, *(q.name for q in inputs)),
-        labels=(*old.labels, *(q.name for q in labels)),
-        declared=(*old.declared, *(q for q in (*inputs, *labels) if q.name not in QUANTITIES)),
-    )
+    scalar_part = old.scalar_part.with_quantities(tuple(inputs), tuple(labels))
+    vocabulary = old.with_scalars(scalar_part)
     source = {name: [name] for name in old.scalars}
     source |= {q.name: list(old.measurements or old.labels) for q in inputs}
     source |= {q.name: list(old.labels) for q in labels}
@@ -43,7 +38,9 @@ def extend(base: Model, inputs: Sequence[Quantity], labels: Sequence[Quantity]) 
         elif name == "recalibrator.score":
             state[name] = torch.cat([tensor, Recalibrator(len(labels)).score])
         else:
-            state[name] = _rows(tensor, scalars if name.startswith("network.scalars.") else slots)
+            state[name] = _rows(
+                tensor, scalars if name.startswith("network.encoders.scalars.") else slots
+            )
     model.load_state(state)
     for slot in map(vocabulary.slot, names):  # of the new ones, no scale and no range is known
         model.standardiser.center[slot], model.standardiser.scale[slot] = 0.0, 1.0

@@ -14,7 +14,7 @@ import torch
 
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.copula import correlation, follow, told_by
-from multistar.finetune.predict import decoded
+from multistar.finetune.predict import decode_stars
 from multistar.inference.predict import (
     ROW_MAJOR,
     SCORES,
@@ -23,7 +23,7 @@ from multistar.inference.predict import (
     scores_of,
     seed_at,
 )
-from multistar.inference.stream import encoded
+from multistar.inference.stream import encode_stars
 from multistar.io.write import to_arrow
 from multistar.model.checkpoint import Model
 from multistar.model.mixture import Mixture
@@ -91,10 +91,10 @@ def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
         pit[rows, columns] = mixture.cdf(labels.value[rows, columns], error[rows, columns])
         told[rows, columns] = told_by(mixture, error[rows, columns])
 
-    for rows, memory in encoded(base, stars.select(slice(None)), "", True):
-        fill(rows, bases, base.network.decode(memory, asked))
-    for rows, mixture, _ in decoded(adapter, stars.select(slice(None))):
-        fill(rows, own, mixture)
+    for batch in encode_stars(base, stars, "", True):
+        fill(batch.rows, bases, base.network.decode(batch.memory, asked))
+    for batch in decode_stars(adapter, stars):
+        fill(batch.rows, own, batch.mixture)
     rho = correlation(pit, told, labels.observed & (labels.value.abs() < OUTLIER))
     adapter.readout.correlation.copy_(rho)
     adapter.changes["readout.correlation"] = rho
@@ -118,14 +118,15 @@ def joint_draws(
     levels = adapter.levels(torch.special.ndtr(SCORES), passes)
     rho = adapter.readout.correlation.double().cpu()
     out = {quantity.name: np.empty((len(stars), n), np.float32) for quantity in targets}
-    for rows, mixture, _ in decoded(adapter, stars, quiet, passes):
+    for batch in decode_stars(adapter, stars, quiet, passes):
+        rows = batch.rows
         seed_at(generator, seed, rows)
         drawn = torch.from_numpy(np.stack([base[name][rows] for name in labels if name in base], 1))
         score = follow(scores_of(drawn, generator), rho, generator)[:, own]
         score = scores_of(
             score, generator
         )  # the marginals of n samples are then as good as n ranks can be
-        nodes = mixture.quantile(levels).cpu()
+        nodes = batch.mixture.quantile(levels).cpu()
         values = at_scores(nodes, score).double().numpy()
         for i, quantity in enumerate(targets):
             out[quantity.name][rows] = model.standardiser.physical(quantity.name, values[:, i])

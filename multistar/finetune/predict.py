@@ -2,16 +2,19 @@
 
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from multistar import status
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.dropout import check_passes, densities
 from multistar.inference.predict import LEVELS, SUFFIXES
-from multistar.inference.stream import measurements
+from multistar.inference.stream import stream_measurements
+from multistar.model.mixture import Mixture
 from multistar.quantities import Quantity
 from multistar.stars import Stars
 
@@ -53,9 +56,12 @@ def with_adapters(
     """
     check_stack(adapters)
     check_passes(adapters, passes)
+    is_outside = np.zeros(len(stars), bool)
     for adapter in adapters:
         _warn_of_missing(adapter, stars)
-        for name, (values, unit) in predictions(adapter, stars, quiet, passes).items():
+        columns, outside = predict_columns(adapter, stars, quiet, passes)
+        is_outside |= outside
+        for name, (values, unit) in columns.items():
             field = pa.field(name, pa.string() if values.dtype == object else pa.float64())
             field = field.with_metadata({"unit": unit}) if unit is not None else field
             place = table.schema.get_field_index(name)
@@ -65,8 +71,10 @@ def with_adapters(
                 if place < 0
                 else table.set_column(place, field, column)
             )
-    words = pa.array(status.words(stars.flags), pa.string())
-    table = table.set_column(table.schema.get_field_index("status"), "status", words)
+    words = table["status"].to_numpy(zero_copy_only=False).astype(object)
+    words[is_outside] = status.with_word(words[is_outside], "outside_finetuning")
+    place = table.schema.get_field_index("status")
+    table = table.set_column(place, "status", pa.array(words, pa.string()))
     known = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     labels = "; ".join(", ".join(adapter.request.names) for adapter in adapters)
     return table.replace_schema_metadata(known | {"adapters": labels})
@@ -83,18 +91,20 @@ def _warn_of_missing(adapter: Adapter, stars: Stars) -> None:
         )
 
 
-def predictions(
+def predict_columns(
     adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0
-) -> dict[str, tuple[np.ndarray, str | None]]:
-    """Column -> values (n,) and unit (None for classes); sets flags of `stars`."""
+) -> tuple[dict[str, tuple[np.ndarray, str | None]], np.ndarray]:
+    """Column -> values (n,) and unit (None for classes); (n,) which stars are unlike those of the fine-tuning."""
+    is_outside = np.zeros(len(stars), bool)
     request, levels = adapter.request, adapter.levels(torch.tensor(LEVELS), passes)
     quantiles = np.empty((len(stars), len(request.targets), len(LEVELS)))
     shares = [np.empty((len(stars), len(words))) for words in request.classes.values()]
-    for rows, mixture, logs in decoded(adapter, stars, quiet, passes):
+    for batch in decode_stars(adapter, stars, quiet, passes):
+        is_outside[batch.rows] = batch.outside
         if len(request.targets):
-            quantiles[rows] = mixture.quantile(levels).cpu()
-        for share, log in zip(shares, logs, strict=True):
-            share[rows] = log.exp().cpu()
+            quantiles[batch.rows] = batch.mixture.quantile(levels).cpu()
+        for share, log in zip(shares, batch.log_probability, strict=True):
+            share[batch.rows] = log.exp().cpu()
     out: dict[str, tuple[np.ndarray, str | None]] = {}
     for i, quantity in enumerate(request.targets):
         for j, suffix in enumerate(SUFFIXES):
@@ -103,17 +113,39 @@ def predictions(
     for (name, words), share in zip(request.classes.items(), shares, strict=True):
         out[name] = np.array(words, object)[share.argmax(1)], None
         out |= {f"{name}_{word}": (share[:, k], "") for k, word in enumerate(words)}
-    return out
+    return out, is_outside
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What an adapter says of a batch of stars.
+
+    Attributes
+    ----------
+    rows : slice
+    mixture : Mixture
+        (B, Q) densities of the numeric targets.
+    log_probability : list of (B, C) Tensor
+        Of the classes of each class label.
+    outside : (B,) bool ndarray
+        Stars unlike those of the fine-tuning.
+    """
+
+    rows: slice
+    mixture: Mixture
+    log_probability: list[Tensor]
+    outside: np.ndarray
 
 
 @torch.inference_mode()
-def decoded(adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0) -> Iterator:
-    """Rows, densities of the numeric targets and log probabilities of the classes, batch by batch."""
+def decode_stars(
+    adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0
+) -> Iterator[Decoded]:
+    """Encode and decode stars batch by batch; passes: of Monte-Carlo dropout, see densities."""
     model = adapter.model
-    for rows, m in measurements(
-        model, stars, f"predict {', '.join(adapter.request.names)} of", quiet, adapter.request.given
-    ):
+    what = f"predict {', '.join(adapter.request.names)} of"
+    for rows, m in stream_measurements(model, stars, what, quiet, adapter.request.given):
         memory = model.network.encode(m)
         outside = model.domain.outside(memory.embedding, m).cpu().numpy()
-        stars.flags[rows][outside] |= status.BIT["outside_finetuning"]
-        yield rows, *densities(adapter, memory, passes)
+        mixture, log_probability = densities(adapter, memory, passes)
+        yield Decoded(rows, mixture, log_probability, outside)

@@ -5,8 +5,8 @@ import torch
 
 from multistar.checks.metrics import scatter
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.predict import predictions
-from multistar.inference.stream import measurements
+from multistar.finetune.predict import predict_columns
+from multistar.inference.stream import stream_measurements
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 
@@ -31,9 +31,10 @@ def retention(base: Model, adapter: Adapter, stars: Stars) -> dict[str, dict[str
     network  the adapter's network asked for the label; its decoder in mode head, lora, full has moved
     """
     names = base.vocabulary.labels
-    own = _copy(stars)
     adapted = {
-        name: values for name, (values, _) in predictions(adapter, own).items() if name in names
+        name: values
+        for name, (values, _) in predict_columns(adapter, stars)[0].items()
+        if name in names
     }
     before, network = _medians(base, stars), _medians(adapter.model, stars)
     out = {}
@@ -52,19 +53,13 @@ def retention(base: Model, adapter: Adapter, stars: Stars) -> dict[str, dict[str
     return out
 
 
-def _copy(stars: Stars) -> Stars:
-    copy = stars.select(slice(None))
-    copy.flags = stars.flags.copy()
-    return copy
-
-
 @torch.inference_mode()
 def _medians(model: Model, stars: Stars) -> dict[str, np.ndarray]:
     names, slots = model.vocabulary.labels, torch.tensor(list(model.vocabulary.label_slots))
     level = model.recalibrator(torch.tensor([0.5]))
     parts = [
         model.network.decode(model.network.encode(m), slots).quantile(level)
-        for _, m in measurements(model, stars, "", True)
+        for _, m in stream_measurements(model, stars, "", True)
     ]
     z = torch.cat(parts)[..., 0].numpy()
     return {name: model.standardiser.physical(name, z[:, i]) for i, name in enumerate(names)}

@@ -35,7 +35,7 @@ FEWEST_STEPS, STEPS_PER_ROOT = (
     15,
 )  # steps = 15 sqrt(stars): 470 for 1,000 stars, 15,000 for a million
 LOW_RANK_UNDER = (
-    "scalars.mix",
+    "encoders.scalars.mix",
     "fusion.blocks",
     "head.blocks",
     "head.to_mixture",
@@ -172,8 +172,8 @@ class Trainer:
         if (
             self.mode == "lora"
         ):  # all rows: the zero points and errors of known inputs are the table's own, too
-            embed = network.scalars.embed
-            found |= {f"network.scalars.embed.{n}": p for n, p in embed.named_parameters()}
+            embed = network.encoders.scalars.embed
+            found |= {f"network.encoders.scalars.embed.{n}": p for n, p in embed.named_parameters()}
         found |= {f"readout.{n}": p for n, p in readout.named_parameters()}
         for parameter in found.values():
             parameter.requires_grad_(True)

@@ -9,17 +9,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from encoders import Measurement
 from multistar.index.metadata import Metadata, joined
 from multistar.index.search import LABELS_ID
 from multistar.index.star_index import StarIndex
-from multistar.inference.stream import measurements
+from multistar.inference.stream import stream_measurements
 from multistar.model.checkpoint import Model
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import LABELS, QUANTITIES
 from multistar.stars import Stars
 
-PARTS = ("photometry", "xp", "parallax")
+PART_COLUMN = "distance_"  # then the part
 WIDEST = 1000  # characters
 
 
@@ -32,7 +31,7 @@ def explain(
 ) -> pa.Table:
     """`found` (neighbours from an index) with columns that say why.
 
-    distance_P         for each of PARTS: 1 - cosine of the embeddings of this part of the data alone; NaN where one
+    distance_P         for each part P of the data (photometry, parallax, xp, ...): 1 - cosine of the embeddings of this part of the data alone; NaN where one
                        of the stars is not in `data` or has no such data. Only if model and data are given
     delta_L            for each label L of the index's metadata: neighbour - query, in the label's unit
     delta_L_error      from L_lower and L_upper of both, which are taken as independent; NaN where one has none
@@ -65,7 +64,7 @@ def explain(
 def part_distances(
     model: Model, data: Stars, one: np.ndarray, other: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """For each of PARTS, (n,) 1 - cosine between the stars of ids one (n,) and other (n,); NaN where unknown."""
+    """Part of the data -> (n,) 1 - cosine between the stars of ids one (n,) and other (n,); NaN where unknown."""
     order = np.argsort(data.source_id, kind="stable")
     place = np.minimum(np.searchsorted(data.source_id, [one, other], sorter=order), len(data) - 1)
     rows = order[place]
@@ -82,33 +81,28 @@ def part_distances(
 
 @torch.inference_mode()
 def part_embeddings(model: Model, stars: Stars) -> dict[str, np.ndarray]:
-    """For each of PARTS, (n, dimension) embeddings of the stars if it were all that was measured; NaN without it."""
-    slots = _slots(model.vocabulary)
-    out = {part: np.full((len(stars), model.config.embedding), np.nan) for part in PARTS}
-    for rows, m in measurements(model, stars, "embed parts of", quiet=True):
+    """Part of the data -> (n, dimension) embeddings of the stars if it were all that was measured; NaN without it."""
+    slots = slots_of_parts(model.vocabulary)
+    out = {part: np.full((len(stars), model.config.embedding), np.nan) for part in slots}
+    for rows, m in stream_measurements(model, stars, "embed parts of", quiet=True):
         for part, chosen in slots.items():
-            observed = torch.zeros_like(m.observed)
-            observed[:, chosen] = m.observed[:, chosen]
-            vectors = (
-                model.network.encode(Measurement(m.value, m.sigma, observed))
-                .embedding.cpu()
-                .numpy()
-            )
-            out[part][rows] = np.where(observed.any(1).cpu().numpy()[:, None], vectors, np.nan)
+            alone = torch.zeros_like(m.observed)
+            alone[:, chosen] = True
+            seen = m.hide(alone)
+            vectors = model.network.encode(seen).embedding.cpu().numpy()
+            known = seen.observed.any(1, keepdim=True).cpu().numpy()
+            out[part][rows] = np.where(known, vectors, np.nan)
     return out
 
 
-def _slots(vocabulary: Vocabulary) -> dict[str, list[int]]:
-    kinds = {"photometry": "magnitude", "parallax": "astrometry"}
-    slots = {
-        part: [
-            vocabulary.slot(name)
-            for name in vocabulary.measurements
-            if QUANTITIES[name].kind == kind
-        ]
-        for part, kind in kinds.items()
-    }
-    return slots | {"xp": list(vocabulary.xp_slots)}
+def slots_of_parts(vocabulary: Vocabulary) -> dict[str, list[int]]:
+    """Part of the data that a reason names -> its slots, from all modalities of the model."""
+    slots = {}
+    for modality in vocabulary.modalities:
+        start = vocabulary.slots(modality.name).start
+        for part, own in modality.parts().items():
+            slots[part] = [start + slot for slot in own]
+    return slots
 
 
 def _numbers(index: StarIndex, ids: np.ndarray, labels: pa.Table | None) -> Metadata:
@@ -146,7 +140,11 @@ def exactly(values: Mapping[str, float]) -> pa.Table:
 
 def print_explanation(explained: pa.Table, columns: Sequence[str] = ()) -> None:
     """One table for each query, as wide as it must be, with those `columns` of the neighbours too."""
-    parts = [part for part in PARTS if f"distance_{part}" in explained.column_names]
+    parts = [
+        name.removeprefix(PART_COLUMN)
+        for name in explained.column_names
+        if name.startswith(PART_COLUMN)
+    ]
     labels = [name for name in LABELS if f"delta_{name}" in explained.column_names]
     heads = [
         *parts,

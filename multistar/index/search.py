@@ -106,7 +106,7 @@ def search_like(
         raise ValueError(
             f"impossible values: {', '.join(f'{name}={values[name]}' for name in absent)}"
         )
-    stars.flags[:] = 0  # that there is no spectrum is meant
+    stars = stars.with_flags(np.zeros_like(stars.flags))  # that there is no spectrum is meant
     vectors = embed(model, stars, quiet=True, labels=True)
     query = Embeddings.from_table(vectors)
     check_same_model(query.source(), index)

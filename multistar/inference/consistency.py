@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from encoders import Measurement
-from multistar.inference.stream import measurements
+from multistar.inference.stream import stream_measurements
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 
@@ -24,7 +24,7 @@ def mean_squared_score(model: Model, stars: Stars, quiet: bool = False) -> np.nd
     out = np.full(len(stars), np.nan)
     hidden = torch.tensor([s for s in model.vocabulary.askable if (s // RUN) % 2 == 0])
     hidden = hidden[~torch.isin(hidden, torch.tensor(list(model.vocabulary.label_slots)))]
-    for rows, m in measurements(model, stars, "consistency of", quiet):
+    for rows, m in stream_measurements(model, stars, "consistency of", quiet):
         shown = m.observed.clone()
         shown[:, hidden] = False
         memory = model.network.encode(Measurement(m.value, m.sigma, shown))

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from multistar import status
-from multistar.inference.stream import encoded
-from multistar.inference.views import views
+from multistar.inference.stream import encode_stars
+from multistar.inference.views import embed_views
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 
@@ -38,9 +38,11 @@ def embed(
         )
     eraser = model.eraser(ignore) if ignore else None
     out = np.empty((len(stars), eraser.dimension if eraser else model.config.embedding), np.float32)
-    for rows, memory in encoded(model, stars, "embed", quiet, labels):
-        vectors = memory.embedding.cpu().numpy()
-        out[rows] = eraser(vectors) if eraser else vectors
+    flags = stars.flags.copy()
+    for batch in encode_stars(model, stars, "embed", quiet, labels):
+        flags[batch.rows] = batch.flags
+        vectors = batch.memory.embedding.cpu().numpy()
+        out[batch.rows] = eraser(vectors) if eraser else vectors
     if space != "fused":
         out = shared(model, stars, space)
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(out.ravel()), out.shape[1])
@@ -49,7 +51,7 @@ def embed(
         metadata["ignore"] = eraser.name
     if space != "fused":
         metadata["space"] = space
-    columns = [pa.array(stars.source_id), pa.array(status.words(stars.flags), pa.string()), vectors]
+    columns = [pa.array(stars.source_id), pa.array(status.words(flags), pa.string()), vectors]
     schema = pa.schema(
         [("source_id", pa.int64()), ("status", pa.string()), ("embedding", vectors.type)],
         metadata=metadata,
@@ -59,7 +61,7 @@ def embed(
 
 def shared(model: Model, stars: Stars, space: str) -> np.ndarray:
     """(n, E) float32 of unit norm in a space that light curves and other data share; 0 where nothing is known."""
-    seen = views(model, stars)
+    seen = embed_views(model, stars)
     both = np.stack(seen.aligned if space == "aligned" else (seen.curve, seen.rest))
     known = np.isfinite(both).all(2, keepdims=True)
     mean = np.where(known, both, 0).sum(0) / np.maximum(known.sum(0), 1)

@@ -1,11 +1,9 @@
 """Stars of known labels -> what erases one quantity from a model's vectors."""
 
-import dataclasses
-
 import numpy as np
 
 from multistar import status
-from multistar.inference.stream import encoded
+from multistar.inference.stream import encode_stars
 from multistar.model.checkpoint import Model
 from multistar.model.nuisance import INTRINSIC, Eraser, fit_eraser, quantity_of
 from multistar.stars import Stars
@@ -20,21 +18,15 @@ def eraser_of(model: Model, stars: Stars, quantity: str, quiet: bool = False) ->
     quantity = quantity_of(quantity)
     labels = {name: known_label(stars, name) for name in (*INTRINSIC, quantity)}
     labels = {name: values for name, values in labels.items() if np.isfinite(values).any()}
-    sky = (
-        np.arange(len(stars)) % 2 == 1
-        if stars.mock and model.config.mismatch
-        else np.zeros(len(stars), bool)
-    )
+    as_sky = np.zeros(len(stars), bool)
+    if stars.origin == "mock" and model.config.mismatch:
+        as_sky[1::2] = True
     embedding = np.empty((len(stars), model.config.embedding))
-    for here, extra in (
-        (~sky, stars.extra),
-        (sky, {}),
-    ):  # the mock's truth tells what is no star of the sky
-        part = dataclasses.replace(stars, extra=extra).select(here) if here.any() else None
-        if part is not None:
-            vectors = [
-                memory.embedding.cpu().numpy() for _, memory in encoded(model, part, "embed", quiet)
-            ]
+    for here, origin in ((~as_sky, stars.origin), (as_sky, "sky")):
+        if here.any():
+            part = stars.with_origin(origin).select(here)
+            batches = encode_stars(model, part, "embed", quiet)
+            vectors = [batch.memory.embedding.cpu().numpy() for batch in batches]
             embedding[here] = np.concatenate(vectors)
     blank = (stars.flags & status.BIT["no_data"]) > 0
     return fit_eraser(np.where(blank[:, None], np.nan, embedding), labels, quantity, model.hash)

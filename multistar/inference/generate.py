@@ -1,15 +1,14 @@
 """Labels (and photometry) -> XP coefficients with errors and correlations, and sampled spectra."""
 
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
 import torch
 
 from multistar import status
 from multistar.inference.predict import SCORES, joint_samples, with_marginals
-from multistar.inference.stream import encoded
+from multistar.inference.stream import encode_stars
 from multistar.io.write import to_arrow
+from multistar.modalities.gaia_xp.modality import g_flux
 from multistar.modalities.gaia_xp.read import VECTORS, XPCoefficients, archive_columns
 from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, WAVELENGTH, flux_matrix
 from multistar.model.checkpoint import Model
@@ -48,13 +47,14 @@ def generate(
     those that GaiaXPy knows (55 + 55).
     """
     _check(model, samples, sampled)
-    bare = dataclasses.replace(
-        stars, xp={}, flags=stars.flags & ~sum(status.BIT[name] for name in NOT_INPUT)
-    )
+    meant = sum(status.BIT[name] for name in NOT_INPUT)
+    bare = stars.with_blocks(xp=None).with_flags(stars.flags & ~meant)
     given = stars.scalars["g"].value if "g" in stars.scalars else np.full(len(stars), np.nan)
     generator = torch.Generator().manual_seed(seed)
     parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-    for rows, memory in encoded(model, bare, "generate", quiet, labels=True):
+    flags = bare.flags.copy()
+    for batch in encode_stars(model, bare, "generate", quiet, labels=True):
+        rows, memory, flags[batch.rows] = batch.rows, batch.memory, batch.flags
         g = given[rows]
         for which in (np.isfinite(g), ~np.isfinite(g)):
             if which.any():
@@ -65,7 +65,7 @@ def generate(
                 parts.append(
                     (np.arange(len(stars))[rows][which], _summary(drawn_g, spectra, sampled))
                 )
-    columns = {"source_id": stars.source_id, "status": status.words(bare.flags)} | _in_order(parts)
+    columns = {"source_id": stars.source_id, "status": status.words(flags)} | _in_order(parts)
     metadata = {
         "model_sha256": model.hash,
         "samples": f"{samples} joint draws, seed {seed}",
@@ -120,8 +120,17 @@ def drawn_coefficients(
     bands = model.vocabulary.band_slots.items()
     spectra = {band: z[..., [place[slot] for slot in slots_]] for band, slots_ in bands}
     return magnitude, {
-        band: model.standardiser.coefficients(band, x, magnitude) for band, x in spectra.items()
+        band: to_coefficients(model, band, x, magnitude) for band, x in spectra.items()
     }
+
+
+def to_coefficients(model: Model, band: str, z: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Standardised XP slots (..., orders) of a band -> coefficients [e-/s] of stars of magnitude g (...).
+
+    Orders may be fewer than the model has. Increasing in z, so quantiles carry over.
+    """
+    slots = model.vocabulary.band_slots[band][: z.shape[-1]]
+    return model.standardiser.unscale(slots, z) * g_flux(g)[..., None]
 
 
 def _summary(g: np.ndarray, spectra: dict[str, np.ndarray], sampled: bool) -> dict[str, np.ndarray]:

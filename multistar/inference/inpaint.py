@@ -1,6 +1,5 @@
 """Part of an XP spectrum -> the rest of it: hidden orders, or one band from the other."""
 
-import dataclasses
 from collections.abc import Collection
 
 import numpy as np
@@ -8,7 +7,8 @@ import pyarrow as pa
 import torch
 
 from multistar import status
-from multistar.inference.stream import encoded
+from multistar.inference.generate import to_coefficients
+from multistar.inference.stream import encode_stars
 from multistar.io.write import to_arrow
 from multistar.modalities.gaia_xp.read import VECTORS, XP_BANDS, XPCoefficients, archive_columns
 from multistar.model.checkpoint import Model
@@ -39,13 +39,14 @@ def inpaint(
             f"the model was trained without {empty} coefficients, so it cannot predict them"
         )
     n = len(stars)
-    context = dataclasses.replace(
-        stars, xp={band: x for band, x in stars.xp.items() if band not in bands}
-    )
-    query = torch.tensor(list(model.vocabulary.xp_slots))
+    given = {band: x for band, x in stars.xp.items() if band not in bands}
+    context = stars.with_blocks(xp=given)
+    query = torch.tensor(list(model.vocabulary.slots("xp")))
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     quantiles = np.empty((n, len(query), len(LEVELS)))
-    for rows, memory in encoded(model, context, "inpaint", quiet):
+    flags = context.flags.copy()
+    for batch in encode_stars(model, context, "inpaint", quiet):
+        rows, memory, flags[batch.rows] = batch.rows, batch.memory, batch.flags
         with torch.inference_mode():
             mixture = model.network.decode(memory, query.to(memory.features.device))
             quantiles[rows] = mixture.quantile(levels).cpu().numpy()
@@ -54,7 +55,7 @@ def inpaint(
     for band, z in zip(XP_BANDS, np.split(quantiles, [len(slots["bp"])], axis=1), strict=True):
         orders = stars.xp[band].value.shape[1] if band in stars.xp else len(slots[band])
         median, low, high = (
-            model.standardiser.coefficients(band, z[:, :orders, i], g) for i in range(len(LEVELS))
+            to_coefficients(model, band, z[:, :orders, i], g) for i in range(len(LEVELS))
         )
         observed = (
             np.isfinite(context.xp[band].value)
@@ -65,7 +66,7 @@ def inpaint(
         predicted[f"{band}_predicted"] = (~observed).astype(np.uint8)
     columns = {
         "source_id": stars.source_id,
-        "status": status.words(context.flags),
+        "status": status.words(flags),
         "phot_g_mean_mag": g,
     }
     metadata = {"model_sha256": model.hash, "coefficients": "e-/s"}

@@ -6,7 +6,7 @@ import torch
 
 from multistar import status
 from multistar.inference.consistency import EDGE, mean_squared_score
-from multistar.inference.stream import encoded
+from multistar.inference.stream import encode_stars
 from multistar.io.chunks import ROWS
 from multistar.io.write import to_arrow
 from multistar.model.checkpoint import Model
@@ -56,7 +56,9 @@ def predict(
     drawn = np.empty((len(names), len(stars), samples), np.float32)
     covariance = np.empty((len(stars), len(names) ** 2 if samples else 0))
     generator = torch.Generator()
-    for rows, memory in encoded(model, stars, "predict", quiet):
+    flags = stars.flags.copy()
+    for batch in encode_stars(model, stars, "predict", quiet):
+        rows, memory, flags[batch.rows] = batch.rows, batch.memory, batch.flags
         with torch.inference_mode():
             quantiles[rows] = (
                 model.network.decode(memory, slots.to(memory.features.device))
@@ -72,8 +74,8 @@ def predict(
     score = {}
     if consistency:
         score["consistency"] = mean_squared_score(model, stars, quiet)
-        stars.flags[score["consistency"] > EDGE] |= status.BIT["inconsistent"]
-    columns = {"source_id": stars.source_id, "status": status.words(stars.flags)} | score
+        flags[score["consistency"] > EDGE] |= status.BIT["inconsistent"]
+    columns = {"source_id": stars.source_id, "status": status.words(flags)} | score
     for i, name in enumerate(names):
         for j, suffix in enumerate(SUFFIXES):
             columns[name + suffix] = model.standardiser.physical(name, quantiles[:, i, j])

@@ -1,9 +1,12 @@
 """Stars in batches through the encoder, with progress, in bounded memory."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from rich.progress import track
+from torch import Tensor
 
 from encoders import Measurement
 from multistar import status
@@ -13,62 +16,111 @@ from multistar.model.mismatch import Mismatch
 from multistar.stars import Stars
 
 READ = 1024  # stars that are standardised together
-BATCH, BATCH_ON_GPU = (
-    128,
-    4096,
-)  # stars that are encoded together; more do not fit the caches of a CPU
+# Stars that are encoded together; more do not fit the caches of a CPU.
+BATCH, BATCH_ON_GPU = 128, 4096
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch of encoded stars.
+
+    Attributes
+    ----------
+    rows : slice
+        Which stars these are.
+    memory : Memory
+    flags : (B,) uint16 ndarray
+        The stars' own, completed with "no_data" and "outside_training".
+    """
+
+    rows: slice
+    memory: Memory
+    flags: np.ndarray
 
 
 @torch.inference_mode()
-def encoded(
+def encode_stars(
     model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool = False
-) -> Iterator[tuple[slice, Memory]]:
-    """Rows and memory of each batch; flags of `stars` are completed with "no_data" and "outside_training"."""
-    for rows, m in measurements(model, stars, what, quiet, labels):
+) -> Iterator[Encoded]:
+    """Encode stars batch by batch.
+
+    Parameters
+    ----------
+    model : Model
+    stars : Stars
+    what : str
+        What is being done, for the progress bar.
+    quiet : bool
+        Show no progress.
+    labels : bool
+        Labels are all of the input, as for `show_measurements`.
+    """
+    for rows, m in stream_measurements(model, stars, what, quiet, labels):
         memory = model.network.encode(m)
-        outside = (
-            (model.domain.beyond(m).any(1) if labels else model.domain.outside(memory.embedding, m))
-            .cpu()
-            .numpy()
-        )
-        stars.flags[rows][outside] |= status.BIT["outside_training"]
-        blank = ~m.observed.any(1).cpu().numpy()  # nothing that this model can read
-        stars.flags[rows][blank] |= status.BIT["no_data"]
-        yield rows, memory
+        if labels:
+            outside = model.domain.beyond(m).any(1)
+        else:
+            outside = model.domain.outside(memory.embedding, m)
+        flags = stars.flags[rows].copy()
+        flags[outside.cpu().numpy()] |= status.BIT["outside_training"]
+        # nothing that this model can read
+        flags[_is_blank(m)] |= status.BIT["no_data"]
+        yield Encoded(rows, memory, flags)
 
 
-def measurements(
+def _is_blank(m: Measurement) -> np.ndarray:
+    return ~m.observed.any(1).cpu().numpy()
+
+
+def stream_measurements(
     model: Model,
     stars: Stars,
     what: str,
     quiet: bool = False,
     labels: bool | Collection[str] = False,
 ) -> Iterator[tuple[slice, Measurement]]:
-    """Rows and standardised measurements of each batch, on the device of the model; `labels` as for `shown`."""
+    """Rows and standardised measurements of each batch, on the device of the model.
+
+    The parameters are those of `encode_stars`; `labels` as for `show_measurements`.
+    """
     device = next(model.network.parameters()).device
     size = BATCH if device.type == "cpu" else BATCH_ON_GPU
     together = max(READ, size)
     starts = range(0, len(stars), together)
     for start in track(starts, f"{what} {len(stars)} stars", disable=quiet or len(stars) <= READ):
         part = stars.select(slice(start, start + together))
-        m = shown(model, part, stars.mock, labels).to(device)
+        m = show_measurements(model, part, labels).to(device)
         for i in range(0, len(part), size):
             yield slice(start + i, start + min(i + size, len(part))), m.rows(slice(i, i + size))
 
 
-def shown(
-    model: Model, stars: Stars, mock: bool, labels: bool | Collection[str] = False
+def show_measurements(
+    model: Model, stars: Stars, labels: bool | Collection[str] = False
 ) -> Measurement:
     """(n, n_slots) what the encoder is shown of some stars.
 
-    Labels in the table are hidden from it, but those that are named; True if labels are all of the input. Errors of
-    stars of the sky (not `mock`) are told with the mismatch that the model was trained for.
+    Errors of real stars are stated with the mismatch that the model was trained for.
+
+    Parameters
+    ----------
+    model : Model
+    stars : Stars
+    labels : bool or collection of str
+        Labels in the table are hidden, but those that are named; True if labels are all of the input.
     """
     m = model.standardiser(stars)
     if labels is True:
         return m
     names = enumerate(model.vocabulary.labels, model.vocabulary.label_slots.start)
-    m.observed[:, [slot for slot, name in names if not labels or name not in labels]] = False
-    if model.config.mismatch and not mock:
-        m = Mismatch(model.standardiser).told(m, torch.ones(len(m.value), 1))
+    hidden = [slot for slot, name in names if not labels or name not in labels]
+    m.observed[:, hidden] = False
+    if model.config.mismatch and stars.origin == "sky":
+        m = Mismatch(model.standardiser).state(m, torch.ones(len(m.value), 1))
     return m
+
+
+def hide_slots(m: Measurement, slots: list[int] | Tensor) -> Measurement:
+    """The same measurements with these slots unobserved."""
+    shown = torch.ones_like(m.observed)
+    shown[:, slots] = False
+    return m.hide(shown)

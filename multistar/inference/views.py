@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from encoders import Measurement
-from multistar.inference.stream import measurements
+from multistar.inference.stream import hide_slots, stream_measurements
+from multistar.model.alignment import ALIGNED
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 
@@ -29,21 +29,22 @@ class Views:
 
 
 @torch.inference_mode()
-def views(model: Model, stars: Stars, quiet: bool = True) -> Views:
+def embed_views(model: Model, stars: Stars, quiet: bool = True) -> Views:
     """Raises ValueError for a model that was not trained to align a light curve with the rest of its star."""
-    alignment = model.network.alignment if model.vocabulary.light_curve else None
+    alignment = model.network.alignment
     if alignment is None:
         raise ValueError(
             "this model does not align light curves with other data; train one with [model] alignment"
         )
-    start, labels = model.vocabulary.light_curve_slots.start, list(model.vocabulary.label_slots)
+    own, labels = model.vocabulary.places[ALIGNED], list(model.vocabulary.label_slots)
     parts = []
-    for _, m in measurements(model, stars, "views", quiet):
-        observed = m.observed.clone()
-        observed[:, labels] = False
-        curve, rest = _seen(observed[:, start:]), _seen(observed[:, :start])
-        e1, e2 = model.network.views(m)
-        fused = model.network.encode(Measurement(m.value, m.sigma, observed)).embedding
+    for _, m in stream_measurements(model, stars, "views", quiet):
+        m = hide_slots(m, labels)
+        others = m.observed.clone()
+        others[:, own] = False
+        curve, rest = _seen(m.observed[:, own]), _seen(others)
+        e1, e2 = model.network.encode_views(m)
+        fused = model.network.encode(m).embedding
         p1, p2 = (torch.nn.functional.normalize(p, dim=-1) for p in alignment(e1, e2))
         parts.append(
             (

@@ -63,9 +63,8 @@ def chunks(path: str | Path, rows: int = ROWS) -> Iterator[Columns]:
 
 def _parts(whole: Columns, rows: int) -> Iterator[Columns]:
     for start in range(0, max(1, len(whole)), rows):
-        yield Columns(
-            {k: v[start : start + rows] for k, v in whole.data.items()}, whole.unit, whole.origin
-        )
+        part = {name: values[start : start + rows] for name, values in whole.data.items()}
+        yield Columns(part, whole.unit, whole.origin, whole.metadata)
 
 
 def _parquet(path: Path, rows: int) -> Iterator[Columns]:
@@ -97,4 +96,5 @@ def _fits(path: Path, rows: int) -> Iterator[Columns]:
     table = Table.read(path, format="fits", memmap=True, mask_invalid=False)
     for start in range(0, max(1, len(table)), rows):
         part = read_columns(table[start : start + rows])
-        yield Columns({k: np.array(v) for k, v in part.data.items()}, part.unit)
+        data = {name: np.array(values) for name, values in part.data.items()}
+        yield Columns(data, part.unit, metadata=part.metadata)

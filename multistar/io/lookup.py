@@ -55,7 +55,7 @@ class Lookup:
             )
         if self._table is not None:
             data = {name: values[rows] for name, values in self._table.data.items()}
-            return Columns(data, self._table.unit, self.origin)
+            return Columns(data, self._table.unit, self.origin, self._table.metadata)
         group = np.searchsorted(self._bounds, rows, "right") - 1
         parts = []
         for which in np.unique(group):

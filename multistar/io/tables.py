@@ -2,6 +2,8 @@
 
 import gzip
 import itertools
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ class Columns:
     data: dict[str, np.ndarray]
     unit: dict[str, u.UnitBase] = field(default_factory=dict)
     origin: str = "table"
+    metadata: dict[str, str] = field(default_factory=dict)  # what the container says of itself
 
     def __len__(self) -> int:
         return len(next(iter(self.data.values()))) if self.data else 0
@@ -114,7 +117,8 @@ def read_columns(source: Any) -> Columns:
     if isinstance(source, pa.Table):
         return _from_arrow(source, "Arrow table")
     if isinstance(source, pd.DataFrame):
-        return Columns({str(c): _dense(source[c].to_numpy()) for c in source}, origin="DataFrame")
+        data = {str(c): _dense(source[c].to_numpy()) for c in source}
+        return Columns(data, origin="DataFrame", metadata=_as_text(source.attrs))
     if isinstance(source, Table):
         return _from_astropy(source, "astropy Table")
     if isinstance(source, dict):
@@ -243,7 +247,7 @@ def _from_astropy(table: Table, origin: str) -> Columns:
             unit[name] = column.unit
         values = np.ma.asarray(getattr(column, "value", column))
         data[name] = _dense(_fill(values))
-    return Columns(data, unit, origin)
+    return Columns(data, unit, origin, _as_text(table.meta))
 
 
 def _fill(values: np.ma.MaskedArray) -> np.ndarray:
@@ -259,7 +263,17 @@ def _fill(values: np.ma.MaskedArray) -> np.ndarray:
 
 
 def _from_arrow(table: pa.Table, origin: str) -> Columns:
-    return Columns({name: _arrow_column(table[name]) for name in table.column_names}, origin=origin)
+    data = {name: _arrow_column(table[name]) for name in table.column_names}
+    metadata = {}
+    for key, value in (table.schema.metadata or {}).items():
+        with suppress(UnicodeDecodeError):  # other libraries keep binary schemas there
+            metadata[key.decode()] = value.decode()
+    return Columns(data, origin=origin, metadata=metadata)
+
+
+def _as_text(metadata: Mapping[Any, Any]) -> dict[str, str]:
+    """Entries whose keys and values are text; others are not ours."""
+    return {k: v for k, v in metadata.items() if isinstance(k, str) and isinstance(v, str)}
 
 
 def _arrow_column(column: pa.ChunkedArray) -> np.ndarray:

@@ -1,0 +1,14 @@
+"""One room per kind of measurement; each owns its reading, slots, masks, encoder and words.
+
+MODALITIES is the list of them, in the order of their slots. A new one is a room here, an encoder in `encoders/`, and an
+entry in MODALITIES and in ENCODERS.
+"""
+
+from multistar.modalities.gaia_xp.modality import GaiaXP
+from multistar.modalities.light_curve.modality import LightCurve
+from multistar.modalities.modality import Modality
+from multistar.modalities.scalars.modality import Scalars
+
+MODALITIES: dict[str, type[Modality]] = {m.name: m for m in (Scalars, GaiaXP, LightCurve)}
+
+__all__ = ["MODALITIES", "GaiaXP", "LightCurve", "Modality", "Scalars"]

@@ -14,6 +14,8 @@ COVARIANCE, SPREAD = 0.04, 1.0  # weights of the penalties against the match of 
 TEMPERATURE = 0.07  # where InfoNCE begins
 FLOOR = 1e-4  # of a variance, so that its square root has a slope
 
+ALIGNED = "light_curve"  # the modality that is aligned with all others
+
 
 class Alignment(nn.Module):
     """Maps the embeddings e1, e2 (B, E) of two views into one space, p1 and p2 (B, E), and says how far they are apart.

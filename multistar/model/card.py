@@ -33,12 +33,12 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
     run = model.provenance["run"]
     parameters = sum(p.numel() for p in model.network.parameters())
     vocabulary = model.vocabulary
-    curves = ", light curves" if vocabulary.light_curve else ""
+    inputs = ", ".join(modality.describe() for modality in vocabulary.modalities)
     sections = [
         "---\nlicense: mit\nlibrary_name: multistar\ntags: [astronomy, stars, gaia]\n---",
         f"# multistar-{name}",
-        f"{parameters / 1e6:.1f} million parameters, float32. Inputs: {', '.join(vocabulary.measurements)}, "
-        f"{vocabulary.n_bp} BP and {vocabulary.n_rp} RP coefficients{curves}, any part of them. Labels: "
+        f"{parameters / 1e6:.1f} million parameters, float32. Inputs: {inputs}, any part of them. "
+        "Labels: "
         f"{', '.join(f'{n} [{QUANTITIES[n].unit}]' for n in vocabulary.labels)}.",
         f"SHA-256 of the weights: `{model.hash}`",
         f"## Training\n\n{model.provenance['training_stars']:,} {data}; {_sky(model)}. "

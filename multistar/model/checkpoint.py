@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,7 +18,7 @@ from multistar.model.network import ModelConfig, Network
 from multistar.model.nuisance import Eraser, eraser_file, load_eraser, quantity_of, save_eraser
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
-from multistar.quantities import LABELS, quantity_from
+from multistar.quantities import LABELS
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 ERASERS = {name: eraser_file(name) for name in LABELS}
@@ -26,6 +26,7 @@ OWNED = (WEIGHTS, CONFIG, CARD, *ERASERS.values())
 SHIPPED = Path(__file__).parents[1] / "weights"  # models that come with the package, by name
 PARTS = ("network", "standardiser", "domain", "recalibrator")
 MAX_CONFIG_BYTES = 1 << 20
+FORMAT = 2  # 1 had one attribute per encoder, and a flat vocabulary
 
 
 @dataclasses.dataclass
@@ -105,10 +106,10 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> Non
         (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         model.hash = sha256(temporary / WEIGHTS)
         config = {
-            "format": 1,
+            "format": FORMAT,
             "multistar": __version__,
             "model": dataclasses.asdict(model.config),
-            "vocabulary": dataclasses.asdict(model.vocabulary),
+            "vocabulary": model.vocabulary.to_json(),
             "sha256": model.hash,
             "provenance": model.provenance,
         }
@@ -167,12 +168,12 @@ def load_model(name: str | Path) -> Model:
         )
     try:
         model_config = from_table(ModelConfig, config["model"], "model")
-        words: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in config["vocabulary"].items()
-        }
-        words["declared"] = tuple(map(quantity_from, words.get("declared", ())))
-        model = Model.fresh(model_config, Vocabulary(**words))
-        model.load_state(load_file(folder / WEIGHTS))
+        vocabulary = Vocabulary.from_json(config["vocabulary"])
+        model = Model.fresh(model_config, vocabulary)
+        state = load_file(folder / WEIGHTS)
+        if config["format"] == 1:
+            state = _from_format_1(state, vocabulary)
+        model.load_state(state)
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(
             f"{folder}: config.json and weights do not fit together ({str(error)[:200]})"
@@ -185,14 +186,30 @@ def load_model(name: str | Path) -> Model:
     return model
 
 
+def modern_name(name: str) -> str:
+    """The name of a tensor of a network of format 1 in the present format; others stay as they are."""
+    return re.sub(r"^network\.(scalars|xp|light_curve)\.", r"network.encoders.\1.", name)
+
+
+def _from_format_1(
+    state: dict[str, torch.Tensor], vocabulary: Vocabulary
+) -> dict[str, torch.Tensor]:
+    """Tensors by their present names, without an XP encoder that reads nothing."""
+    renamed = {modern_name(name): tensor for name, tensor in state.items()}
+    if "xp" in vocabulary:
+        return renamed
+    return {name: t for name, t in renamed.items() if not name.startswith("network.encoders.xp.")}
+
+
 def _read_config(path: Path) -> dict:
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes is no config of ours")
     try:
         config = json.loads(path.read_text())
-        if config["format"] != 1 or not isinstance(config["sha256"], str):
+        if config["format"] not in (1, FORMAT) or not isinstance(config["sha256"], str):
             raise ValueError(
-                f"{path}: expected format 1, got {config['format']!r}; is multistar {__version__} too old?"
+                f"{path}: expected format 1 or {FORMAT}, got {config['format']!r}; is multistar "
+                f"{__version__} too old?"
             )
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a multistar config ({error!r})") from error

@@ -6,8 +6,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from encoders import LightCurveEncoder, Measurement, ScalarEncoder, XPComponents, XPEncoder
-from multistar.model.alignment import LOSSES, Alignment
+from encoders import FittedEncoder, Measurement
+from multistar.model.alignment import ALIGNED, LOSSES, Alignment
 from multistar.model.fusion import ATTENTION, Fusion, Memory
 from multistar.model.head import MixtureHead
 from multistar.model.mixture import Mixture
@@ -52,19 +52,11 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig, vocabulary: Vocabulary):
         super().__init__()
         self.vocabulary, self.memory_tokens = vocabulary, config.embedding_tokens
-        self.scalars = ScalarEncoder(vocabulary.n_scalars, config.width)
-        if config.xp_components:
-            orders = vocabulary.n_bp + vocabulary.n_rp
-            self.xp = XPComponents(orders, config.xp_components, config.xp_patch, config.width)
-        else:
-            self.xp = XPEncoder(vocabulary.n_bp, vocabulary.n_rp, config.xp_patch, config.width)
-        if layout := vocabulary.layout:
-            self.light_curve = LightCurveEncoder(
-                layout, config.width, config.light_curve_depth, config.heads
-            )
-            self.alignment = (
-                Alignment(config.embedding, config.alignment) if config.alignment else None
-            )
+        encoders = {own.name: own.encoder(config) for own in vocabulary.modalities}
+        self.encoders = nn.ModuleDict(encoders)
+        self.alignment = None
+        if config.alignment and ALIGNED in vocabulary:
+            self.alignment = Alignment(config.embedding, config.alignment)
         self.fusion = Fusion(
             config.width, config.encoder_depth, config.heads, config.embedding, config.attention
         )
@@ -74,34 +66,37 @@ class Network(nn.Module):
         )
 
     def fit(self, stars: Measurement) -> None:
-        """What is no weight but follows from the training stars (n, n_slots): the principal components."""
-        if isinstance(self.xp, XPComponents):
-            slots = self.vocabulary.xp_slots
-            self.xp.fit(stars.slots(slots.start, slots.stop))
+        """Let encoders that need it (principal components) be fitted to training stars (n, n_slots)."""
+        for name, encoder in self.encoders.items():
+            if isinstance(encoder, FittedEncoder):
+                encoder.fit(self._part(stars, name))
 
     def encode(self, stars: Measurement) -> Memory:
-        """stars holds (B, n_slots); only its observed slots count."""
-        places = {
-            "scalars": range(self.vocabulary.n_scalars),
-            "xp": self.vocabulary.xp_slots,
-            "light_curve": self.vocabulary.light_curve_slots,
-        }
-        parts = {name: stars.slots(p.start, p.stop) for name, p in places.items() if p}
-        if "light_curve" in parts and not parts["light_curve"].observed.any():
-            del parts["light_curve"]  # what no star of the batch has costs nothing
-        return self.fusion([getattr(self, name)(part) for name, part in parts.items()])
+        """Encode and fuse what is observed of stars (B, n_slots).
 
-    def views(self, stars: Measurement) -> tuple[Tensor, Tensor]:
-        """Embeddings (B, E) of the light curve alone and of all other measurements, without labels."""
-        vocabulary, embeddings = self.vocabulary, []
-        curve = torch.zeros(vocabulary.n_slots, dtype=torch.bool, device=stars.value.device)
-        curve[vocabulary.light_curve_slots.start :] = True
-        rest = ~curve
-        rest[list(vocabulary.label_slots)] = False
-        for slots in (curve, rest):
-            embeddings.append(
-                self.encode(Measurement(stars.value, stars.sigma, stars.observed & slots)).embedding
-            )
+        A modality that no star of the batch has costs nothing.
+        """
+        tokens = []
+        for name, encoder in self.encoders.items():
+            part = self._part(stars, name)
+            if name == "scalars" or part.observed.any():
+                tokens.append(encoder(part))
+        return self.fusion(tokens)
+
+    def _part(self, stars: Measurement, modality: str) -> Measurement:
+        here = self.vocabulary.places[modality]
+        return stars.slots(here.start, here.stop)
+
+    def encode_views(self, stars: Measurement, modality: str = ALIGNED) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, E) of one modality alone and of all other measurements, without labels."""
+        own = torch.zeros(stars.value.shape[1], dtype=torch.bool, device=stars.value.device)
+        own[self.vocabulary.places[modality]] = True
+        rest = ~own
+        rest[list(self.vocabulary.label_slots)] = False
+        embeddings = []
+        for slots in (own, rest):
+            seen = Measurement(stars.value, stars.sigma, stars.observed & slots)
+            embeddings.append(self.encode(seen).embedding)
         return embeddings[0], embeddings[1]
 
     def recall(self, embedding: Tensor) -> Memory:

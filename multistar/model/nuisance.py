@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from multistar.io.files import atomic_write
-from multistar.model.standardise import forward
+from multistar.modalities.scalars.transforms import to_even_scale
 from multistar.quantities import LABELS, QUANTITIES
 
 INTRINSIC = ("teff", "logg", "m_h", "alpha_m", "mass", "age")
@@ -139,7 +139,8 @@ def fit_eraser(
 def _standard(labels: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
     """(n, len(names)) labels on the scales of the model, shifted and scaled to 0 and 1."""
     x = np.stack(
-        [forward(QUANTITIES[name], np.asarray(labels[name], np.float64)) for name in names], axis=1
+        [to_even_scale(QUANTITIES[name], np.asarray(labels[name], np.float64)) for name in names],
+        axis=1,
     )
     return (x - np.nanmean(x, axis=0)) / np.maximum(np.nanstd(x, axis=0), 1e-12)
 

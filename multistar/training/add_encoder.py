@@ -1,46 +1,67 @@
-"""A light-curve encoder, trained apart, put into a model that has none: they are then trained together."""
+"""An encoder that was trained apart is added to a model: the two are then trained together."""
 
 import dataclasses
 
 import torch
+from torch import Tensor
 
 from multistar.model.checkpoint import Model
+from multistar.model.vocabulary import Vocabulary
 
 
-def graft(core: Model, curves: Model) -> Model:
-    """All of `core`, and of `curves` its light-curve encoder with what its head knows of these slots.
+def add_encoder(core: Model, other: Model) -> Model:
+    """Make a model with all of `core` and the modalities of `other` that it lacks.
 
-    What `core` predicts for stars without light curves stays as it is, to the bit. Domain and recalibrator are
-    those of `core` until training fits them anew.
+    Of these, it gets their encoders and what the head of `other` knows of their slots. What `core` predicts for stars
+    without them stays as it is, to the bit. Domain and recalibrator are those of `core` until training fits them anew.
 
-    Raises ValueError if `core` has light curves already, `curves` has none, or their widths differ.
+    Raises
+    ------
+    ValueError
+        If there is nothing to add, or the widths or heads of the models differ.
     """
-    if core.vocabulary.light_curve or not curves.vocabulary.light_curve:
+    new = [own for own in other.vocabulary.modalities if own.name not in core.vocabulary]
+    if not new:
+        names = [own.name for own in other.vocabulary.modalities]
         raise ValueError(
-            "expected a model without light curves, and one with them to take their encoder from"
+            f"expected a model with a modality that the first one lacks, such as light curves; "
+            f"both have {names}"
         )
-    shapes = [(m.config.width, m.config.heads) for m in (core, curves)]
+    shapes = [(m.config.width, m.config.heads) for m in (core, other)]
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"models of different width and heads do not fit together: {shapes[0]} and {shapes[1]}"
         )
+    vocabulary = core.vocabulary
+    for modality in new:
+        vocabulary = vocabulary.with_modality(modality)
     config = dataclasses.replace(
         core.config,
-        light_curve_depth=curves.config.light_curve_depth,
-        alignment=curves.config.alignment,
+        light_curve_depth=other.config.light_curve_depth,
+        alignment=other.config.alignment,
     )
-    model = Model.fresh(
-        config, dataclasses.replace(core.vocabulary, light_curve=curves.vocabulary.light_curve)
-    )
-    own, theirs = core.state(), curves.state()
-    slots = slice(curves.vocabulary.light_curve_slots.start, None)
+    model = Model.fresh(config, vocabulary)
+    own, theirs = core.state(), other.state()
     state = {}
     for name, fresh in model.state().items():
         if name not in own:
             state[name] = theirs[name]
         elif own[name].shape != fresh.shape:  # one row per slot
-            state[name] = torch.cat([own[name], theirs[name][slots]])
+            state[name] = _join_rows(vocabulary, core, own[name], other, theirs[name])
         else:
             state[name] = own[name]
     model.load_state(state)
     return model
+
+
+def _join_rows(
+    vocabulary: Vocabulary, core: Model, own: Tensor, other: Model, theirs: Tensor
+) -> Tensor:
+    """Rows of all slots of the vocabulary, from `core` where it has the modality."""
+    parts = []
+    for modality in vocabulary.modalities:
+        if modality.name in core.vocabulary:
+            parts.append(own[core.vocabulary.places[modality.name]])
+        else:
+            parts.append(theirs[other.vocabulary.places[modality.name]])
+    return torch.cat(parts)

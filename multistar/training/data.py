@@ -15,9 +15,9 @@ from multistar.model.checkpoint import Model, load_model
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES
-from multistar.stars import Stars, concatenate, read_stars
-from multistar.training.add_encoder import graft
-from multistar.training.run import DataConfig, RunConfig
+from multistar.stars import Stars, concatenate_stars, read_stars
+from multistar.training.add_encoder import add_encoder
+from multistar.training.run import KINDS, DataConfig, RunConfig
 from multistar.training.workers import Workers
 
 FIT_STARS = 200_000  # from them come the vocabulary and the scale of every number
@@ -99,15 +99,17 @@ def _begin(config: RunConfig) -> Model:
     """The model to start from, or a fresh one whose vocabulary and scales come from stars of all tables."""
     if config.start:
         model = load_model(config.start).with_mismatch(config.model.mismatch)
-        if not config.graft:
+        if not config.add_encoder:
             return model
-        grafted = graft(model, load_model(config.graft))
-        grafted.hash = model.hash  # for the provenance: what the run goes on from
-        return grafted
-    if config.graft:
-        raise ValueError(f"graft={config.graft!r} needs a model to be put into: name it as `start`")
+        larger = add_encoder(model, load_model(config.add_encoder))
+        larger.hash = model.hash  # for the provenance: what the run goes on from
+        return larger
+    if config.add_encoder:
+        raise ValueError(
+            f"add_encoder={config.add_encoder!r} needs a model to be added to: name it as `start`"
+        )
     stars = _some(config.data)
-    vocabulary = Vocabulary.of(stars)
+    vocabulary = Vocabulary.of(stars.blocks)
     if not vocabulary.labels:
         raise ValueError(
             f"{config.data.train}: no label column found; expected some of teff, logg, m_h, ..."
@@ -115,8 +117,7 @@ def _begin(config: RunConfig) -> Model:
     torch.manual_seed(config.training.seed)
     model = Model.fresh(config.model, vocabulary)
     model.standardiser.fit(stars)
-    if config.model.xp_components:
-        model.network.fit(model.standardiser(stars))
+    model.network.fit(model.standardiser(stars))
     return model
 
 
@@ -127,21 +128,17 @@ def _some(data: DataConfig) -> Stars:
         stars = _only(read_stars(file, data.columns), data.only)
         stars = stars.select(~held_out(stars.source_id, data.held_out))
         parts.append(stars.select(slice(None, None, max(1, len(stars) * len(files) // FIT_STARS))))
-    return concatenate(parts)
+    return concatenate_stars(parts)
 
 
 def _only(stars: Stars, modalities: list[str]) -> Stars:
     """The stars with measurements of these modalities alone, and all labels."""
     if not modalities:
         return stars
-    kinds = {"photometry": "magnitude", "astrometry": "astrometry"}
-    wanted = {"label", *(kinds[m] for m in modalities if m in kinds)}
-    return dataclasses.replace(
-        stars,
-        scalars={name: s for name, s in stars.scalars.items() if QUANTITIES[name].kind in wanted},
-        xp=stars.xp if "xp" in modalities else {},
-        light_curve=stars.light_curve if "light_curve" in modalities else None,
-    )
+    wanted = {"label", *(KINDS[name] for name in modalities if name in KINDS)}
+    scalars = {n: s for n, s in stars.scalars.items() if QUANTITIES[n].kind in wanted}
+    others = {name: block for name, block in stars.blocks.items() if name in modalities}
+    return dataclasses.replace(stars, blocks={"scalars": scalars} | others)
 
 
 def _write(

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from encoders import Measurement
+from multistar.model.alignment import ALIGNED
 from multistar.model.mixture import Mixture
 from multistar.model.network import Network
 from multistar.training.masks import Split
@@ -11,7 +12,7 @@ from multistar.training.masks import Split
 MEASUREMENT_WEIGHT = 0.3  # of a hidden measurement against a hidden label
 ALIGNMENT_WEIGHT = 0.3
 FEWEST = 8  # stars with both views, without which covariances mean nothing
-ALIGNED = 64  # stars of a batch whose views are compared; each costs two more encodings
+MOST_ALIGNED = 64  # stars of a batch whose views are compared; each costs two more encodings
 
 
 def negative_log_likelihood(
@@ -27,7 +28,7 @@ def negative_log_likelihood(
     memory = network.encode(split.context)
     if from_embedding:
         memory = network.recall(memory.embedding)
-    n, n_joint = len(stars.value), len(split.fed.value)
+    n, n_joint = len(stars.value), len(split.given.value)
     alone, joint = slice(0, n - n_joint), slice(n - n_joint, n)
     loss = torch.zeros((), device=stars.value.device)
     if n > n_joint:
@@ -36,21 +37,23 @@ def negative_log_likelihood(
             network, mixture, stars, split, alone, split.query
         )
     if n_joint:
-        mixture = network.head.autoregressive(memory.rows(joint), split.order, split.fed)
+        mixture = network.head.autoregressive(memory.rows(joint), split.order, split.given)
         loss = loss + n_joint / n * _mean_loss(network, mixture, stars, split, joint, split.order)
     return loss
 
 
 def alignment_loss(network: Network, stars: Measurement) -> Tensor:
     """How far the views of the same stars are apart, for some of the stars that have both."""
-    start, labels = network.vocabulary.light_curve_slots.start, network.vocabulary.label_slots
-    rest = stars.observed[:, :start].clone()
-    rest[:, list(labels)] = False
-    both = torch.nonzero(rest.any(1) & stars.observed[:, start:].any(1))[:ALIGNED, 0]
+    own = network.vocabulary.places[ALIGNED]
+    rest = stars.observed.clone()
+    rest[:, own] = False
+    rest[:, list(network.vocabulary.label_slots)] = False
+    has_both = rest.any(1) & stars.observed[:, own].any(1)
+    both = torch.nonzero(has_both)[:MOST_ALIGNED, 0]
     if len(both) < FEWEST:
         return torch.zeros((), device=stars.value.device)
     assert network.alignment is not None
-    return ALIGNMENT_WEIGHT * network.alignment.loss(*network.views(stars.rows(both)))
+    return ALIGNMENT_WEIGHT * network.alignment.loss(*network.encode_views(stars.rows(both)))
 
 
 def _mean_loss(

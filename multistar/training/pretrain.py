@@ -28,11 +28,12 @@ from multistar.io.files import atomic_write, refuse_existing
 from multistar.model.checkpoint import OWNED, Model, save_model
 from multistar.model.domain import extremes
 from multistar.model.mismatch import Mismatch
+from multistar.model.vocabulary import Vocabulary
 from multistar.training import optimiser
 from multistar.training.data import AT_ONCE, Dataset, load_dataset, stars_folder
-from multistar.training.masks import Splitter, draw_sizes
+from multistar.training.masks import Splitter, draw_mismatch_sizes
 from multistar.training.objective import alignment_loss, negative_log_likelihood
-from multistar.training.run import RunConfig
+from multistar.training.run import RunConfig, read_hiding
 from multistar.training.workers import Workers, workers
 
 PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
@@ -67,7 +68,7 @@ class Trainer:
         if config.training.compile:
             for block in network.fusion.blocks:
                 block.compile(dynamic=True)
-        self.kinds = _by_light_curve(self.train, self.model.vocabulary.light_curve_slots)
+        self.kinds = _by_extras(self.train, self.model.vocabulary)
         self._epoch, self._order = (
             -1,
             np.empty(0, int),
@@ -79,6 +80,8 @@ class Trainer:
             config.training.queries,
             config.training.joint_share,
             self.generator,
+            config.masking,
+            read_hiding(config, self.model.vocabulary),
         )
 
     def _batch(self) -> tuple[Measurement, Tensor]:
@@ -107,13 +110,13 @@ class Trainer:
     def _like_the_sky(self, mock: Measurement) -> Measurement:
         if not self.model.config.mismatch:
             return mock
-        size = draw_sizes(len(mock.value), self.generator)
-        return self.mismatch.drawn(mock, size, self.generator)
+        size = draw_mismatch_sizes(len(mock.value), self.config.masking, self.generator)
+        return self.mismatch.draw(mock, size, self.generator)
 
     def _told_mismatch(self, sky: Measurement) -> Measurement:
         """As `predict` tells it of real stars."""
         return (
-            self.mismatch.told(sky, torch.ones(len(sky.value), 1))
+            self.mismatch.state(sky, torch.ones(len(sky.value), 1))
             if self.model.config.mismatch
             else sky
         )
@@ -179,7 +182,7 @@ class Trainer:
             | {
                 "out": "",
                 "start": "",
-                "graft": "",
+                "add_encoder": "",
                 "data": {"held_out": self.config.data.held_out},
             },  # no paths of a machine
             "training_stars": len(self.train.value),
@@ -203,7 +206,7 @@ class Trainer:
         parts = []
         for number, part in enumerate(_batches(stars)):
             size = len(part.value)
-            show = self.splitter.shown(size) if number % 2 else torch.ones_like(part.observed)
+            show = self.splitter.draw_shown(size) if number % 2 else torch.ones_like(part.observed)
             show[:, list(self.model.vocabulary.label_slots)] = False
             parts.append(Measurement(part.value, part.sigma, part.observed & show))
         return Measurement(*(torch.cat([vars(p)[name] for p in parts]) for name in vars(stars)))
@@ -246,11 +249,15 @@ class Trainer:
         return json.loads(json.dumps(described))
 
 
-def _by_light_curve(stars: Measurement, slots: range) -> list[np.ndarray]:
-    """Rows of the stars without a light curve, and of those with one."""
-    seen = [m.observed[:, slots.start :].any(1) for m in _batches(stars, AT_ONCE)]
-    has = torch.cat(seen).numpy() if slots else np.zeros(len(stars.value), bool)
-    return [np.flatnonzero(~has), np.flatnonzero(has)]
+def _by_extras(stars: Measurement, vocabulary: Vocabulary) -> list[np.ndarray]:
+    """Rows of the stars by which modalities they have beside scalars and XP, whose tokens cost time."""
+    costly = [own.name for own in vocabulary.modalities if not own.in_sequences]
+    code = np.zeros(len(stars.value), np.int64)
+    for number, name in enumerate(costly):
+        here = vocabulary.places[name]
+        has = torch.cat([m.observed[:, here].any(1) for m in _batches(stars, AT_ONCE)])
+        code += has.numpy().astype(np.int64) << number
+    return [np.flatnonzero(code == kind) for kind in range(1 << len(costly))]
 
 
 def _batches_of_one_kind(kinds: list[np.ndarray], size: int, seed: list[int]) -> np.ndarray:

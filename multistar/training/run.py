@@ -2,13 +2,21 @@
 
 import dataclasses
 import tomllib
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from multistar.io.config import from_table
+from multistar.modalities import MODALITIES
+from multistar.modalities.modality import Hiding
 from multistar.model.network import ModelConfig
+from multistar.model.vocabulary import Vocabulary
+from multistar.training.masks import MaskingConfig
 
-MODALITIES = ("photometry", "astrometry", "xp", "light_curve")
+KINDS = {
+    "photometry": "magnitude",
+    "astrometry": "astrometry",
+}  # parts of the scalars that `only` names
 
 
 @dataclass(frozen=True)
@@ -18,9 +26,7 @@ class DataConfig:
     ]  # tables of stars with labels, or folders of Parquet shards; relative to the run file
     held_out: float = 0.05  # share of the stars, drawn by source_id, that training never sees
     columns: dict[str, str] = field(default_factory=dict)  # quantity -> column name in the tables
-    only: list[str] = field(
-        default_factory=list
-    )  # modalities to train on, of MODALITIES; empty for all
+    only: list[str] = field(default_factory=list)  # modalities to train on, empty for all
     sky: list[str] = field(
         default_factory=list
     )  # tables of real stars without labels, to learn from beside mock ones
@@ -31,10 +37,9 @@ class DataConfig:
             raise ValueError(
                 'data.train is empty: name a table, e.g. [data] train = ["mock.parquet"]'
             )
-        if unknown := sorted(set(self.only) - set(MODALITIES)):
-            raise ValueError(
-                f"data.only names the unknown modalities {unknown}; known are {list(MODALITIES)}"
-            )
+        known = [*KINDS, *(name for name in MODALITIES if name != "scalars")]
+        if unknown := sorted(set(self.only) - set(known)):
+            raise ValueError(f"data.only names the unknown modalities {unknown}; known are {known}")
         for name in ("held_out", "sky_held_out"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"data.{name}={getattr(self, name)} must lie between 0 and 1")
@@ -74,10 +79,30 @@ class RunConfig:
     data: DataConfig
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    # Modality -> how often training hides it: the fields of its class of Hiding
+    hiding: dict[str, dict[str, float]] = field(default_factory=dict)
     # Model folder, or name of a shipped model, whose weights training goes on from. Vocabulary, scales and
     # architecture are then that model's; of [model] only `mismatch` is used.
     start: str = ""
-    graft: str = ""  # folder of a model of light curves, whose encoder `start` gets: see graft.py
+    # Folder of a model, of light curves for instance, whose encoder is added to `start`: see add_encoder.py
+    add_encoder: str = ""
+
+
+def read_hiding(run: RunConfig, vocabulary: Vocabulary) -> dict[str, Hiding]:
+    """The shares of [hiding] by modality, with the defaults where the run file says nothing.
+
+    Raises
+    ------
+    ValueError
+        For a modality that the model does not have, and for keys that it does not know.
+    """
+    names = [own.name for own in vocabulary.modalities]
+    if unknown := sorted(set(run.hiding) - set(names)):
+        raise ValueError(f"[hiding] names {unknown}; this model has the modalities {names}")
+    return {
+        own.name: own.read_hiding(run.hiding.get(own.name, {})) for own in vocabulary.modalities
+    }
 
 
 def load_run(path: str | Path) -> RunConfig:
@@ -87,6 +112,10 @@ def load_run(path: str | Path) -> RunConfig:
         raise FileNotFoundError(f"{path}: no such run file")
     try:
         table = tomllib.loads(path.read_text())
+        if "graft" in table:
+            text = f"{path}: the key graft is called add_encoder now; version 0.3 will refuse it"
+            warnings.warn(text, DeprecationWarning, stacklevel=2)
+            table["add_encoder"] = table.pop("graft")
         run = from_table(RunConfig, table)
     except (tomllib.TOMLDecodeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
@@ -95,8 +124,9 @@ def load_run(path: str | Path) -> RunConfig:
         run.data, train=_beside(here, run.data.train), sky=_beside(here, run.data.sky)
     )
     start = str(here / run.start) if run.start and (here / run.start).is_dir() else run.start
-    out, *graft = _beside(here, [run.out, *([run.graft] if run.graft else [])])
-    return dataclasses.replace(run, out=out, data=data, start=start, graft="".join(graft))
+    (out,) = _beside(here, [run.out])
+    added = _beside(here, [run.add_encoder])[0] if run.add_encoder else ""
+    return dataclasses.replace(run, out=out, data=data, start=start, add_encoder=added)
 
 
 def _beside(here: Path, names: list[str]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Gaia XP spectra: the coefficients of BP and RP."""

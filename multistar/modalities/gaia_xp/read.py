@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multistar import status
 from multistar.io.tables import Columns
 
 XP_BANDS = ("bp", "rp")
 BASIS_ID = {"bp": 56, "rp": 57}  # of the basis functions of Gaia DR3
+LARGEST = 1e12  # e-/s; no star is as bright
 MAX_ORDERS = 200  # more is a file gone wrong, not a future release
 VECTORS = tuple(
     f"{b}_coefficient{part}" for b in XP_BANDS for part in ("s", "_errors", "_correlations")
@@ -149,3 +151,15 @@ def _parse(value, origin: str, name: str, row: int) -> np.ndarray:
             f"{origin}: column {name}, row {row}: expected one number or a vector, got {value!r:.60}"
         )
     return vector
+
+
+def check_xp(xp: dict[str, XPCoefficients], flags: np.ndarray) -> None:
+    """Make impossible coefficients and errors unobserved, in place, and flag their stars (n,)."""
+    for band in xp.values():
+        impossible = np.isinf(band.value) | (np.abs(band.value) > LARGEST)
+        possible_sigma = (band.sigma > 0) & np.isfinite(band.sigma)
+        bad_sigma = ~np.isnan(band.sigma) & ~possible_sigma
+        observed = ~np.isnan(band.value)
+        flags[(impossible | (bad_sigma & observed)).any(1)] |= status.BIT["bad_value"]
+        band.value[impossible] = np.nan
+        band.sigma[bad_sigma | impossible] = np.nan

@@ -1,0 +1,1 @@
+"""Light curves of Kepler, K2, TESS, Gaia and others."""

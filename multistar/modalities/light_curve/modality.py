@@ -1,0 +1,122 @@
+"""A light curve: the slots of its features (see features.py)."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from encoders import ENCODERS, LightCurveLayout
+from multistar import status
+from multistar.io.tables import Columns
+from multistar.modalities.light_curve.features import (
+    LAYOUT,
+    N_SLOTS,
+    LightCurveView,
+    physical,
+    pools,
+)
+from multistar.modalities.modality import Blocks, Hiding, Modality, ReadOptions
+
+RUN = 16  # slots that are shown or hidden together
+
+
+@dataclass(frozen=True)
+class LightCurveHiding(Hiding):
+    """What training hides of light curves."""
+
+    absent: float = 0.3
+    alone: float = 0.15
+
+
+@dataclass(frozen=True)
+class LightCurve(Modality):
+    """The sizes of a LightCurveLayout."""
+
+    layout: LightCurveLayout = LAYOUT
+
+    name: ClassVar[str] = "light_curve"
+    hiding: ClassVar[type[Hiding]] = LightCurveHiding
+
+    @property
+    def n_slots(self) -> int:
+        return self.layout.n_slots
+
+    @classmethod
+    def read(cls, table: Columns, options: ReadOptions, flags: np.ndarray) -> LightCurveView | None:
+        """Columns light_curve_value and light_curve_sigma, as `multistar view` writes them."""
+        if "light_curve_value" not in table:
+            return None
+        value = np.asarray(table["light_curve_value"], np.float32)
+        sigma = np.asarray(table["light_curve_sigma"], np.float32)
+        if value.shape != sigma.shape or value.ndim != 2 or value.shape[1] != N_SLOTS:
+            raise ValueError(
+                f"{table.origin}: light_curve_value has shape {value.shape}, light_curve_sigma "
+                f"{sigma.shape}; expected (n, {N_SLOTS}) both. Make them anew with this version: "
+                "multistar view"
+            )
+        return LightCurveView(value, sigma)
+
+    @classmethod
+    def select(cls, block: LightCurveView, rows: Any) -> LightCurveView:
+        return LightCurveView(block.value[rows], block.sigma[rows])
+
+    @classmethod
+    def concatenate(cls, blocks: list[LightCurveView | None], lengths: list[int]) -> LightCurveView:
+        parts = []
+        for block, n in zip(blocks, lengths, strict=True):
+            missing = np.full((n, N_SLOTS), np.nan, np.float32)
+            parts.append(block or LightCurveView(missing, missing))
+        value = np.concatenate([part.value for part in parts])
+        return LightCurveView(value, np.concatenate([part.sigma for part in parts]))
+
+    @classmethod
+    def known(cls, block: LightCurveView) -> np.ndarray:
+        return np.isfinite(block.value).any(1)
+
+    @classmethod
+    def flag_missing(cls, block: LightCurveView | None, flags: np.ndarray) -> None:
+        """Only where light curves were given at all does the lack of one mean something."""
+        if block is not None:
+            flags[~cls.known(block)] |= status.BIT["no_light_curve"]
+
+    @classmethod
+    def of(cls, block: LightCurveView) -> Self | None:
+        return cls()
+
+    def transform(
+        self, blocks: Blocks, n: int, center: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        block = blocks.get(self.name)
+        if block is None:
+            return np.full((n, self.n_slots), np.nan), np.full((n, self.n_slots), np.nan)
+        return block.value, block.sigma
+
+    def pools(self) -> np.ndarray:
+        return pools()
+
+    def askable(self) -> np.ndarray:
+        return physical()
+
+    def describe(self) -> str:
+        return "light curves"
+
+    def draw_shown(
+        self, keep: Tensor, hiding: LightCurveHiding, generator: torch.Generator
+    ) -> Tensor:
+        """Runs of neighbouring slots drop out."""
+        runs = torch.rand(len(keep), -(-self.n_slots // RUN), generator=generator) < keep
+        return runs.repeat_interleave(RUN, dim=1)[:, : self.n_slots]
+
+    def encoder(self, config: Any) -> nn.Module:
+        encoder = ENCODERS["lightcurve"]
+        return encoder(self.layout, config.width, config.light_curve_depth, config.heads)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"layout": list(dataclasses.astuple(self.layout))}
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Self:
+        return cls(LightCurveLayout(*row["layout"]))

@@ -1,0 +1,1 @@
+"""Catalogue numbers: photometry, parallax, labels."""
