@@ -1,6 +1,6 @@
 """Measurements -> tokens. The lower layer: torch and einops only, nothing of multistar."""
 
-from encoders.contract import FittedEncoder, Measurement, Tokens
+from encoders.contract import FittedEncoder, Measurement, Tokens, concatenate_measurements
 from encoders.lightcurve import LightCurveEncoder, LightCurveLayout
 from encoders.scalars import ScalarEncoder
 from encoders.xp import XPEncoder
@@ -23,4 +23,5 @@ __all__ = [
     "Tokens",
     "XPComponents",
     "XPEncoder",
+    "concatenate_measurements",
 ]

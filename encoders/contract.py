@@ -3,6 +3,7 @@
 Shape letters: B star, N slot (one number of a measurement), T token, D width.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,18 @@ class Measurement:
     def _part(self, which) -> "Measurement":
         place = None if self.coordinate is None else self.coordinate[which]
         return Measurement(self.value[which], self.sigma[which], self.observed[which], place)
+
+
+def concatenate_measurements(parts: Sequence[Measurement], dim: int = 0) -> Measurement:
+    """Put stars (dim=0) or slots (dim=1) one after the other; coordinates are kept where all parts have them."""
+    places = [part.coordinate for part in parts]
+    known = [place for place in places if place is not None]
+    return Measurement(
+        torch.cat([part.value for part in parts], dim),
+        torch.cat([part.sigma for part in parts], dim),
+        torch.cat([part.observed for part in parts], dim),
+        torch.cat(known, dim) if len(known) == len(places) else None,
+    )
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,10 @@ class Stars:
         --------
         >>> photometry = stars.with_blocks(xp=None)  # doctest: +SKIP
         """
-        kept = {name: b for name, b in (dict(self.blocks) | blocks).items() if b is not None}
+        kept = dict(self.blocks) | blocks
+        for name, block in blocks.items():
+            if block is None or block == {}:
+                del kept[name]
         return dataclasses.replace(self, blocks=kept)
 
     def with_light_curves(self, curves: LightCurves, quiet: bool = True) -> Self:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from multistar.api import MultiStar
 from multistar.checks.metrics import scatter
-from multistar.inference.views import views
+from multistar.inference.views import embed_views
 from multistar.model.network import ModelConfig
 from multistar.stars import read_stars
 from multistar.training.pretrain import pretrain
@@ -70,7 +70,7 @@ def main() -> None:
         table.add_column(name, justify="right")
     for attention, alignment in VARIANTS:
         model = run(args.train, Path(args.out), attention, alignment, args.steps)
-        guess, seen = model.predict(test), views(model.model, test)
+        guess, seen = model.predict(test), embed_views(model.model, test)
         spread = [
             scatter(guess[n].to_numpy(), part[f"true_{n}"].to_numpy())["mad_std"] for n in LABELS
         ]

@@ -7,7 +7,6 @@ the MAD-std against the truth. Boosted trees (350 of depth 6, XGBoost) on the sl
 """
 
 import argparse
-import dataclasses
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -52,12 +51,12 @@ def main() -> None:
     test_table = pq.read_table(args.test)
     test = read_stars(test_table)
     truth = {name: test_table[f"true_{name}"].to_numpy() for name in LABELS}
-    bare = dataclasses.replace(test, light_curve=None)
-    curve = dataclasses.replace(test, scalars={}, xp={})
+    bare = test.with_blocks(light_curve=None)
+    curve = test.with_blocks(scalars=None, xp=None)
     magnitudes = {
         name: s for name, s in test.scalars.items() if QUANTITIES[name].kind == "magnitude"
     }
-    photometry = dataclasses.replace(bare, xp={}, scalars=magnitudes)
+    photometry = bare.with_blocks(xp=None, scalars=magnitudes)
     alone, core = MultiStar.from_pretrained(args.light_curves), MultiStar.from_pretrained(args.core)
     rows = {
         "light curve": row(alone, curve, truth),
@@ -72,7 +71,7 @@ def main() -> None:
             rows[f"fused model: {name}"] = row(fused, stars, truth)
     if args.trees:
         train = read_stars(pq.read_table(args.train).slice(0, args.trees))
-        guess = trees(alone.model, dataclasses.replace(train, xp={}), curve, LABELS)
+        guess = trees(alone.model, train.with_blocks(xp=None), curve, LABELS)
         rows["light curve, XGBoost"] = (
             {n: scatter(guess[n], truth[n])["mad_std"] for n in LABELS},
             {},

@@ -121,12 +121,12 @@ def main() -> None:
         "predict": (exact.predict, stars, {}),
         "predict, a quarter of the stars": (exact.predict, few, {}),
         "predict, bfloat16": (fast.predict, stars, {}),
-        "predict, photometry and parallax": (exact.predict, dataclasses.replace(stars, xp={}), {}),
+        "predict, photometry and parallax": (exact.predict, stars.with_blocks(xp=None), {}),
         "embed": (exact.embed, stars, {}),
         "embed, bfloat16": (fast.embed, stars, {}),
         "embed, light curves (views) alone": (
             exact.embed,
-            dataclasses.replace(seen, scalars={}, xp={}),
+            seen.with_blocks(scalars=None, xp=None),
             {},
         ),
         "embed, light curves and the rest": (exact.embed, seen, {}),
@@ -138,7 +138,7 @@ def main() -> None:
         }
         rows[f"predict, {n} orders a band"] = (
             exact.predict,
-            dataclasses.replace(stars, xp=short),
+            stars.with_blocks(xp=short),
             {},
         )
     for n in SAMPLES:

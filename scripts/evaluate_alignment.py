@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from multistar.inference.views import views
+from multistar.inference.views import embed_views
 from multistar.model.alignment import LOSSES, Alignment
 from multistar.model.checkpoint import load_model
 from multistar.stars import read_stars
@@ -62,7 +62,7 @@ def main() -> None:
     model = load_model(args.model)
     sets = []
     for path, n in ((args.train, args.train_pairs), (args.test, args.pairs)):
-        seen = views(model, read_stars(path).select(slice(0, n)), quiet=False)
+        seen = embed_views(model, read_stars(path).select(slice(0, n)), quiet=False)
         whole = np.isfinite(seen.curve).all(1) & np.isfinite(seen.rest).all(1)
         sets.append([torch.from_numpy(x[whole]) for x in (seen.curve, seen.rest, *seen.aligned)])
     (train1, train2, *_), (e1, e2, p1, p2) = sets

@@ -10,7 +10,7 @@ import torch
 from conftest import small_run
 
 from multistar.model.checkpoint import load_model
-from multistar.stars import concatenate, read_stars
+from multistar.stars import concatenate_stars, read_stars
 from multistar.training.data import held_out, load_dataset, stars_folder
 from multistar.training.pretrain import Trainer, pretrain
 from multistar.training.run import DataConfig
@@ -54,7 +54,7 @@ def test_concatenated_stars_lack_what_their_table_lacked(mock_table):
             ["phot_bp_mean_mag", "bp_coefficients", "bp_coefficient_errors"]
         )
     )
-    both = concatenate([colourful, bare])
+    both = concatenate_stars([colourful, bare])
     np.testing.assert_array_equal(both.source_id, mock_table["source_id"].to_numpy()[:9])
     assert np.isfinite(both.scalars["bp"].value[:5]).all()
     assert np.isnan(both.scalars["bp"].value[5:]).all()
@@ -62,7 +62,7 @@ def test_concatenated_stars_lack_what_their_table_lacked(mock_table):
     np.testing.assert_array_equal(both.scalars["g"].value[5:], bare.scalars["g"].value)
     with pytest.raises(ValueError, match=r"\[54, 55\] rp coefficients cannot be joined"):
         shorter = dataclasses.replace(bare.xp["rp"], value=bare.xp["rp"].value[:, :54])
-        concatenate([colourful, dataclasses.replace(bare, xp={"rp": shorter})])
+        concatenate_stars([colourful, bare.with_blocks(xp={"rp": shorter})])
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_stars_of_the_sky_join_each_batch_and_are_held_out_too(sky_run, mock_tab
     assert sky.sum() == 8  # a quarter of 32
     labels = list(trainer.model.vocabulary.label_slots)
     assert not stars.observed[sky][:, labels].any()
-    xp = list(trainer.model.vocabulary.xp_slots)
+    xp = list(trainer.model.vocabulary.slots("xp"))
     seen = stars.observed[:, xp]
     more = (
         told[:, xp] > stars.sigma[:, xp] * 1.0001

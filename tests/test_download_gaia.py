@@ -35,7 +35,8 @@ from multistar.download.gaia import (
     _Server,
     download_gaia,
 )
-from multistar.stars import MAG_PER_RELATIVE_FLUX, read_stars
+from multistar.modalities.scalars.read import MAG_PER_RELATIVE_FLUX
+from multistar.stars import read_stars
 
 N = 20
 NO_XP, NOT_SENT, NO_RP_MAG = 3, 7, 5  # rows of the sky with something missing

@@ -14,9 +14,9 @@ from multistar.cli.app import main
 from multistar.finetune.adapter import load_adapter
 from multistar.finetune.dropout import densities, dropped, thinned_layers
 from multistar.finetune.finetune import finetune
-from multistar.finetune.predict import predictions
+from multistar.finetune.predict import predict_columns
 from multistar.finetune.tune import FinetuneConfig, Trainer
-from multistar.inference.stream import shown
+from multistar.inference.stream import show_measurements
 from multistar.model.mixture import Mixture, pooled
 from multistar.stars import read_stars
 
@@ -45,7 +45,7 @@ def tuned(base, tmp_path_factory) -> MultiStar:
 def memory(tuned):
     model = tuned.adapters[0].model
     with torch.no_grad():
-        return model.network.encode(shown(model, read_stars(draw(40, 1)), False))
+        return model.network.encode(show_measurements(model, read_stars(draw(40, 1))))
 
 
 def test_pooled_mixtures_are_the_mean_of_their_densities():
@@ -232,7 +232,7 @@ def test_both_are_options_of_the_command(folder, tmp_path, capsys):
     ):
         assert main([*ask, *options, "--out", str(tmp_path / name)]) == 0
     adapter = load_adapter(MultiStar.from_pretrained(folder).model, tmp_path / "a")
-    want = predictions(adapter, read_stars(table), passes=3)["y_upper"][0]
+    want = predict_columns(adapter, read_stars(table), passes=3)[0]["y_upper"][0]
     import pandas as pd
 
     np.testing.assert_array_equal(pd.read_parquet(tmp_path / "many.parquet")["y_upper"], want)

@@ -19,7 +19,8 @@ from multistar.finetune.finetune import finetune
 from multistar.finetune.retention import retention
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.predict import predict
-from multistar.inference.stream import shown
+from multistar.inference.stream import show_measurements
+from multistar.modalities import Scalars
 from multistar.model.checkpoint import Model, save_model
 from multistar.model.network import ModelConfig
 from multistar.model.vocabulary import Vocabulary
@@ -56,7 +57,7 @@ def toy_base(folder, seed: int = 0) -> Model:
     config = ModelConfig(
         width=32, encoder_depth=1, decoder_depth=1, heads=2, embedding=16, components=3
     )
-    model = Model.fresh(config, Vocabulary(("g", "bp", "rp"), ("teff", "logg"), 0, 0))
+    model = Model.fresh(config, Vocabulary((Scalars(("g", "bp", "rp"), ("teff", "logg")),)))
     model.standardiser.fit(read_stars(draw(500, 99)))
     save_model(model, folder)
     return model
@@ -97,15 +98,15 @@ def test_a_longer_model_says_the_same_about_old_labels(mock_table, star_model):
         core, [QUANTITIES["ps1_g"], declared("c_n", "other")], [declared("vsini", "label")]
     )
     assert larger.vocabulary.n_slots == core.vocabulary.n_slots + 3
-    one, two = (m.network.encode(shown(m, stars, True)) for m in (core, larger))
+    one, two = (m.network.encode(show_measurements(m, stars)) for m in (core, larger))
     assert torch.equal(one.features, two.features) and torch.equal(one.embedding, two.embedding)
-    assert torch.equal(core.domain.outside(one.embedding, shown(core, stars, True)),
-                       larger.domain.outside(two.embedding, shown(larger, stars, True)))  # fmt: skip
+    assert torch.equal(core.domain.outside(one.embedding, show_measurements(core, stars)),
+                       larger.domain.outside(two.embedding, show_measurements(larger, stars)))  # fmt: skip
     before, after = predict(core, stars, True), predict(larger, stars, True)
     for name in before.column_names:
         assert before[name].equals(after[name]), name
     xp = torch.arange(5)
-    slots = [core.vocabulary.xp_slots.start + xp, larger.vocabulary.xp_slots.start + xp]
+    slots = [core.vocabulary.slots("xp").start + xp, larger.vocabulary.slots("xp").start + xp]
     assert torch.equal(
         core.network.decode(one, slots[0]).mean, larger.network.decode(two, slots[1]).mean
     )
@@ -181,7 +182,7 @@ def test_only_what_the_mode_names_moves(base):
         assert mode != "probe" or not moved
         encoder = {n for n in moved if not n.startswith("model.network.head.")}
         assert mode == "lora" or not encoder
-        assert all(n.startswith("model.network.scalars.embed") for n in encoder)
+        assert all(n.startswith("model.network.encoders.scalars.embed") for n in encoder)
         rows = adapter.model.network.head.identity.weight[adapter.model.vocabulary.slot("teff")]
         assert torch.equal(rows, state["head.identity.weight"][base.model.vocabulary.slot("teff")])
     assert any(n.startswith("low_rank.fusion") for n in adapters["lora"].changes)

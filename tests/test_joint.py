@@ -6,6 +6,7 @@ import torch
 from scipy.stats import multivariate_normal
 
 from encoders import Measurement
+from multistar.modalities import Scalars
 from multistar.model.fusion import Memory
 from multistar.model.head import GAIN_WIDTHS, gains, joint_log_prob
 from multistar.model.mixture import Mixture
@@ -16,7 +17,7 @@ from multistar.training.objective import negative_log_likelihood
 from multistar.training.optimiser import build, learning_rate
 from multistar.training.run import TrainingConfig
 
-VOCABULARY = Vocabulary(("bp", "rp", "j"), ("teff", "logg", "m_h"), 0, 0)
+VOCABULARY = Vocabulary((Scalars(("bp", "rp", "j"), ("teff", "logg", "m_h")),))
 CONFIG = ModelConfig(width=32, encoder_depth=1, decoder_depth=1, heads=2, embedding=8, components=2)
 LABELS = torch.tensor(list(VOCABULARY.label_slots))
 PRIOR = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.6], [0.6, 0.6, 1.0]])
@@ -66,8 +67,9 @@ def toy() -> Network:
         batch = Measurement(stars.value[rows], stars.sigma[rows], stars.observed[rows])
         shown = context(batch)
         order = LABELS[torch.randperm(3, generator=generator)]
-        told = Measurement(*(x[128:][:, order] for x in vars(batch).values()))
-        split = Split(shown, ~shown.observed, LABELS, order, splitter.fed(told))
+        known = batch.rows(slice(128, None))
+        known = Measurement(known.value[:, order], known.sigma[:, order], known.observed[:, order])
+        split = Split(shown, ~shown.observed, LABELS, order, splitter.blur(known))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, settings)
         loss = negative_log_likelihood(network, batch, split, from_embedding=False)
@@ -187,7 +189,7 @@ def test_marginals_do_not_depend_on_what_else_is_asked(untrained, stars):
 
 def test_a_target_without_predecessors_has_its_marginal(untrained, stars):
     memory, order = untrained.encode(context(stars[0])), torch.tensor([4, 0, 5])
-    nothing = Measurement(*(x[:, :3] for x in vars(stars[0]).values()))
+    nothing = stars[0].slots(0, 3)
     nothing = Measurement(nothing.value, nothing.sigma, torch.zeros_like(nothing.observed))
     for a, b in zip(
         vars(untrained.head.autoregressive(memory, order, nothing)).values(),

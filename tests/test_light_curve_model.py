@@ -16,7 +16,7 @@ from multistar.cli.app import main
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.modalities.light_curve.features import LAYOUT, LightCurveView
 from multistar.stars import read_stars
-from multistar.training.add_encoder import graft
+from multistar.training.add_encoder import add_encoder
 from multistar.training.data import load_dataset
 from multistar.training.masks import Splitter
 from multistar.training.pretrain import Trainer, pretrain
@@ -58,16 +58,16 @@ def without_curves(table: pa.Table) -> pa.Table:
 
 def test_slots_follow_the_layout_and_survive_saving(model, table):
     vocabulary = model.model.vocabulary
-    assert vocabulary.layout == LAYOUT
-    assert len(vocabulary.light_curve_slots) == LAYOUT.n_slots
-    assert vocabulary.xp_slots.stop == vocabulary.light_curve_slots.start
-    times = LAYOUT.parts["sample_times"].start + vocabulary.light_curve_slots.start
+    assert vocabulary["light_curve"].layout == LAYOUT
+    assert len(vocabulary.slots("light_curve")) == LAYOUT.n_slots
+    assert vocabulary.slots("xp").stop == vocabulary.slots("light_curve").start
+    times = LAYOUT.parts["sample_times"].start + vocabulary.slots("light_curve").start
     assert times not in vocabulary.askable
     assert times - 1 in vocabulary.askable
     m = model.model.standardiser(read_stars(table))
     seen = np.stack(table["light_curve_value"].to_pylist())
     np.testing.assert_array_equal(
-        m.observed[:, vocabulary.light_curve_slots.start :], np.isfinite(seen)
+        m.observed[:, vocabulary.slots("light_curve").start :], np.isfinite(seen)
     )
 
 
@@ -141,7 +141,7 @@ def test_training_shows_every_combination_of_modalities(model, table):
     splitter = Splitter(
         vocabulary, torch.ones(vocabulary.n_slots), 8, 0.25, torch.Generator().manual_seed(0)
     )
-    xp, curve = list(vocabulary.xp_slots), list(vocabulary.light_curve_slots)
+    xp, curve = list(vocabulary.slots("xp")), list(vocabulary.slots("light_curve"))
     photometry = [vocabulary.slot(n) for n in ("g", "bp", "j", "h")]
     seen = set()
     for _ in range(60):
@@ -161,7 +161,7 @@ def test_stars_with_a_light_curve_stand_in_batches_of_their_own(table, tmp_path)
     run = small_run(tmp_path / "0.parquet", tmp_path / "model")
     run = dataclasses.replace(run, data=dataclasses.replace(run.data, train=[str(tmp_path)]))
     trainer = Trainer(run, load_dataset(run, Workers()))
-    start, kinds = trainer.model.vocabulary.light_curve_slots.start, set()
+    start, kinds = trainer.model.vocabulary.slots("light_curve").start, set()
     for _ in range(sum(len(rows) // run.training.batch for rows in trainer.kinds)):
         has = trainer._batch()[0].observed[:, start:].any(1)
         assert has.all() or not has.any()
@@ -171,7 +171,7 @@ def test_stars_with_a_light_curve_stand_in_batches_of_their_own(table, tmp_path)
     assert len(np.unique(trainer._order)) == trainer._order.size
 
 
-def test_a_run_can_begin_with_a_grafted_encoder(star_model, model, table, tmp_path):
+def test_a_run_can_begin_with_a_larger_encoder(star_model, model, table, tmp_path):
     pq.write_table(table, tmp_path / "stars.parquet")
     core = dataclasses.replace(
         model.model.config, light_curve_depth=star_model.model.config.light_curve_depth
@@ -180,11 +180,11 @@ def test_a_run_can_begin_with_a_grafted_encoder(star_model, model, table, tmp_pa
     star_model.save_pretrained(tmp_path / "core")
     run = small_run(tmp_path / "stars.parquet", tmp_path / "out")
     run = dataclasses.replace(
-        run, model=core, start=str(tmp_path / "core"), graft=str(tmp_path / "curves")
+        run, model=core, start=str(tmp_path / "core"), add_encoder=str(tmp_path / "curves")
     )
     trainer = Trainer(run, load_dataset(run, Workers()))
-    theirs = dict(model.model.network.light_curve.named_parameters())
-    for name, parameter in trainer.model.network.light_curve.named_parameters():
+    theirs = dict(model.model.network.encoders.light_curve.named_parameters())
+    for name, parameter in trainer.model.network.encoders.light_curve.named_parameters():
         assert torch.equal(parameter, theirs[name])
     with pytest.raises(ValueError, match="name it as `start`"):
         load_dataset(dataclasses.replace(run, start=""), Workers())
@@ -203,28 +203,28 @@ def test_views_of_a_mock_need_one_mission():
         SurveyConfig(views=True)
 
 
-def test_a_grafted_model_predicts_as_before_without_light_curves(star_model, model, table):
+def test_a_larger_model_predicts_as_before_without_light_curves(star_model, model, table):
     """And with them differently; its slots are those of both."""
     core = star_model.model
-    grafted = MultiStar(graft(core, model.model))
+    larger = MultiStar(add_encoder(core, model.model))
     bare = without_curves(table[:10])
-    one, other = (m.predict(bare) for m in (star_model, grafted))
+    one, other = (m.predict(bare) for m in (star_model, larger))
     for name in one.column_names:
         assert one[name].to_pylist() == other[name].to_pylist(), name
-    seen = grafted.predict(table[:10])
+    seen = larger.predict(table[:10])
     assert np.abs(seen["logg"].to_numpy() - one["logg"].to_numpy()).max() > 1e-4
-    slots = grafted.model.vocabulary.light_curve_slots
+    slots = larger.model.vocabulary.slots("light_curve")
     assert torch.equal(
-        grafted.model.standardiser.scale[slots.start :],
+        larger.model.standardiser.scale[slots.start :],
         model.model.standardiser.scale[slots.start :],
     )
-    with pytest.raises(ValueError, match="without light curves"):
-        graft(model.model, model.model)
+    with pytest.raises(ValueError, match="a modality that the first one lacks"):
+        add_encoder(model.model, model.model)
     narrow = dataclasses.replace(
         model.model, config=dataclasses.replace(model.model.config, heads=1)
     )
     with pytest.raises(ValueError, match="different width and heads"):
-        graft(core, narrow)
+        add_encoder(core, narrow)
 
 
 @pytest.fixture(scope="module")
@@ -289,8 +289,8 @@ def test_a_run_may_read_light_curves_alone(table, tmp_path):
     run = small_run(tmp_path / "t.parquet", tmp_path / "m")
     run = dataclasses.replace(run, data=dataclasses.replace(run.data, only=["light_curve"]))
     vocabulary = load_dataset(run, Workers()).model.vocabulary
-    assert (vocabulary.measurements, vocabulary.n_bp, vocabulary.n_rp) == ((), 0, 0)
-    assert vocabulary.layout == LAYOUT
+    assert vocabulary.measurements == () and "xp" not in vocabulary
+    assert vocabulary["light_curve"].layout == LAYOUT
     assert vocabulary.labels
     with pytest.raises(ValueError, match=r"unknown modalities \['radio'\]"):
         dataclasses.replace(run.data, only=["radio"])

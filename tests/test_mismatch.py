@@ -3,14 +3,17 @@
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from encoders import Measurement
 from multistar.inference.predict import predict
+from multistar.modalities.gaia_xp.mismatch import error_responses
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
-from multistar.model.mismatch import MAGNITUDE, ZERO_POINTS, Mismatch, responses
-from multistar.stars import read_stars
+from multistar.modalities.scalars.mismatch import MAGNITUDE, ZERO_POINTS
+from multistar.model.mismatch import Mismatch
+from multistar.stars import concatenate_stars, read_stars
 
 
 @pytest.fixture(scope="module")
@@ -25,23 +28,24 @@ def mismatch(star_model) -> Mismatch:
 
 def linear(m: Measurement, mismatch: Mismatch) -> torch.Tensor:
     """(B, 110) G-normalised coefficients."""
-    xp = slice(next(iter(mismatch.bands.values())).start, None)
-    return m.value[:, xp].sinh() * mismatch.scale[xp] + mismatch.center[xp]
+    standardiser = mismatch.standardiser
+    xp = standardiser.vocabulary.places["xp"]
+    return m.value[:, xp].sinh() * standardiser.scale[xp] + standardiser.center[xp]
 
 
-def drawn(mismatch: Mismatch, m: Measurement, size: float = 1.0) -> Measurement:
-    return mismatch.drawn(m, torch.full((len(m.value), 1), size), torch.Generator().manual_seed(0))
+def draw(mismatch: Mismatch, m: Measurement, size: float = 1.0) -> Measurement:
+    return mismatch.draw(m, torch.full((len(m.value), 1), size), torch.Generator().manual_seed(0))
 
 
 def test_size_zero_changes_nothing(mismatch, stars):
-    same = drawn(mismatch, stars, 0.0)
+    same = draw(mismatch, stars, 0.0)
     torch.testing.assert_close(same.value, stars.value, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(same.sigma, stars.sigma, atol=1e-6, rtol=1e-4, equal_nan=True)
 
 
 def test_responses_are_symmetric_and_small():
     for band in ("bp", "rp"):
-        response = responses(band)
+        response = error_responses(band)
         assert torch.isfinite(response).all()
         assert torch.allclose(
             response, response.transpose(0, 1), atol=1e-4
@@ -52,10 +56,8 @@ def test_responses_are_symmetric_and_small():
 
 
 def test_the_change_is_as_large_as_told(mismatch, stars):
-    changed, told = drawn(mismatch, stars), mismatch.told(stars, torch.ones(len(stars.value), 1))
-    xp = torch.arange(
-        *slice(next(iter(mismatch.bands.values())).start, stars.value.shape[1]).indices(10**6)
-    )
+    changed, told = draw(mismatch, stars), mismatch.state(stars, torch.ones(len(stars.value), 1))
+    xp = mismatch.standardiser.vocabulary.places["xp"]
     width, before = (m.sigma[:, xp] * stars.value[:, xp].cosh() for m in (told, stars))
     added = (width**2 - before**2).clamp(min=0).sqrt()
     change = changed.value[:, xp].sinh() - stars.value[:, xp].sinh()
@@ -70,7 +72,7 @@ def test_the_change_is_as_large_as_told(mismatch, stars):
 def test_calibrated_flux_is_off_by_what_real_stars_show(mismatch, stars):
     """5 % at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond: the residuals of scripts/compare_real_xp.py."""
     flux = torch.from_numpy(flux_matrix()).float()
-    before, after = linear(stars, mismatch) @ flux, linear(drawn(mismatch, stars), mismatch) @ flux
+    before, after = linear(stars, mismatch) @ flux, linear(draw(mismatch, stars), mismatch) @ flux
     off = 100 * ((after - before) / before).abs().median(0).values.numpy() / 0.67
     for low, high, least, most in ((420, 500, 3, 10), (600, 850, 0.5, 3), (890, 1000, 3, 8)):
         inside = (low < WAVELENGTH) & (high > WAVELENGTH)
@@ -83,26 +85,40 @@ def test_what_is_not_observed_has_no_influence_and_stays(mismatch, stars):
     results = []
     for filler in (0.0, 3.0):
         value = torch.where(observed, stars.value, filler)
-        results.append(drawn(mismatch, Measurement(value, stars.sigma, observed)))
+        results.append(draw(mismatch, Measurement(value, stars.sigma, observed)))
         assert (results[-1].value[~observed] == filler).all()
     assert torch.equal(results[0].value[observed], results[1].value[observed])
 
 
 def test_only_stars_of_the_sky_get_larger_errors_told(star_model, mock_table):
-    """The same stars, once with the mock's truth beside them and once without."""
+    """The same stars, once said to be mock ones by their table and once not."""
     model = star_model.model.with_mismatch(True)
-    mock, sky = (read_stars(t) for t in (mock_table[:50], without_truth(mock_table[:50])))
-    assert mock.mock
-    assert not sky.mock
+    mock, sky = (read_stars(t) for t in (mock_table[:50], without_origin(mock_table[:50])))
+    assert mock.origin == "mock"
+    assert sky.origin == "sky"
     plain = predict(star_model.model, read_stars(mock_table[:50]), quiet=True)
     assert predict(model, mock, quiet=True).equals(plain)
     assert not predict(model, sky, quiet=True).equals(plain)
-    untrained = predict(star_model.model, dataclasses.replace(sky, flags=sky.flags * 0), quiet=True)
+    untrained = predict(star_model.model, sky, quiet=True)
     np.testing.assert_array_equal(untrained["teff"].to_numpy(), plain["teff"].to_numpy())
 
 
-def without_truth(table):
-    return table.drop_columns([name for name in table.column_names if name.startswith("true_")])
+def without_origin(table):
+    return table.replace_schema_metadata(None)
+
+
+def test_no_column_name_makes_stars_mock_ones(mock_table):
+    """Neither the truth of a mock star, which anybody's table may hold, nor an orbit's true anomaly."""
+    bare = without_origin(mock_table[:5])
+    assert read_stars(bare).origin == "sky"
+    orbits = bare.append_column("true_anomaly", pa.array(np.ones(5)))
+    assert read_stars(orbits).origin == "sky"
+    assert read_stars(orbits, origin="mock").origin == "mock"
+    assert read_stars(mock_table[:5], origin="sky").origin == "sky"
+    with pytest.raises(ValueError, match='origin must be "sky" or "mock"'):
+        read_stars(bare, origin="real")
+    with pytest.raises(ValueError, match="real and of mock stars"):
+        concatenate_stars([read_stars(bare), read_stars(mock_table[:5])])
 
 
 @pytest.mark.parametrize("missing", [[], ["g"], ["g", "ks"], ["bp", "rp"], ["g", "bp", "rp", "j"]])
@@ -117,13 +133,13 @@ def test_stars_of_the_sky_get_the_zero_points_of_the_mock(
         for k, s in scalars.items()
     }
     one, other = (
-        star_model.model.standardiser(dataclasses.replace(there, scalars=s, xp={}))
+        star_model.model.standardiser(there.with_blocks(scalars=s, xp=None))
         for s in (scalars, moved)
     )
     none = torch.zeros(100, 1)
-    torch.testing.assert_close(mismatch.told(one, none).value, other.value, atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(mismatch.state(one, none).value, other.value, atol=2e-4, rtol=1e-4)
     one.value[~one.observed] = 1e9
-    seen = mismatch.told(
+    seen = mismatch.state(
         Measurement(torch.where(one.observed, one.value, 0), one.sigma, one.observed), none
     )
-    assert torch.equal(seen.value[one.observed], mismatch.told(one, none).value[one.observed])
+    assert torch.equal(seen.value[one.observed], mismatch.state(one, none).value[one.observed])

@@ -21,10 +21,10 @@ from multistar.checks.populations import (
 from multistar.cli.app import main
 from multistar.index.search import search_stars, search_table
 from multistar.index.star_index import StarIndex
-from multistar.inference.views import views
+from multistar.inference.views import embed_views
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.modalities.light_curve.features import SAMPLING
-from multistar.stars import Stars, read_stars
+from multistar.stars import read_stars
 from multistar.training.pretrain import pretrain
 
 
@@ -84,10 +84,10 @@ def test_synchronised_binaries_are_compared_with_young_single_stars_that_rotate_
 def test_views_are_the_embeddings_of_parts_of_the_stars(model, table):
     """What one view holds has no influence on the other; absent views are NaN."""
     stars = read_stars(table[:12])
-    whole = views(model.model, stars)
-    bare = dataclasses.replace(stars, light_curve=None)
-    curve = dataclasses.replace(stars, scalars={}, xp={}, extra=stars.extra)
-    alone, rest = views(model.model, curve), views(model.model, bare)
+    whole = embed_views(model.model, stars)
+    bare = stars.with_blocks(light_curve=None)
+    curve = stars.with_blocks(scalars=None, xp=None)
+    alone, rest = embed_views(model.model, curve), embed_views(model.model, bare)
     np.testing.assert_allclose(alone.curve, whole.curve, atol=1e-5)
     np.testing.assert_allclose(rest.rest, whole.rest, atol=1e-5)
     np.testing.assert_allclose(rest.aligned[1], whole.aligned[1], atol=1e-5)
@@ -100,7 +100,7 @@ def test_views_are_the_embeddings_of_parts_of_the_stars(model, table):
 
 def test_views_need_a_model_that_aligns(star_model, table):
     with pytest.raises(ValueError, match="does not align"):
-        views(star_model.model, read_stars(table[:2]))
+        embed_views(star_model.model, read_stars(table[:2]))
 
 
 def test_metadata_hold_sampling_and_brightness_and_no_physics(table):
@@ -110,7 +110,7 @@ def test_metadata_hold_sampling_and_brightness_and_no_physics(table):
     assert np.isfinite(seen).all()
     other = dataclasses.replace(stars.light_curve, value=stars.light_curve.value.copy())
     other.value[:, len(SAMPLING) + 30 :] = 0
-    changed: Stars = dataclasses.replace(stars, light_curve=other)
+    changed = stars.with_blocks(light_curve=other)
     np.testing.assert_array_equal(metadata(changed), seen)
 
 
@@ -139,7 +139,7 @@ def test_the_check_gives_scores_for_every_feature_set_and_a_picture(model, table
 
 
 def test_without_light_curves_there_is_nothing_to_compare(model, table):
-    stars = dataclasses.replace(read_stars(table), light_curve=None)
+    stars = read_stars(table).with_blocks(light_curve=None)
     with pytest.raises(ValueError, match="the table has none"):
         populations(model.model, stars, {"binary": np.ones(240)})
 
@@ -148,7 +148,7 @@ def test_eigenspace_is_a_linear_map_of_both_views(model, table):
     from multistar.checks.populations import features
 
     stars = read_stars(table[:5])
-    sets, seen = features(model.model, stars), views(model.model, stars)
+    sets, seen = features(model.model, stars), embed_views(model.model, stars)
     vectors = model.model.network.alignment.eigenspace()
     expected = torch.from_numpy(seen.curve + seen.rest) @ vectors
     np.testing.assert_allclose(sets["eigenspace"], expected.numpy(), rtol=1e-5, atol=1e-6)
@@ -157,7 +157,7 @@ def test_eigenspace_is_a_linear_map_of_both_views(model, table):
 def test_shared_spaces_hold_light_curves_beside_other_data(model, table, tmp_path):
     """An index of spectra is searched with light curves; vectors of different spaces do not mix."""
     stars = read_stars(table[:40])
-    seen = views(model.model, stars)
+    seen = embed_views(model.model, stars)
     aligned = np.stack(
         model.embed(stars, space="aligned")["embedding"].to_numpy(zero_copy_only=False)
     )
@@ -165,12 +165,12 @@ def test_shared_spaces_hold_light_curves_beside_other_data(model, table, tmp_pat
     np.testing.assert_allclose(
         aligned, mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-5
     )
-    rest = model.embed(dataclasses.replace(stars, light_curve=None), space="aligned")
+    rest = model.embed(stars.with_blocks(light_curve=None), space="aligned")
     np.testing.assert_allclose(
         np.stack(rest["embedding"].to_numpy(zero_copy_only=False)), seen.aligned[1], atol=1e-5
     )
     index = StarIndex.build(rest)
-    curves = dataclasses.replace(stars, scalars={}, xp={})
+    curves = stars.with_blocks(scalars=None, xp=None)
     found = search_stars(index, model.model, curves, 3)
     assert len(found) == 120
     expected = np.argsort(-seen.aligned[0] @ seen.aligned[1].T, axis=1)

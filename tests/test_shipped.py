@@ -90,8 +90,10 @@ def test_stars_hotter_than_any_training_star_are_flagged():
     stars = Stars(
         ids,
         np.zeros(len(ids), np.uint16),
-        {"g": Scalar(np.full(len(ids), 12.0), np.full(len(ids), 0.003))},
-        bright,
+        {
+            "scalars": {"g": Scalar(np.full(len(ids), 12.0), np.full(len(ids), 0.003))},
+            "xp": bright,
+        },
     )
     status = MultiStar.from_pretrained("mini").predict(stars)["status"].to_pylist()
     assert np.mean(["outside_training" in word for word in status]) > 0.9

@@ -17,12 +17,13 @@ from encoders import Measurement
 from multistar.checks.metrics import coverage
 from multistar.inference.predict import predict
 from multistar.io.config import from_table
+from multistar.modalities.gaia_xp.modality import XPHiding
 from multistar.model.calibration import Recalibrator
 from multistar.model.vocabulary import Vocabulary
 from multistar.stars import read_stars
 from multistar.training import pretrain as loop
 from multistar.training.data import held_out, load_dataset
-from multistar.training.masks import P_NO_BAND, P_NO_BAND_SKY, Splitter
+from multistar.training.masks import Splitter
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.pretrain import Trainer, pretrain
 from multistar.training.run import RunConfig, TrainingConfig, load_run
@@ -210,7 +211,7 @@ def test_what_is_shown_is_not_asked_and_what_was_not_observed_is_neither(batch):
         shown = split.context.observed
         assert not (shown & ~stars.observed).any()
         assert not (split.asked & (shown | ~stars.observed)).any()
-        assert torch.equal(split.fed.observed, split.asked[48:, split.order])
+        assert torch.equal(split.given.observed, split.asked[48:, split.order])
 
 
 def test_splits_cover_every_kind_of_context(batch):
@@ -219,7 +220,7 @@ def test_splits_cover_every_kind_of_context(batch):
     splitter = Splitter(
         vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator().manual_seed(2)
     )
-    xp, labels = list(vocabulary.xp_slots), list(vocabulary.label_slots)
+    xp, labels = list(vocabulary.slots("xp")), list(vocabulary.label_slots)
     magnitudes = [vocabulary.slot(n) for n in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")]
     seen = dict.fromkeys(
         ("no_xp", "no_photometry", "all_xp", "high_orders_cut", "labels", "no_errors"), 0
@@ -240,15 +241,15 @@ def test_splits_cover_every_kind_of_context(batch):
 def test_stars_without_labels_lack_a_band_more_often(batch):
     vocabulary, _ = batch
     splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator())
-    bp = list(vocabulary.band_slots["bp"])
+    bp, hiding = list(vocabulary.band_slots["bp"]), XPHiding()
 
     def lacking(sky: bool) -> float:
         splitter.generator.manual_seed(1)
-        shown = [splitter.shown(200, torch.full((200,), sky)) for _ in range(40)]
+        shown = [splitter.draw_shown(200, torch.full((200,), sky)) for _ in range(40)]
         return float((~torch.cat(shown)[:, bp].any(1)).float().mean())
 
     assert lacking(True) - lacking(False) == pytest.approx(
-        0.77 * (P_NO_BAND_SKY - P_NO_BAND) / 2, abs=0.04
+        0.77 * (hiding.no_band_sky - hiding.no_band) / 2, abs=0.04
     )
 
 
@@ -312,7 +313,7 @@ def test_a_context_without_g_is_what_the_standardiser_makes_of_a_table_without_g
     splitter = Splitter(vocabulary, standardiser.scale, 8, 0.25, torch.Generator())
     observed = m.observed.clone()
     observed[::2, vocabulary.slot("j")] = False
-    value, visible = splitter.without_g(m.value, observed)
+    value, visible = splitter.remove_g(m.value, observed)
     bare = read_stars(
         mock_table.drop_columns(["phot_g_mean_mag", "bp_coefficients", "rp_coefficients"])[:50]
     )

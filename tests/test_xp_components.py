@@ -101,10 +101,10 @@ def test_a_model_reads_them_keeps_them_and_ignores_what_is_not_observed(
     model, mock_table, tmp_path
 ):
     network, stars = model.model.network, read_stars(mock_table[:20])
-    assert network.xp.tokens.embed.weight.shape[0] == 4  # 8 components in pairs
-    assert not torch.equal(network.xp.basis, torch.eye(*network.xp.basis.shape))
+    assert network.encoders.xp.tokens.embed.weight.shape[0] == 4  # 8 components in pairs
+    assert not torch.equal(network.encoders.xp.basis, torch.eye(*network.encoders.xp.basis.shape))
     torch.testing.assert_close(
-        network.xp.basis.T @ network.xp.basis, torch.eye(8), atol=1e-5, rtol=0
+        network.encoders.xp.basis.T @ network.encoders.xp.basis, torch.eye(8), atol=1e-5, rtol=0
     )
     m = model.model.standardiser(stars)
     observed = m.observed & (
@@ -120,11 +120,11 @@ def test_a_model_reads_them_keeps_them_and_ignores_what_is_not_observed(
         MultiStar.from_pretrained(tmp_path / "m").predict(mock_table), model.predict(mock_table)
     )
     with torch.autocast("cpu", torch.bfloat16):
-        assert network.xp(m.slots(*_ends(model))).features.isfinite().all()
+        assert network.encoders.xp(m.slots(*_ends(model))).features.isfinite().all()
 
 
 def _ends(model: MultiStar) -> tuple[int, int]:
-    slots = model.model.vocabulary.xp_slots
+    slots = model.model.vocabulary.slots("xp")
     return slots.start, slots.stop
 
 

@@ -7,7 +7,7 @@ Each modality knows its own mismatch (`Modality.state_mismatch`, `Modality.draw_
 import torch
 from torch import Tensor
 
-from encoders import Measurement
+from encoders import Measurement, concatenate_measurements
 from multistar.model.standardise import Standardiser
 
 
@@ -25,14 +25,14 @@ class Mismatch:
         parts = []
         for modality, part, center, scale in self._parts(m):
             parts.append(modality.state_mismatch(part, center, scale, size))
-        return _join(parts)
+        return concatenate_measurements(parts, dim=1)
 
     def draw(self, m: Measurement, size: Tensor, generator: torch.Generator) -> Measurement:
         """Mock stars made as unlike the mock as real ones, with errors that hold it."""
         parts = []
         for modality, part, center, scale in self._parts(m):
             parts.append(modality.draw_mismatch(part, center, scale, size, generator))
-        return _join(parts)
+        return concatenate_measurements(parts, dim=1)
 
     def _parts(self, m: Measurement):
         """Each modality with its measurements, centers and scales."""
@@ -41,11 +41,3 @@ class Mismatch:
             here = vocabulary.places[modality.name]
             part = m.slots(here.start, here.stop)
             yield modality, part, self.standardiser.center[here], self.standardiser.scale[here]
-
-
-def _join(parts: list[Measurement]) -> Measurement:
-    return Measurement(
-        torch.cat([part.value for part in parts], 1),
-        torch.cat([part.sigma for part in parts], 1),
-        torch.cat([part.observed for part in parts], 1),
-    )

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 
-from encoders import Measurement
+from encoders import Measurement, concatenate_measurements
 from multistar.io.files import atomic_write, refuse_existing
 from multistar.model.checkpoint import OWNED, Model, save_model
 from multistar.model.domain import extremes
@@ -104,7 +104,7 @@ class Trainer:
         sky = self.sky.rows(torch.randint(len(self.sky.value), (n_sky,), generator=self.generator))
         told = self._told_mismatch(sky)
         mixed = torch.randperm(len(rows), generator=self.generator)
-        stars = Measurement(*(torch.cat([vars(mock)[f], vars(sky)[f]])[mixed] for f in vars(mock)))
+        stars = concatenate_measurements([mock, sky]).rows(mixed)
         return stars, torch.cat([mock.sigma, told.sigma])[mixed]
 
     def _like_the_sky(self, mock: Measurement) -> Measurement:
@@ -209,7 +209,7 @@ class Trainer:
             show = self.splitter.draw_shown(size) if number % 2 else torch.ones_like(part.observed)
             show[:, list(self.model.vocabulary.label_slots)] = False
             parts.append(Measurement(part.value, part.sigma, part.observed & show))
-        return Measurement(*(torch.cat([vars(p)[name] for p in parts]) for name in vars(stars)))
+        return concatenate_measurements(parts)
 
     def save(self, folder: Path) -> None:
         remembered, numbers = optimiser.state_of(self.optimiser)
