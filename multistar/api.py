@@ -21,10 +21,9 @@ from multistar.inference.predict import predict
 from multistar.modalities.light_curve.read import read_light_curves
 from multistar.model.checkpoint import Model, device_of, load_model, save_model
 from multistar.model.nuisance import Eraser
+from multistar.precision import resolve, warn_if_slow
 from multistar.quantities import Quantity
 from multistar.stars import Stars, read_stars
-
-PRECISIONS = ("float32", "bfloat16")
 
 
 class MultiStar:
@@ -45,23 +44,24 @@ class MultiStar:
         cls,
         name: str | Path = "mini",
         adapter: str | Path | Sequence[str | Path] = (),
-        precision: str = "float32",
+        precision: str = "auto",
         device: str | None = None,
     ) -> "MultiStar":
         """Load a model folder, or a model that comes with the package; strict, hash-checked, no network.
 
         adapter: folder of an adapter of this model, or several; `predict` then gives their labels, too.
-        precision: "bfloat16" runs the blocks of fusion and head in it, which is faster where the processor has it, and
-        moves labels by a few hundredths of their errors. Adapters stay in float32.
+        precision: "float32"; "bfloat16" runs the blocks of fusion and head in it, which moves labels by a few
+        hundredths of their errors; "auto" takes bfloat16 where the hardware makes it the faster one and float32
+        elsewhere. Results name theirs in the metadata key `precision`. Adapters stay in float32.
         device: "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none. Adapters and
         fine-tuning stay on the CPU.
 
         See load_model and load_adapter for the errors; ValueError for another precision, or a device that is not there.
         """
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
-        place, model = device_of(device), load_model(name)
-        model.network.fusion.fast = model.network.head.fast = precision == "bfloat16"
+        place = device_of(device)
+        precision = resolve(precision, place)
+        warn_if_slow(precision, place)
+        model = load_model(name).in_precision(precision)
         folders = [adapter] if isinstance(adapter, (str, Path)) else adapter
         adapters = [
             load_adapter(model, folder) for folder in folders
@@ -94,9 +94,9 @@ class MultiStar:
             read_stars(retain) if retain is not None and not isinstance(retain, Stars) else retain
         )
         config = FinetuneConfig(**settings)
-        place = next(self.model.network.parameters()).device
+        place, precision = next(self.model.network.parameters()).device, self.model.precision
         try:
-            base = self.model.to(torch.device("cpu"))
+            base = self.model.to(torch.device("cpu")).in_precision("float32")
             adapter = finetune(
                 base,
                 table,
@@ -112,7 +112,7 @@ class MultiStar:
                 stars,
             )
         finally:
-            self.model.to(place)
+            self.model.to(place).in_precision(precision)
         return MultiStar(self.model, (*self.adapters, adapter))
 
     def save_adapter(self, folder: str | Path, overwrite: bool = False) -> None:

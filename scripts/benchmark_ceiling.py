@@ -19,11 +19,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from multistar.api import PRECISIONS, MultiStar
+from multistar.api import MultiStar
 from multistar.inference.predict import LEVELS
 from multistar.inference.stream import BATCH, BATCH_ON_GPU, shown
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.checkpoint import device_of
+from multistar.precision import PRECISIONS
 from multistar.stars import read_stars
 from multistar.training.masks import Splitter
 from multistar.training.objective import negative_log_likelihood

@@ -24,8 +24,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from multistar.api import PRECISIONS, MultiStar
+from multistar.api import MultiStar
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.precision import PRECISIONS
 from multistar.stars import Stars, read_stars
 from multistar.training.masks import Splitter
 from multistar.training.objective import negative_log_likelihood

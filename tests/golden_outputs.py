@@ -45,8 +45,8 @@ def numbers(name: str, table: pa.Table) -> dict[str, np.ndarray]:
 def compute() -> dict[str, np.ndarray]:
     """Every verb of the front door on the frozen stars, in float32 on the CPU."""
     stars = pq.read_table(STARS)
-    model = MultiStar.from_pretrained("mini", device="cpu")
-    taught = MultiStar.from_pretrained("mini", adapter=ADAPTER, device="cpu")
+    model = MultiStar.from_pretrained("mini", precision="float32", device="cpu")
+    taught = MultiStar.from_pretrained("mini", ADAPTER, "float32", "cpu")
     few = stars.take(np.arange(0, len(stars), 4))
     half = few.drop_columns(
         [name for name in stars.column_names if name.startswith("rp_coefficient")]
@@ -115,9 +115,8 @@ def freeze() -> None:
     taught = pa.concat_tables(survey(300, SurveyConfig(SEED + 2)))
     label = taught["true_teff"].to_numpy() / 1000 + taught["true_m_h"].to_numpy()
     taught = taught.append_column(ADAPTER_LABEL, pa.array(label))
-    model = MultiStar.from_pretrained("mini", device="cpu").finetune(
-        taught, [ADAPTER_LABEL], mode="probe", steps=100
-    )
+    model = MultiStar.from_pretrained("mini", precision="float32", device="cpu")
+    model = model.finetune(taught, [ADAPTER_LABEL], mode="probe", steps=100)
     model.save_adapter(ADAPTER, overwrite=True)
     save_file(compute(), OUTPUTS)
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # From the bottom up. A package imports what stands above it in this list, and itself.
 LAYERS = (
     "encoders",
-    "multistar._compat multistar.quantities multistar.status multistar.io",
+    "multistar._compat multistar.precision multistar.quantities multistar.status multistar.io",
     "multistar.modalities",
     "multistar.stars",
     "multistar.mock",

@@ -18,6 +18,8 @@ from multistar.api import MultiStar
 from multistar.finetune.adapter import WEIGHTS
 from multistar.io.chunks import ROWS, chunks
 from multistar.io.files import atomic_write, sha256
+from multistar.model.checkpoint import device_of
+from multistar.precision import resolve
 
 COMMANDS = ("embed", "predict")
 
@@ -31,7 +33,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     adapters: tuple[str, ...] = ()  # folders
-    precision: str = "float32"
+    precision: str = "auto"  # as MultiStar.from_pretrained takes it
     device: str | None = None  # as MultiStar.from_pretrained takes it; no part of what a job is
 
     def __post_init__(self):
@@ -48,10 +50,14 @@ class Job:
             dict(self.options),
             dict(self.columns),
             self.adapters,
-            self.precision,
+            self._precision(),
             self.device,
         )
         return Job, (self.command, self.model, *settings)
+
+    def _precision(self) -> str:
+        """What "auto" is here. Processes on other hardware take the same: one job writes one kind."""
+        return resolve(self.precision, device_of(self.device))
 
     def _defaults(self) -> dict[str, Any]:
         """Option -> its value where the job does not say."""
@@ -70,7 +76,7 @@ class Job:
             "model_sha256": self.star_model.model.hash,
             "options": self._defaults() | dict(self.options),
             "columns": dict(self.columns),
-            "precision": self.precision,
+            "precision": self._precision(),
             "adapters": [sha256(Path(folder) / WEIGHTS) for folder in self.adapters],
         }
 

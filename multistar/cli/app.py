@@ -296,9 +296,9 @@ def _add_inference(command) -> None:
         )
         sub.add_argument(
             "--precision",
-            default="float32",
-            choices=("float32", "bfloat16"),
-            help="bfloat16: faster",
+            default="auto",
+            choices=("auto", "float32", "bfloat16"),
+            help="auto (the default): bfloat16 where the hardware makes it faster, else float32",
         )
         sub.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU where there is one)")
         sub.add_argument(

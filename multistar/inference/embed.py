@@ -46,7 +46,12 @@ def embed(
     if space != "fused":
         out = shared(model, stars, space)
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(out.ravel()), out.shape[1])
-    metadata = {"model_sha256": model.hash, "metric": "cosine", "dimension": str(out.shape[1])}
+    metadata = {
+        "model_sha256": model.hash,
+        "precision": model.precision,
+        "metric": "cosine",
+        "dimension": str(out.shape[1]),
+    }
     if eraser:
         metadata["ignore"] = eraser.name
     if space != "fused":

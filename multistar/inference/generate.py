@@ -68,6 +68,7 @@ def generate(
     columns = {"source_id": stars.source_id, "status": status.words(flags)} | _in_order(parts)
     metadata = {
         "model_sha256": model.hash,
+        "precision": model.precision,
         "samples": f"{samples} joint draws, seed {seed}",
         "coefficients": "e-/s",
     }

@@ -69,7 +69,7 @@ def inpaint(
         "status": status.words(flags),
         "phot_g_mean_mag": g,
     }
-    metadata = {"model_sha256": model.hash, "coefficients": "e-/s"}
+    metadata = {"model_sha256": model.hash, "precision": model.precision, "coefficients": "e-/s"}
     return to_arrow(columns | archive_columns(xp) | predicted, metadata, ragged=VECTORS)
 
 

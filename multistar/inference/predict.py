@@ -186,6 +186,7 @@ def _metadata(model: Model, samples: int, seed: int) -> dict[str, str]:
     units = ", ".join(f"{n} [{model.vocabulary.quantity(n).unit or '1'}]" for n in names)
     out = {
         "model_sha256": model.hash,
+        "precision": model.precision,
         "units": units,
         "quantiles": "L = 50 %, L_lower = 16 %, L_upper = 84 %",
     }

@@ -71,6 +71,16 @@ class Model:
         self.domain.to(device)
         return self
 
+    @property
+    def precision(self) -> str:
+        """Of the blocks of fusion and head at inference: "float32" or "bfloat16"."""
+        return "bfloat16" if self.network.head.fast else "float32"
+
+    def in_precision(self, precision: str) -> "Model":
+        """This model, with the blocks of fusion and head in this precision."""
+        self.network.fusion.fast = self.network.head.fast = precision == "bfloat16"
+        return self
+
     def eraser(self, ignore: str) -> Eraser:
         """For a quantity ("dust" is E(B-V)), or from a file; ValueError if the model has none, FileNotFoundError."""
         if ignore.endswith(".safetensors"):
