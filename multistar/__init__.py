@@ -1,20 +1,24 @@
 """multistar: a multimodal foundation model for stars."""
 
-import importlib
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import encoders
 
 if TYPE_CHECKING:
     from multistar.api import MultiStar
     from multistar.index.star_index import StarIndex
     from multistar.stars import Stars, read_stars
 
-if Path(encoders.__path__[0]).resolve().parent != Path(__file__).resolve().parent.parent:
-    raise ImportError(
-        f"multistar needs its own package `encoders`, but Python found another at {encoders.__path__[0]}"
-    )
+
+def _require_own_encoders() -> None:
+    """ImportError if Python would import another `encoders`; ours is found, not imported: it loads torch."""
+    spec = importlib.util.find_spec("encoders")
+    found = Path(spec.origin).resolve() if spec and spec.origin else None
+    if found != Path(__file__).resolve().parents[1] / "encoders" / "__init__.py":
+        raise ImportError(f"multistar needs its own package `encoders`, but Python found {found}")
+
+
+_require_own_encoders()
 
 __version__ = "0.1.0"
 __all__ = ["MultiStar", "StarIndex", "Stars", "read_stars"]

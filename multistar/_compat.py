@@ -47,6 +47,15 @@ def check_explore() -> None:
         raise ImportError(f"{' and '.join(absent)} not installed: pip install 'multistar[explore]'")
 
 
+NO_FAISS = "similarity search needs faiss: pip install 'multistar[cpu]' (or 'multistar[gpu]')"
+
+
+def check_faiss() -> None:
+    """Before anything of an index is done: ImportError if faiss is not installed."""
+    if importlib.util.find_spec("faiss") is None:
+        raise ImportError(NO_FAISS)
+
+
 def load_tap():
     """The class of astroquery's TAP+ client, an optional extra."""
     try:

@@ -9,8 +9,9 @@ import argparse
 import json
 from pathlib import Path
 
+from multistar.io.folders import SHIPPED, WEIGHTS
 from multistar.model.card import card
-from multistar.model.checkpoint import SHIPPED, WEIGHTS, load_model, save_model
+from multistar.model.checkpoint import load_model, save_model
 
 LIMIT_MB = 40
 

@@ -1,12 +1,16 @@
-"""Tiny stars with known truth, made once per session."""
+"""Tiny stars with known truth and a model of them, made once for all processes that run the tests."""
 
+import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from pyarrow import feather
 
 from multistar.api import MultiStar
 from multistar.io.write import to_astropy
@@ -15,25 +19,45 @@ from multistar.model.network import ModelConfig
 from multistar.training.pretrain import pretrain
 from multistar.training.run import DataConfig, RunConfig, TrainingConfig
 
+IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ  # pytest -n: this process is one of several
+
 
 @pytest.fixture(scope="session", autouse=True)
-def two_threads():
-    torch.set_num_threads(min(2, len(os.sched_getaffinity(0))))
+def few_threads():
+    """Two at most, and one where other processes test on the other cores."""
+    torch.set_num_threads(1 if IN_PARALLEL else min(2, len(os.sched_getaffinity(0))))
+
+
+def make_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:
+    """What `make` writes to the path that it is given, written by the first process that asks for it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if IN_PARALLEL else root
+    path, unfinished = root / name, root / f"unfinished-{name}"
+    with open(root / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not path.exists():
+            make(unfinished)
+            unfinished.rename(path)
+    return path
 
 
 @pytest.fixture(scope="session")
-def mock_table():
-    """600 mock giants (Arrow table)."""
-    return survey_block(SurveyConfig(seed=5), block=0)[:600]
+def mock_table(tmp_path_factory) -> pa.Table:
+    """600 mock giants."""
+
+    def make(path: Path) -> None:
+        feather.write_feather(
+            survey_block(SurveyConfig(seed=5), block=0)[:600], path, "uncompressed"
+        )
+
+    return feather.read_table(make_once(tmp_path_factory, "giants.arrow", make))
 
 
 @pytest.fixture(scope="session")
 def mock_file(mock_table, tmp_path_factory) -> Path:
-    import pyarrow.parquet as pq
-
-    path = tmp_path_factory.mktemp("mock") / "mock.parquet"
-    pq.write_table(mock_table, path)
-    return path
+    return make_once(
+        tmp_path_factory, "mock.parquet", lambda path: pq.write_table(mock_table, path)
+    )
 
 
 def assert_same_table(one: pa.Table, other: pa.Table) -> None:
@@ -62,9 +86,9 @@ def small_run(mock_file: Path, out: Path, **training) -> RunConfig:
 @pytest.fixture(scope="session")
 def model_folder(mock_file, tmp_path_factory) -> Path:
     """A model trained for 60 steps: knows little, but everything about it is real."""
-    out = tmp_path_factory.mktemp("model") / "tiny"
-    pretrain(small_run(mock_file, out), quiet=True)
-    return out
+    return make_once(
+        tmp_path_factory, "tiny", lambda path: pretrain(small_run(mock_file, path), quiet=True)
+    )
 
 
 @pytest.fixture(scope="session")

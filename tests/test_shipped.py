@@ -16,11 +16,11 @@ from multistar import MultiStar
 from multistar.checks.metrics import coverage, scatter
 from multistar.cli.app import main
 from multistar.hub import download_model
+from multistar.io import folders
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.modalities.gaia_xp.instrument import xp_matrix
 from multistar.modalities.gaia_xp.read import XPCoefficients
 from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
-from multistar.model import checkpoint
 from multistar.model.card import card
 from multistar.model.checkpoint import CARD, device_of, load_model, save_model
 from multistar.stars import Scalar, Stars
@@ -54,11 +54,11 @@ def test_mini_works_at_once_and_is_as_good_as_its_card(new_giants):
 
 
 def test_mini_is_shipped_with_its_card_and_small():
-    folder = checkpoint.SHIPPED / "mini"
+    folder = folders.SHIPPED / "mini"
     text = (folder / CARD).read_text()
     assert load_model("mini").hash in text
     assert "## Limits" in text
-    assert (folder / checkpoint.WEIGHTS).stat().st_size < 15e6
+    assert (folder / folders.WEIGHTS).stat().st_size < 15e6
 
 
 def test_dwarfs_are_known_too():
@@ -130,7 +130,7 @@ def test_a_card_says_what_the_model_is_and_refuses_figures_of_another(star_model
 
 def test_saving_and_names(star_model, tmp_path, monkeypatch):
     star_model.save_pretrained(tmp_path / "weights" / "tiny")
-    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr(folders, "SHIPPED", tmp_path / "weights")
     assert MultiStar.from_pretrained("tiny").model.hash == star_model.model.hash
     with pytest.raises(FileNotFoundError, match=r"models that come with multistar are \['tiny'\]"):
         MultiStar.from_pretrained("huge")

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from multistar import __version__
 from multistar.batch.job import Job
 from multistar.io.chunks import stem, table_format
-from multistar.io.files import atomic_write, sha256
+from multistar.io.files import atomic_write, require_path, sha256
 
 RUN, RECORD, FAILURE = "run.json", ".record.json", ".failed.json"
 
@@ -76,8 +76,7 @@ def shards(source: str | Path, out: str | Path, part: tuple[int, int] = (0, 1)) 
     Raises FileNotFoundError, ValueError for a folder without tables and for names that would have one result.
     """
     source, out = Path(source), Path(out)
-    if not source.exists():
-        raise FileNotFoundError(f"{source}: no such file or folder")
+    require_path(source)
     files = (
         sorted(p for p in source.iterdir() if p.is_file() and table_format(p))
         if source.is_dir()

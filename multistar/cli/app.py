@@ -8,8 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 from multistar import __version__
+from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
 from multistar.cli.batch import (
     add_batch_options,
+    check_folder_options,
     print_counts,
     refuse_folder_options,
     run_file,
@@ -24,6 +26,9 @@ from multistar.cli.population import (
     add_population_commands,
     check_disentangle,
 )
+from multistar.io.endings import check_ending
+from multistar.io.files import require_path
+from multistar.io.folders import require_adapter
 
 RESUMES = dict.fromkeys(
     ("pretrain", "finetune", "download"), "; run it again to go on from the last checkpoint, if any"
@@ -65,6 +70,8 @@ def _mock(args) -> None:
 
 
 def _pretrain(args) -> None:
+    require_path(args.run, "run file")
+    check_inputs(*args.sky)
     from multistar.training.pretrain import pretrain
     from multistar.training.run import load_run
 
@@ -76,11 +83,18 @@ def _pretrain(args) -> None:
 
 
 def _infer(args) -> int:
+    check_inputs(args.table, getattr(args, "lightcurves", None))
+    check_model(args.model, getattr(args, "ignore", None))
+    for folder in getattr(args, "adapter", ()):
+        require_adapter(folder)
+    column_mapping(args.columns)
     if args.command in ("embed", "predict") and args.table and not args.lightcurves:
         if not Path(args.out).suffix:
+            check_folder_options(args)
             return run_folder(args, _job(args))
         refuse_folder_options(args)
         if args.out.endswith(".parquet") and Path(args.table).is_file():
+            check_output(args.out, args.overwrite)
             return run_file(args, _job(args))
     return _infer_whole(args)
 
@@ -94,7 +108,7 @@ def _job(args):
         args.command,
         args.model,
         options,
-        _mapping(args.columns),
+        column_mapping(args.columns),
         adapters,
         args.precision,
         args.device,
@@ -102,20 +116,19 @@ def _job(args):
 
 
 def _infer_whole(args) -> int:
+    check_ending(args.out, vectors=args.command != "predict" or args.samples > 0)
+    check_output(args.out, args.overwrite)
     from multistar.api import MultiStar
-    from multistar.io.files import refuse_existing
-    from multistar.io.write import check_ending, write_table
+    from multistar.io.write import write_table
 
     options = {name: getattr(args, name) for name in INFERENCE[args.command]}
-    check_ending(args.out, vectors=args.command != "predict" or args.samples > 0)
-    refuse_existing(args.out, args.overwrite)
     if args.command != "generate":
         options["light_curves"] = args.lightcurves and _light_curves(args.lightcurves, args.unit)
     adapters = args.adapter if args.command == "predict" else ()
     task = getattr(
         MultiStar.from_pretrained(args.model, adapters, args.precision, args.device), args.command
     )
-    table = task(args.table, columns=_mapping(args.columns), quiet=False, **options)
+    table = task(args.table, columns=column_mapping(args.columns), quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     print(f"{len(table)} rows written to {args.out}; status:")
     print_counts(Counter(table["status"].to_pylist()))
@@ -129,19 +142,23 @@ def _light_curves(source: str, unit: str | None):
 
 
 def _view(args) -> None:
-    from multistar.io.files import refuse_existing
-    from multistar.io.write import check_ending, write_table
+    check_inputs(args.source)
+    check_ending(args.out, vectors=True)
+    check_output(args.out, args.overwrite)
+    from multistar.io.write import write_table
     from multistar.modalities.light_curve.features import view_table
     from multistar.modalities.light_curve.points import join
 
-    check_ending(args.out, vectors=True)
-    refuse_existing(args.out, args.overwrite)
     table = view_table(join(_light_curves(args.source, args.unit)), quiet=False)
     write_table(table, args.out, args.overwrite)
     print(f"{len(table)} light curves as a model sees them written to {args.out}")
 
 
 def _check(args) -> None:
+    check_inputs(args.table, args.reference)
+    check_model(args.model)
+    check_output(args.out, args.overwrite)
+    column_mapping(args.columns)
     checks = {
         "calibration": _check_calibration,
         "physics": _check_physics,
@@ -158,7 +175,7 @@ def _check_physics(args) -> None:
     from multistar.stars import read_stars
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, _mapping(args.columns))
+    stars = read_stars(args.table, column_mapping(args.columns))
     reference = read_stars(args.reference) if args.reference else None
     result = physics(load_model(args.model), stars, reference, args.seed)
     write_physics(result, args.out, args.overwrite)
@@ -180,7 +197,7 @@ def _check_populations(args) -> None:
     from multistar.stars import read_stars
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, _mapping(args.columns))
+    stars = read_stars(args.table, column_mapping(args.columns))
     result = populations(
         load_model(args.model), stars, read_columns(args.table).data, args.seed, quiet=False
     )
@@ -208,7 +225,7 @@ def _check_calibration(args) -> None:
     from multistar.stars import read_stars
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, _mapping(args.columns))
+    stars = read_stars(args.table, column_mapping(args.columns))
     result = calibration(load_model(args.model), stars, args.samples, args.seed)
     write_calibration(result, args.out, args.overwrite)
     for name, label in result["labels"].items():
@@ -227,13 +244,6 @@ def _check_calibration(args) -> None:
             )
         )
     print(f"calibration.json and calibration.png written to {args.out}")
-
-
-def _mapping(pairs: list[str]) -> dict[str, str]:
-    for pair in pairs:
-        if "=" not in pair:
-            raise ValueError(f"--columns takes QUANTITY=COLUMN, got {pair!r}")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _add_mock_options(mock: argparse.ArgumentParser) -> None:

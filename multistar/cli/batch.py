@@ -40,15 +40,20 @@ def refuse_folder_options(args) -> None:
         )
 
 
+def check_folder_options(args) -> None:
+    """ValueError for --overwrite, which a folder of results does not have, and for a --part that is none."""
+    if args.overwrite:
+        raise ValueError(
+            f"--overwrite is for single tables; a folder is gone on with: remove {args.out} to do all of it again"
+        )
+    _part(args.part)
+
+
 def run_folder(args, job) -> int:
     """Exit code 0, or INCOMPLETE if a table failed."""
     from multistar.batch.folder import one_after_another, prepare, run, shards
     from multistar.batch.ray_engine import on_ray
 
-    if args.overwrite:
-        raise ValueError(
-            f"--overwrite is for single tables; a folder is gone on with: remove {args.out} to do all of it again"
-        )
     found = shards(args.table, args.out, _part(args.part))
     todo = [shard for shard in found if not shard.is_done()]
     if args.dry_run:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from multistar.cli.arguments import check_inputs
+
 
 def add_download_command(commands) -> None:
     text = "data of stars from an archive into a folder; an interrupted run goes on"
@@ -54,19 +56,16 @@ def _targets(words: list[str]) -> Any:
         return [int(word) for word in words]
     if len(words) > 1:
         raise ValueError(f"give ids as numbers, or one table; got {' '.join(words[:5])}")
+    check_inputs(words[0])
     return words[0]
 
 
 def _light_curves(args) -> None:
+    targets = _targets(args.ids)
     from multistar.download.light_curves import NOT_FOUND, download_light_curves
 
     files = download_light_curves(
-        _targets(args.ids),
-        args.out,
-        args.mission,
-        author=args.author,
-        exptime=args.exptime,
-        quiet=False,
+        targets, args.out, args.mission, author=args.author, exptime=args.exptime, quiet=False
     )
     print(
         f"{sum(map(len, files.values()))} light curves of {len(files)} stars in {args.out}; the others: {NOT_FOUND}"
@@ -74,21 +73,17 @@ def _light_curves(args) -> None:
 
 
 def _gaia(args) -> None:
-    import pyarrow.parquet as pq
-
-    from multistar.download.gaia import WITHOUT_SPECTRA, Cone, Query, download_gaia
-
     if sum(map(bool, (args.ids, args.cone, args.adql))) != 1:
         raise ValueError(
             "say which stars: source_ids or a table, or --cone, or --adql (one of them)"
         )
-    stars = (
-        Cone(*args.cone)
-        if args.cone
-        else Query(_adql(args.adql))
-        if args.adql
-        else _targets(args.ids)
-    )
+    query = _adql(args.adql) if args.adql else None
+    targets = _targets(args.ids) if args.ids else None
+    import pyarrow.parquet as pq
+
+    from multistar.download.gaia import WITHOUT_SPECTRA, Cone, Query, download_gaia
+
+    stars = Cone(*args.cone) if args.cone else Query(query) if query else targets
     options = {
         name: value for name in ("chunk", "archive") if (value := getattr(args, name)) is not None
     }

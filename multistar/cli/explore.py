@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from multistar.cli.arguments import check_indices, check_inputs, check_model
+
 
 def add_explore_command(commands: Any) -> None:
     """`commands` is what add_subparsers gave."""
@@ -42,6 +44,10 @@ def _explore(args: argparse.Namespace) -> None:
     from multistar._compat import check_explore
 
     check_explore()
+    check_indices(args.index, args.dust_free)
+    check_inputs(args.map, args.data, args.lightcurves)
+    if args.data:
+        check_model(args.model)
     from multistar.explore.data import Explorer, read_places, umap_places
     from multistar.explore.page import serve
     from multistar.explore.star import Measured, model_of

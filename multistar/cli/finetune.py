@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Callable
 
+from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
+
 
 def add_finetune_command(command: Callable[..., argparse.ArgumentParser]) -> None:
     """`command(name, function, text)` makes a subparser."""
@@ -68,6 +70,10 @@ def _names(text: str) -> list[str]:
 
 
 def _finetune(args) -> None:
+    check_inputs(args.table, args.lightcurves, args.retain)
+    check_model(args.model)
+    check_output(args.out, args.overwrite)
+    columns = column_mapping(args.columns)
     from multistar.finetune.finetune import finetune
     from multistar.finetune.retention import mock_stars
     from multistar.finetune.tune import FinetuneConfig
@@ -87,9 +93,6 @@ def _finetune(args) -> None:
         "seed",
     )
     config = FinetuneConfig(**{n: getattr(args, n) for n in names if getattr(args, n) is not None})
-    if wrong := [pair for pair in args.columns if "=" not in pair]:
-        raise ValueError(f"--columns takes QUANTITY=COLUMN, got {wrong[0]!r}")
-    columns = dict(pair.split("=", 1) for pair in args.columns)
     curves = read_light_curves(args.lightcurves, unit=args.unit) if args.lightcurves else None
     base = load_model(args.model)
     retain = None if args.no_retain else read_stars(args.retain) if args.retain else mock_stars()

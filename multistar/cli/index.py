@@ -3,9 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
+from multistar.cli.arguments import check_indices, check_inputs, check_model, check_output
+from multistar.io.endings import check_ending
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def add_index_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -20,6 +24,10 @@ def add_index_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _index(args) -> None:
+    check_indices()
+    check_inputs(*args.embeddings, args.metadata)
+    check_output(args.out, args.overwrite)
+    _check_model_if(args, args.ignore)
     from multistar.index.folder import OWNED
     from multistar.index.star_index import StarIndex
     from multistar.io.files import refuse_existing
@@ -33,6 +41,12 @@ def _index(args) -> None:
     _print_index(index, args.out)
 
 
+def _check_model_if(args, needed) -> None:
+    """--model has a default, which may be missing where no model is needed."""
+    if needed:
+        check_model(args.model, args.ignore)
+
+
 def _eraser(args):
     from multistar.model.checkpoint import load_model
 
@@ -40,6 +54,11 @@ def _eraser(args):
 
 
 def _update(args) -> None:
+    check_indices(args.index, *args.merge)
+    check_inputs(args.delete, *args.add)
+    check_output(args.out, args.overwrite)
+    import numpy as np
+
     from multistar.index.folder import OWNED
     from multistar.index.star_index import StarIndex
     from multistar.io.files import refuse_existing
@@ -78,13 +97,17 @@ def _print_index(index, out: str) -> None:
 
 
 def _search(args) -> None:
-    from multistar.index.star_index import StarIndex
-    from multistar.io.files import refuse_existing
-    from multistar.io.write import check_ending, write_tables
-
+    check_indices(args.index)
+    check_inputs(args.queries, args.table, args.star, args.data)
+    _check_model_if(args, args.star or args.like or args.data or args.ignore)
     if args.out:
         check_ending(args.out)
-        refuse_existing(args.out, args.overwrite)
+        check_output(args.out, args.overwrite)
+    import pyarrow as pa
+
+    from multistar.index.star_index import StarIndex
+    from multistar.io.write import write_tables
+
     index = StarIndex.load(args.index, mapped=True, verify=not args.no_verify)
     eraser = _eraser(args)
     if eraser and index.ignore != eraser.name:
@@ -109,7 +132,7 @@ def _search(args) -> None:
         )
 
 
-def _neighbours(args, index, eraser) -> Iterator[pa.Table]:
+def _neighbours(args, index, eraser) -> Iterator["pa.Table"]:
     from multistar.index.search import search_like, search_stars, search_table
     from multistar.io.ids import read_ids
     from multistar.model.checkpoint import load_model
@@ -130,7 +153,7 @@ def _neighbours(args, index, eraser) -> Iterator[pa.Table]:
         yield index.neighbours(args.source_id or read_ids(args.queries), *wanted)
 
 
-def _counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _counted(tables: Iterator["pa.Table"]) -> Iterator["pa.Table"]:
     for i, table in enumerate(tables):
         left_out = int((table.schema.metadata or {}).get(b"left_out", 0))
         if left_out and not i:
@@ -138,7 +161,7 @@ def _counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield table
 
 
-def _explained(args, index, found: pa.Table) -> Iterator[pa.Table]:
+def _explained(args, index, found: "pa.Table") -> Iterator["pa.Table"]:
     from multistar.index.explain import exactly, explain, print_explanation
     from multistar.inference.predict import predict
     from multistar.model.checkpoint import load_model

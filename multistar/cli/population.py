@@ -3,6 +3,9 @@
 import argparse
 from collections.abc import Callable
 
+from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
+from multistar.io.endings import check_ending
+
 
 def add_population_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """`command(name, function, text)` makes a subparser."""
@@ -15,15 +18,16 @@ def add_population_commands(command: Callable[..., argparse.ArgumentParser]) -> 
 
 
 def _erase(args) -> None:
+    check_inputs(*args.tables)
+    check_model(args.model)
+    check_output(args.out, args.overwrite)
+    if not args.out.endswith(".safetensors"):
+        raise ValueError(f"--out {args.out}: the name must end in .safetensors")
     from multistar.inference.erase import eraser_of
-    from multistar.io.files import refuse_existing
     from multistar.model.checkpoint import load_model
     from multistar.model.nuisance import save_eraser
     from multistar.stars import concatenate_stars, read_stars
 
-    refuse_existing(args.out, args.overwrite)
-    if not args.out.endswith(".safetensors"):
-        raise ValueError(f"--out {args.out}: the name must end in .safetensors")
     stars = concatenate_stars([read_stars(table) for table in args.tables])
     eraser = eraser_of(load_model(args.model), stars, args.quantity)
     save_eraser(eraser, args.out, args.overwrite)
@@ -33,17 +37,18 @@ def _erase(args) -> None:
 
 
 def _umap(args) -> None:
-    import pyarrow.parquet as pq
-
-    from multistar.index.umap_map import map_figure, umap_map, with_numbers
-    from multistar.io.files import atomic_write, refuse_existing
-    from multistar.io.write import check_ending, write_table
-
     check_ending(args.out)
     if bool(args.figure) != bool(args.colour):
         raise ValueError("--figure PNG and --colour COLUMN belong together")
+    check_inputs(args.vectors, args.metadata)
     for path in filter(None, (args.out, args.figure)):
-        refuse_existing(path, args.overwrite)
+        check_output(path, args.overwrite)
+    import pyarrow.parquet as pq
+
+    from multistar.index.umap_map import map_figure, umap_map, with_numbers
+    from multistar.io.files import atomic_write
+    from multistar.io.write import write_table
+
     given = pq.read_table(args.vectors)
     table = umap_map(given, args.sample, args.seed, args.neighbours, args.min_distance, quiet=False)
     table = with_numbers(table, args.metadata) if args.metadata else table
@@ -65,7 +70,7 @@ def check_disentangle(args) -> None:
     from multistar.stars import read_stars
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, dict(pair.split("=", 1) for pair in args.columns))
+    stars = read_stars(args.table, column_mapping(args.columns))
     result, maps = disentangle(
         load_model(args.model), stars, args.ebv, args.seed, args.stars, not args.no_umap
     )

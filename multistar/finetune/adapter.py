@@ -16,10 +16,10 @@ from multistar.finetune.lora import LowRank
 from multistar.finetune.readout import Readout
 from multistar.finetune.request import Request
 from multistar.io.files import atomic_write, sha256
+from multistar.io.folders import ADAPTER_FILES, require_adapter
 from multistar.model.checkpoint import Model, modern_name
 
-WEIGHTS, CONFIG = "adapter.safetensors", "adapter.json"
-OWNED = (WEIGHTS, CONFIG)
+WEIGHTS, CONFIG = OWNED = ADAPTER_FILES
 MAX_CONFIG_BYTES = 1 << 22
 FORMAT = 2  # 1 had one attribute of the network per encoder
 LOW_RANK = "low_rank."
@@ -137,11 +137,7 @@ def load_adapter(base: Model, folder: str | Path) -> Adapter:
     corrupt, or its parts do not fit together.
     """
     folder = Path(folder)
-    for file in OWNED:
-        if not (folder / file).is_file():
-            raise FileNotFoundError(
-                f"{folder}: not an adapter folder, {file} is missing (make one: multistar finetune)"
-            )
+    require_adapter(folder)
     config = _read_config(folder / CONFIG)
     if config["base"] != base.hash:
         raise ValueError(

@@ -1,8 +1,8 @@
 """An index of stars on disk: embeddings in, nearest neighbours out."""
 
+from multistar._compat import NO_FAISS
+
 try:
     import faiss  # noqa: F401
 except ImportError as missing:
-    raise ImportError(
-        "similarity search needs faiss: pip install 'multistar[cpu]' (or 'multistar[gpu]')"
-    ) from missing
+    raise ImportError(NO_FAISS) from missing

@@ -11,14 +11,9 @@ import numpy as np
 from multistar import __version__
 from multistar.io.config import from_table
 from multistar.io.files import atomic_write, sha256
+from multistar.io.folders import CARD, require_index
 
-INDEX, IDS, ORDER, METADATA, CARD = (
-    "index.faiss",
-    "source_ids.npy",
-    "id_order.npy",
-    "metadata.npy",
-    "card.json",
-)
+INDEX, IDS, ORDER, METADATA = "index.faiss", "source_ids.npy", "id_order.npy", "metadata.npy"
 FILES = (INDEX, IDS, ORDER, METADATA)
 OWNED = (*FILES, CARD)
 FORMAT = 2
@@ -100,10 +95,7 @@ def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -
     """
     folder, written = Path(folder), {}
     for name in (CARD, *FILES):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder}: not an index folder, {name} is missing (make one: multistar index)"
-            )
+        require_index(folder, [name])
         if name == CARD:
             written = _read_card(folder)  # first: an older format lacks files
     try:

@@ -38,6 +38,12 @@ def atomic_write(
         _remove(temporary)
 
 
+def require_path(path: str | Path, what: str = "file or folder") -> None:
+    """FileNotFoundError if nothing is there."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: no such {what}")
+
+
 def refuse_existing(path: str | Path, overwrite: bool, owned: Collection[str] = ()) -> None:
     """FileExistsError if something is there, unless `overwrite`; a folder with others' files is never replaced.
 

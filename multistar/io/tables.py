@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from astropy.io import votable
 from astropy.table import Table, meta
 
+from multistar.io.files import require_path
+
 FORMATS = {
     ".csv": "csv",
     ".csv.gz": "csv",
@@ -137,8 +139,7 @@ def read_columns(source: Any) -> Columns:
 
 
 def _read_file(path: Path) -> Columns:
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
+    require_path(path, "file")
     if path.is_dir():
         return _read_folder(path)
     suffixes = [s.lower() for s in path.suffixes]

@@ -9,15 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.table import Column, Table
 
+from multistar.io.endings import ASTROPY_FORMATS, check_ending
 from multistar.io.files import atomic_write
 
-ASTROPY_FORMATS = {
-    ".fits": "fits",
-    ".vot": "votable",
-    ".xml": "votable",
-    ".ecsv": "ascii.ecsv",
-    ".csv": "ascii.csv",
-}
 UNITS = {"dex": "", "Msun": "solMass"}  # FITS and VOTable know no dex
 
 
@@ -75,17 +69,6 @@ def _fit_metadata(table: Table, suffix: str) -> None:
         table.meta = kept | {"comments": [f"{key}: {value}" for key, value in meta.items()]}
     elif suffix in (".vot", ".xml"):
         table.meta = {"description": "; ".join(f"{key}: {value}" for key, value in meta.items())}
-
-
-def check_ending(path: str | Path, vectors: bool = False) -> None:
-    """Before long work: ValueError if no writer knows the ending, or if it cannot hold vectors."""
-    known = [".parquet", *ASTROPY_FORMATS]
-    if Path(path).suffix not in known:
-        raise ValueError(f"{path}: cannot tell the format from the name; known endings are {known}")
-    if vectors and Path(path).suffix == ".csv":
-        raise ValueError(
-            f"{path}: CSV cannot hold embeddings, samples or spectra; use .parquet, .fits, .vot or .ecsv"
-        )
 
 
 def write_tables(tables: Iterator[pa.Table], path: str | Path, overwrite: bool = False) -> int:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from multistar import __version__
 from multistar.io.config import from_table
 from multistar.io.files import atomic_write, sha256
+from multistar.io.folders import CONFIG, WEIGHTS, find_model
 from multistar.model.calibration import Recalibrator
 from multistar.model.domain import Domain
 from multistar.model.network import ModelConfig, Network
@@ -20,10 +21,9 @@ from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import LABELS
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+CARD = "README.md"
 ERASERS = {name: eraser_file(name) for name in LABELS}
 OWNED = (WEIGHTS, CONFIG, CARD, *ERASERS.values())
-SHIPPED = Path(__file__).parents[1] / "weights"  # models that come with the package, by name
 PARTS = ("network", "standardiser", "domain", "recalibrator")
 MAX_CONFIG_BYTES = 1 << 20
 FORMAT = 2  # 1 had one attribute per encoder, and a flat vocabulary
@@ -147,28 +147,13 @@ def device_of(name: str | None) -> torch.device:
     )
 
 
-def model_folder(name: str | Path) -> Path:
-    """A model folder as it is; otherwise the model of that name that comes with the package, if there is one."""
-    folder = Path(name)
-    if not (folder / CONFIG).is_file() and (SHIPPED / folder / CONFIG).is_file():
-        return SHIPPED / folder
-    return folder
-
-
 def load_model(name: str | Path) -> Model:
     """Load a folder written by save_model, or a model that comes with the package ("mini").
 
     Raises FileNotFoundError if it is no model folder, ValueError if a file is corrupt or does not
     match its hash, or was made for other settings.
     """
-    folder = model_folder(name)
-    for file in (CONFIG, WEIGHTS):
-        if not (folder / file).is_file():
-            shipped = sorted(p.parent.name for p in SHIPPED.glob(f"*/{CONFIG}"))
-            raise FileNotFoundError(
-                f"{folder}: not a model folder, {file} is missing; models that come with multistar are {shipped} "
-                "(train one: multistar pretrain RUN.toml)"
-            )
+    folder = find_model(name)
     config = _read_config(folder / CONFIG)
     found = sha256(folder / WEIGHTS)
     if found != config["sha256"]:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from multistar.io.files import atomic_write
+from multistar.io.folders import require_eraser
 from multistar.modalities.scalars.transforms import to_even_scale
 from multistar.quantities import LABELS, QUANTITIES
 
@@ -184,10 +185,7 @@ def save_eraser(eraser: Eraser, path: str | Path, overwrite: bool = False) -> No
 
 def load_eraser(path: str | Path, model_sha256: str) -> Eraser:
     """Raises FileNotFoundError, and ValueError if it is no eraser, or one for another model than that of the hash."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; make it: multistar erase STARS --quantity dust --out {path}"
-        )
+    require_eraser(path)
     try:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {})["eraser"])

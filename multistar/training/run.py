@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from multistar.io.config import from_table
+from multistar.io.files import require_path
 from multistar.modalities import MODALITIES
 from multistar.modalities.modality import Hiding
 from multistar.model.network import ModelConfig
@@ -108,8 +109,7 @@ def read_hiding(run: RunConfig, vocabulary: Vocabulary) -> dict[str, Hiding]:
 def load_run(path: str | Path) -> RunConfig:
     """Read a run file; its relative paths are taken from the file's own folder."""
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such run file")
+    require_path(path, "run file")
     try:
         table = tomllib.loads(path.read_text())
         if "graft" in table:

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
+from multistar.io.files import require_path
 from multistar.io.tables import CSV, FORMATS
 from multistar.modalities.light_curve.missions import (
     MISSIONS,
@@ -109,8 +110,7 @@ def _read_folder(
 def _read_file(
     path: Path, unit: str | None, columns: Mapping[str, str] | None, quality: str | int
 ) -> LightCurves:
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
+    require_path(path, "file")
     name = path.name.lower()
     if name.endswith(TEXT):
         return _read_text(path, unit)

@@ -1,0 +1,42 @@
+"""Arguments that commands share, checked before what takes seconds to load (torch, astropy) is imported."""
+
+from multistar._compat import check_faiss
+from multistar.io.files import refuse_existing, require_path
+from multistar.io.folders import find_model, require_eraser, require_index
+
+
+def check_inputs(*paths: str | None) -> None:
+    """FileNotFoundError for the first path that is not there; None stands for an option not given."""
+    for path in filter(None, paths):
+        require_path(path)
+
+
+def check_indices(*folders: str | None) -> None:
+    """ImportError without faiss, FileNotFoundError for the first folder that holds no index."""
+    check_faiss()
+    for folder in filter(None, folders):
+        require_index(folder)
+
+
+def check_model(name: str, ignore: str | None = None) -> None:
+    """FileNotFoundError if there is no such model, or no such file of an eraser as --ignore names."""
+    find_model(name)
+    if ignore and ignore.endswith(".safetensors"):
+        require_eraser(ignore)
+
+
+def check_output(path: str, overwrite: bool) -> None:
+    """FileExistsError if a result is there already and may not be replaced.
+
+    With `overwrite`, what a folder may hold is checked later, by the code that owns its files.
+    """
+    if not overwrite:
+        refuse_existing(path, overwrite=False)
+
+
+def column_mapping(pairs: list[str]) -> dict[str, str]:
+    """Quantity -> column, from the words QUANTITY=COLUMN; ValueError for another word."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise ValueError(f"--columns takes QUANTITY=COLUMN, got {pair!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
