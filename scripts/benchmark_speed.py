@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=2 python scripts/benchmark_speed.py [--stars 8192] [--rows 20000 200000] [--model mini]
 
 All in one run, as ratios to `predict` of the same stars in float32. CPU time of all threads is divided by their number.
+Beside it stands the network of the predecessor: see benchmark_predecessor.py.
 Memory and time by the clock are those of a process that runs `multistar embed` or `predict` on a Parquet file of ROWS
 stars.
 """
@@ -21,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from benchmark_predecessor import compare, show
 from rich.console import Console
 from rich.table import Table
 
@@ -161,6 +163,7 @@ def main() -> None:
         )
     console = Console(width=100)
     console.print(shown)
+    show(compare(args.model, args.stars // 4, 5), Console(width=120))
     one, other = exact.predict(stars), fast.predict(stars)
     moved = {n: moved_by(one, other, n) for n in exact.model.vocabulary.labels}
     console.print(

@@ -16,6 +16,7 @@ from multistar.cli.batch import (
     refuse_folder_options,
     run_file,
     run_folder,
+    use_workers,
 )
 from multistar.cli.download import add_download_command
 from multistar.cli.explore import add_explore_command
@@ -88,6 +89,8 @@ def _infer(args) -> int:
     for folder in getattr(args, "adapter", ()):
         require_adapter(folder)
     column_mapping(args.columns)
+    if args.command in ("embed", "predict"):
+        use_workers(args.workers)
     if args.command in ("embed", "predict") and args.table and not args.lightcurves:
         if not Path(args.out).suffix:
             check_folder_options(args)

@@ -10,6 +10,9 @@ INCOMPLETE = 3  # exit code: some tables could not be read
 
 
 def add_batch_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--workers", type=int, metavar="N", help="batches of stars at once (default: cores)"
+    )
     group = sub.add_argument_group(
         "many tables", "a folder of tables in and, as --out, a folder out; it can be resumed"
     )
@@ -24,6 +27,17 @@ def add_batch_options(sub: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="say what would be done, write nothing"
     )
     group.add_argument("--log", metavar="FILE", help="one line of JSON per table")
+
+
+def use_workers(number: int | None) -> None:
+    """So many batches of stars at once (None: as many as torch has threads). Raises ValueError for less than one."""
+    if number is None:
+        return
+    if number < 1:
+        raise ValueError(f"--workers must be 1 or more, got {number}")
+    import torch
+
+    torch.set_num_threads(number)
 
 
 def refuse_folder_options(args) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from multistar import status
-from multistar.inference.stream import encode_stars
+from multistar.inference.stream import Encoded, map_batches
 from multistar.inference.views import embed_views
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
@@ -38,11 +38,12 @@ def embed(
         )
     eraser = model.eraser(ignore) if ignore else None
     out = np.empty((len(stars), eraser.dimension if eraser else model.config.embedding), np.float32)
-    flags = stars.flags.copy()
-    for batch in encode_stars(model, stars, "embed", quiet, labels):
-        flags[batch.rows] = batch.flags
+
+    def keep(batch: Encoded) -> None:
         vectors = batch.memory.embedding.cpu().numpy()
         out[batch.rows] = eraser(vectors) if eraser else vectors
+
+    flags = map_batches(model, stars, "embed", keep, quiet, labels)
     if space != "fused":
         out = shared(model, stars, space)
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(out.ravel()), out.shape[1])

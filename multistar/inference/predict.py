@@ -1,12 +1,14 @@
 """Stars -> labels with errors: median and central 68 % interval, joint samples on request; one row per input row."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import torch
 
 from multistar import status
 from multistar.inference.consistency import EDGE, mean_squared_score
-from multistar.inference.stream import encode_stars
+from multistar.inference.stream import Encoded, encode_stars, map_batches
 from multistar.io.chunks import ROWS
 from multistar.io.write import to_arrow
 from multistar.model.checkpoint import Model
@@ -53,24 +55,16 @@ def predict(
     names, slots = model.vocabulary.labels, torch.tensor(list(model.vocabulary.label_slots))
     levels = model.recalibrator(torch.tensor(LEVELS))
     quantiles = np.empty((len(stars), len(names), len(LEVELS)))
-    drawn = np.empty((len(names), len(stars), samples), np.float32)
-    covariance = np.empty((len(stars), len(names) ** 2 if samples else 0))
-    generator = torch.Generator()
-    flags = stars.flags.copy()
-    for batch in encode_stars(model, stars, "predict", quiet):
-        rows, memory, flags[batch.rows] = batch.rows, batch.memory, batch.flags
-        with torch.inference_mode():
-            quantiles[rows] = (
-                model.network.decode(memory, slots.to(memory.features.device))
-                .quantile(levels)
-                .cpu()
-            )
-        if samples:
-            seed_at(generator, seed, rows)
-            joint = joint_samples(model, memory, slots, samples, generator)
-            nodes = model.recalibrator(torch.special.ndtr(SCORES))
-            joint = _physical(model, with_marginals(model, memory, slots, joint, nodes, generator))
-            drawn[:, rows], covariance[rows] = joint, covariances(joint)
+
+    def ask(batch: Encoded) -> None:
+        mixture = model.network.decode(batch.memory, slots.to(batch.memory.features.device))
+        quantiles[batch.rows] = mixture.quantile(levels).cpu()
+
+    if samples:
+        flags, drawn, covariance = _draw(model, stars, samples, seed, quiet, ask)
+    else:
+        flags = map_batches(model, stars, "predict", ask, quiet)
+        drawn = covariance = np.empty(0)
     score = {}
     if consistency:
         score["consistency"] = mean_squared_score(model, stars, quiet)
@@ -84,6 +78,31 @@ def predict(
             "covariance": covariance
         }
     return _with_units(to_arrow(columns, _metadata(model, samples, seed)), model.vocabulary)
+
+
+@torch.inference_mode()
+def _draw(
+    model: Model, stars: Stars, n: int, seed: int, quiet: bool, ask: Callable[[Encoded], None]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flags (stars,), samples (labels, stars, n) and covariances (stars, labels * labels) in the labels' units.
+
+    One batch after another, since all of them draw from one sequence of random numbers; `ask` is called for each.
+    """
+    slots = torch.tensor(list(model.vocabulary.label_slots))
+    flags = stars.flags.copy()
+    drawn = np.empty((len(slots), len(stars), n), np.float32)
+    covariance = np.empty((len(stars), len(slots) ** 2))
+    nodes = model.recalibrator(torch.special.ndtr(SCORES))
+    generator = torch.Generator()
+    for batch in encode_stars(model, stars, "predict", quiet):
+        ask(batch)
+        flags[batch.rows] = batch.flags
+        seed_at(generator, seed, batch.rows)
+        joint = joint_samples(model, batch.memory, slots, n, generator)
+        joint = with_marginals(model, batch.memory, slots, joint, nodes, generator)
+        joint = _physical(model, joint)
+        drawn[:, batch.rows], covariance[batch.rows] = joint, covariances(joint)
+    return flags, drawn, covariance
 
 
 def seed_at(generator: torch.Generator, seed: int, rows: slice) -> None:

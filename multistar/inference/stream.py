@@ -1,6 +1,8 @@
 """Stars in batches through the encoder, with progress, in bounded memory."""
 
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +44,7 @@ class Encoded:
 def encode_stars(
     model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool = False
 ) -> Iterator[Encoded]:
-    """Encode stars batch by batch.
+    """Encode stars batch by batch, one after the other.
 
     Parameters
     ----------
@@ -56,16 +58,76 @@ def encode_stars(
         Labels are all of the input, as for `show_measurements`.
     """
     for rows, m in stream_measurements(model, stars, what, quiet, labels):
-        memory = model.network.encode(m)
-        if labels:
-            outside = model.domain.beyond(m).any(1)
-        else:
-            outside = model.domain.outside(memory.embedding, m)
-        flags = stars.flags[rows].copy()
-        flags[outside.cpu().numpy()] |= status.BIT["outside_training"]
-        # nothing that this model can read
-        flags[_is_blank(m)] |= status.BIT["no_data"]
-        yield Encoded(rows, memory, flags)
+        yield _encode_batch(model, stars, rows, m, labels)
+
+
+def map_batches(
+    model: Model,
+    stars: Stars,
+    what: str,
+    task: Callable[[Encoded], None],
+    quiet: bool = False,
+    labels: bool = False,
+) -> np.ndarray:
+    """Do `task` to each batch that `encode_stars` gives; on a CPU, to several at once.
+
+    As many threads as torch would take for one operator (torch.get_num_threads()) take a batch each, and operators
+    keep to the thread that calls them. So threads never wait for each other, another process on the same cores costs
+    no more than its share, and the numbers are the same to the bit however many threads there are.
+
+    Parameters
+    ----------
+    model, stars, what, quiet, labels
+        As for `encode_stars`.
+    task : callable
+        Called from other threads, for rows that no other call has; what it raises is raised here.
+
+    Returns
+    -------
+    (n,) uint16 ndarray
+        The flags of all stars.
+    """
+    flags = stars.flags.copy()
+    if next(model.network.parameters()).device.type != "cpu":
+        for batch in encode_stars(model, stars, what, quiet, labels):
+            flags[batch.rows] = batch.flags
+            task(batch)
+        return flags
+
+    def work(rows: slice, m: Measurement) -> None:
+        with torch.inference_mode():  # which another thread does not inherit
+            batch = _encode_batch(model, stars, rows, m, labels)
+            flags[rows] = batch.flags
+            task(batch)
+
+    workers = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    waiting: deque[Future[None]] = deque()
+    try:
+        for rows, m in stream_measurements(model, stars, what, quiet, labels):
+            waiting.append(pool.submit(work, rows, m))
+            if len(waiting) > 2 * workers:  # so that memory does not grow with the table
+                waiting.popleft().result()
+        for done in waiting:
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        # what other threads begin with, which those of the pool have changed
+        torch.set_num_threads(workers)
+    return flags
+
+
+def _encode_batch(model: Model, stars: Stars, rows: slice, m: Measurement, labels: bool) -> Encoded:
+    memory = model.network.encode(m)
+    if labels:
+        outside = model.domain.beyond(m).any(1)
+    else:
+        outside = model.domain.outside(memory.embedding, m)
+    flags = stars.flags[rows].copy()
+    flags[outside.cpu().numpy()] |= status.BIT["outside_training"]
+    # nothing that this model can read
+    flags[_is_blank(m)] |= status.BIT["no_data"]
+    return Encoded(rows, memory, flags)
 
 
 def _is_blank(m: Measurement) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 MODEL_FILES = CONFIG, WEIGHTS = "config.json", "model.safetensors"
 ADAPTER_FILES = "adapter.safetensors", "adapter.json"
 CARD = "card.json"  # of an index
-SHIPPED = Path(__file__).parent / "weights"  # models that come with the package, by name
+SHIPPED = Path(__file__).parents[1] / "weights"  # models that come with the package, by name
 
 
 def find_model(name: str | Path) -> Path:
