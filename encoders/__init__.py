@@ -1,7 +1,7 @@
 """Measurements -> tokens. The lower layer: torch and einops only, nothing of multistar."""
 
 from encoders.contract import FittedEncoder, Measurement, Tokens, concatenate_measurements
-from encoders.lightcurve import LightCurveEncoder, LightCurveLayout
+from encoders.light_curve import LightCurveEncoder, LightCurveLayout
 from encoders.scalars import ScalarEncoder
 from encoders.xp import XPEncoder
 from encoders.xp_components import XPComponents

@@ -12,8 +12,9 @@ from multistar.io.ids import ids_and_flags
 from multistar.io.tables import Columns, read_columns
 from multistar.modalities import MODALITIES, LightCurve
 from multistar.modalities.gaia_xp.read import XPCoefficients
-from multistar.modalities.light_curve.features import LightCurveView, view
-from multistar.modalities.light_curve.points import LightCurves, join, match
+from multistar.modalities.light_curve.curves import LightCurves
+from multistar.modalities.light_curve.features import LightCurveFeatures, compute_features
+from multistar.modalities.light_curve.joining import join, match
 from multistar.modalities.modality import Blocks, ReadOptions
 from multistar.modalities.scalars.read import Scalar
 from multistar.quantities import QUANTITIES, Quantity
@@ -73,7 +74,7 @@ class Stars:
         return self.blocks.get("xp", {})
 
     @property
-    def light_curve(self) -> LightCurveView | None:
+    def light_curve(self) -> LightCurveFeatures | None:
         """What a model sees of the light curves; None if none were given."""
         return self.blocks.get("light_curve")
 
@@ -113,7 +114,7 @@ class Stars:
     def with_light_curves(self, curves: LightCurves, quiet: bool = True) -> Self:
         """The same stars with their light curves, found by source_id; flags say who has none."""
         matched = match(curves, self.source_id)
-        features = view(matched, quiet)
+        features = compute_features(matched, quiet)
         flags = self.flags | (matched.flags & status.BIT["bad_value"])
         LightCurve.flag_missing(features, flags)
         flags[LightCurve.known(features)] &= ~status.BIT["no_data"]
@@ -124,7 +125,7 @@ class Stars:
         """Stars of which nothing but a light curve is known, one per id."""
         joined = join(curves)
         flags = joined.flags | status.BIT["no_xp"]
-        features = view(joined, quiet)
+        features = compute_features(joined, quiet)
         LightCurve.flag_missing(features, flags)
         flags[LightCurve.known(features)] &= ~status.BIT["no_data"]
         return cls(joined.source_id, flags, {"light_curve": features})

@@ -33,8 +33,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from multistar.api import MultiStar
-from multistar.modalities.light_curve.features import LAYOUT, SUMMARY, LightCurveView, view
-from multistar.modalities.light_curve.points import LightCurves, join
+from multistar.modalities.light_curve.curves import LightCurves
+from multistar.modalities.light_curve.features import (
+    LAYOUT,
+    SUMMARY,
+    LightCurveFeatures,
+    compute_features,
+)
+from multistar.modalities.light_curve.joining import join
 from multistar.modalities.light_curve.read import read_light_curves
 from multistar.stars import Stars
 
@@ -102,7 +108,12 @@ def score(x: np.ndarray, y: np.ndarray, make: Callable) -> dict[str, list[float]
 
 
 def tuned(
-    model: MultiStar, seen: LightCurveView, ids: np.ndarray, y: np.ndarray, mode: str, keep: Path
+    model: MultiStar,
+    seen: LightCurveFeatures,
+    ids: np.ndarray,
+    y: np.ndarray,
+    mode: str,
+    keep: Path,
 ) -> dict:
     """`score` of the model fine-tuned to the classes in every fold: same folds as for the others."""
     names = np.unique(y)
@@ -159,11 +170,11 @@ def evaluate(
     others: bool,
     out: Path,
 ) -> None:
-    seen = view(curves, quiet=False)
+    seen = compute_features(curves, quiet=False)
     known = np.isfinite(seen.value).any(1)
     names, counts = np.unique(y[known], return_counts=True)
     known &= np.isin(y, names[counts >= FEWEST])
-    seen = LightCurveView(seen.value[known], seen.sigma[known])
+    seen = LightCurveFeatures(seen.value[known], seen.sigma[known])
     curves, y, slots = curves.select(known), y[known].astype(str), seen.value
     vectors = np.stack(model.embed(Stars.of_light_curves(curves))["embedding"].to_pylist())
     metadata = slots[:, [list(SUMMARY).index(name) for name in METADATA]]

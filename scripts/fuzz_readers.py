@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multistar.io.chunks import chunks
+from multistar.io.chunks import read_chunks
 from multistar.io.write import to_astropy
 from multistar.stars import read_stars
 
@@ -93,7 +93,7 @@ def outcome(path: Path) -> str:
     """ "stars", or the fault in few words; AssertionError, or whatever the readers raise, for what must not be."""
     try:
         read_stars(path)
-        for part in chunks(path, 3):
+        for part in read_chunks(path, 3):
             read_stars(part)
     except (ValueError, FileNotFoundError) as error:
         assert len(str(error).splitlines()) == 1, f"not one line: {error}"

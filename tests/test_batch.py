@@ -20,7 +20,7 @@ from multistar.batch.job import Job
 from multistar.cli.app import main
 from multistar.inference import predict as predict_module
 from multistar.inference import stream as stream_module
-from multistar.io.chunks import chunks, stem
+from multistar.io.chunks import read_chunks, strip_ending
 from multistar.io.files import sha256
 from multistar.io.tables import read_columns
 from multistar.io.write import to_astropy
@@ -70,7 +70,7 @@ def test_parts_of_a_table_are_the_whole(bare, ending, tmp_path):
         to_astropy(plain).write(
             path, format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(ending, ending)
         )
-    parts = list(chunks(path, 25))
+    parts = list(read_chunks(path, 25))
     assert [len(part) for part in parts] == [25, 25, 10]
     assert all(part.origin == str(path) for part in parts)
     whole = read_stars(read_columns(path))
@@ -82,7 +82,7 @@ def test_parts_of_a_table_are_the_whole(bare, ending, tmp_path):
         )
     for band, xp in whole.xp.items():
         np.testing.assert_array_equal(np.concatenate([p.xp[band].value for p in pieces]), xp.value)
-    assert stem(path) == "stars.v1"
+    assert strip_ending(path) == "stars.v1"
 
 
 def test_parts_of_parquet_do_not_follow_its_row_groups_nor_keep_them(bare, tmp_path):
@@ -91,7 +91,7 @@ def test_parts_of_parquet_do_not_follow_its_row_groups_nor_keep_them(bare, tmp_p
     pq.write_table(many, tmp_path / "many.parquet", row_group_size=60)
     before = pa.total_allocated_bytes()
     sizes, held, ids = [], [], []
-    for part in chunks(tmp_path / "many.parquet", 50):
+    for part in read_chunks(tmp_path / "many.parquet", 50):
         sizes.append(len(part))
         ids.append(np.asarray(part["source_id"]).copy())
         held.append(pa.total_allocated_bytes())
@@ -102,7 +102,7 @@ def test_parts_of_parquet_do_not_follow_its_row_groups_nor_keep_them(bare, tmp_p
 
 def test_an_empty_table_is_one_empty_part(bare, tmp_path, model_folder):
     pq.write_table(bare[:0], tmp_path / "none.parquet")
-    assert [len(part) for part in chunks(tmp_path / "none.parquet")] == [0]
+    assert [len(part) for part in read_chunks(tmp_path / "none.parquet")] == [0]
     written = Job("embed", str(model_folder)).write(
         tmp_path / "none.parquet", tmp_path / "out.parquet"
     )

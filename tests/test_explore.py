@@ -21,7 +21,7 @@ from multistar.explore.star import CONTEXTS, Measured, model_of
 from multistar.index.star_index import StarIndex
 from multistar.io.lookup import Lookup
 from multistar.modalities.gaia_xp.synthesis import flux_matrix
-from multistar.modalities.light_curve.points import LightCurves
+from multistar.modalities.light_curve.curves import LightCurves
 from multistar.model.checkpoint import load_model
 from multistar.stars import read_stars
 

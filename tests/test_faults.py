@@ -28,7 +28,7 @@ from multistar.cli.app import main
 from multistar.finetune.adapter import load_adapter
 from multistar.index.star_index import StarIndex
 from multistar.io import tables
-from multistar.io.chunks import chunks
+from multistar.io.chunks import read_chunks
 from multistar.io.files import atomic_write, sha256
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig
@@ -135,7 +135,7 @@ def test_a_small_file_that_expands_without_end_is_refused_in_bounded_memory(
         for _ in range(40):
             stream.write(bytes(1 << 20))
     tracemalloc.start()
-    for read in (tables.read_columns, lambda path: next(chunks(path))):
+    for read in (tables.read_columns, lambda path: next(read_chunks(path))):
         with pytest.raises(ValueError, match="expands to more than"):
             read(bomb)
     assert tracemalloc.get_traced_memory()[1] < 6 << 20
@@ -162,7 +162,7 @@ def test_a_small_parquet_of_very_many_rows_is_read_in_parts(tmp_path):
     )
     assert (tmp_path / "b.parquet").stat().st_size < rows / 10
     before = pa.total_allocated_bytes()
-    part = next(chunks(tmp_path / "b.parquet", 1000))
+    part = next(read_chunks(tmp_path / "b.parquet", 1000))
     assert len(part) == 1000 and pa.total_allocated_bytes() - before < 1 << 24
 
 
@@ -178,15 +178,17 @@ def test_a_file_that_asks_for_more_memory_than_there_is_is_left_out(
     folder, job, tmp_path, monkeypatch
 ):
     """Damaged sizes in a file look like that; the other tables are done."""
-    real = job_module.chunks
+    real = job_module.read_chunks
 
     def greedy(path, rows):
         with monkeypatch.context() as patch:
             if path.name == "b.parquet":
-                patch.setattr("multistar.io.chunks._parquet", lambda *_: map(np.empty, [1 << 55]))
+                patch.setattr(
+                    "multistar.io.chunks._read_parquet", lambda *_: map(np.empty, [1 << 55])
+                )
             yield from real(path, rows)
 
-    monkeypatch.setattr(job_module, "chunks", greedy)
+    monkeypatch.setattr(job_module, "read_chunks", greedy)
     prepare(tmp_path / "out", job)
     records = run(shards(folder, tmp_path / "out"), job, quiet=True)
     assert "Unable to allocate" in records["b.parquet"]["error"]

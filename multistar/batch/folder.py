@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from multistar import __version__
 from multistar.batch.job import Job
-from multistar.io.chunks import stem, table_format
+from multistar.io.chunks import strip_ending, table_format
 from multistar.io.files import atomic_write, require_path, sha256
 
 RUN, RECORD, FAILURE = "run.json", ".record.json", ".failed.json"
@@ -35,7 +35,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        return stem(self.source).replace(".", "_")
+        return strip_ending(self.source).replace(".", "_")
 
     @property
     def result(self) -> Path:

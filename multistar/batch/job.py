@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from multistar import status
 from multistar.api import MultiStar
 from multistar.finetune.adapter import WEIGHTS
-from multistar.io.chunks import ROWS, chunks
+from multistar.io.chunks import ROWS, read_chunks
 from multistar.io.files import atomic_write, sha256
 from multistar.model.checkpoint import device_of
 from multistar.precision import resolve
@@ -109,7 +109,7 @@ class Job:
         return {"rows": sum(counts.values()), "status": dict(sorted(counts.items()))}
 
     def _parts(self, source: Path, done: Callable[[int], None]) -> Iterator[pa.Table]:
-        for number, part in enumerate(chunks(source, ROWS)):
+        for number, part in enumerate(read_chunks(source, ROWS)):
             options = dict(self.options)
             if "seed" in options:
                 options["seed"] += number

@@ -149,10 +149,10 @@ def _view(args) -> None:
     check_ending(args.out, vectors=True)
     check_output(args.out, args.overwrite)
     from multistar.io.write import write_table
-    from multistar.modalities.light_curve.features import view_table
-    from multistar.modalities.light_curve.points import join
+    from multistar.modalities.light_curve.features import compute_feature_table
+    from multistar.modalities.light_curve.joining import join
 
-    table = view_table(join(_light_curves(args.source, args.unit)), quiet=False)
+    table = compute_feature_table(join(_light_curves(args.source, args.unit)), quiet=False)
     write_table(table, args.out, args.overwrite)
     print(f"{len(table)} light curves as a model sees them written to {args.out}")
 

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from multistar.explore.data import DIGITS, titled
 from multistar.explore.star import Posterior
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
-from multistar.modalities.light_curve.points import LightCurves
+from multistar.modalities.light_curve.curves import LightCurves
 from multistar.quantities import QUANTITIES
 
 FONT = "'Helvetica Neue', Helvetica, Arial, sans-serif"

@@ -15,8 +15,9 @@ from multistar.inference.predict import predict
 from multistar.inference.stream import encode_stars
 from multistar.io.lookup import Lookup
 from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, WAVELENGTH, flux_matrix
-from multistar.modalities.light_curve.points import LightCurves, match
-from multistar.modalities.light_curve.tables import table_light_curves
+from multistar.modalities.light_curve.curves import LightCurves
+from multistar.modalities.light_curve.joining import match
+from multistar.modalities.light_curve.tables import read_light_curve_table
 from multistar.model.checkpoint import Model, load_model
 from multistar.stars import Scalar, Stars, read_stars
 
@@ -139,7 +140,7 @@ class Measured:
         if self.curves is not None:
             found = match(self.curves, np.array([source_id]))
         else:
-            found = table_light_curves(self._table().rows([source_id])).of(0)
+            found = read_light_curve_table(self._table().rows([source_id])).of(0)
         if not len(found.time):
             raise KeyError("This star has no light curve.")
         return found

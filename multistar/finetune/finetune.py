@@ -21,7 +21,7 @@ from multistar.finetune.tune import (
     run,
 )
 from multistar.io.files import refuse_existing
-from multistar.modalities.light_curve.points import LightCurves
+from multistar.modalities.light_curve.curves import LightCurves
 from multistar.model.checkpoint import Model
 from multistar.quantities import Quantity
 from multistar.stars import Stars

@@ -10,71 +10,87 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.table import Table
 
-from multistar.io.tables import (
-    CSV,
-    FORMATS,
-    ID_COLUMNS,
-    Columns,
-    check_expansion,
-    not_readable,
-    read_columns,
-)
+from multistar.io.columns import ID_COLUMNS, Columns
+from multistar.io.tables import CSV, FORMATS, check_expansion, read_columns, wrap_read_error
 
 ROWS = 16_384  # stars read at once: about 100 MB with XP
-READABLE = tuple(sorted(FORMATS))
+ENDINGS = tuple(sorted(FORMATS))
 
 
 def table_format(path: Path) -> str | None:
-    """csv, ecsv, fits, votable or parquet by the ending of the name; None for another."""
-    name = path.name.lower()
-    ending = max((e for e in READABLE if name.endswith(e)), key=len, default=None)
-    return None if ending is None else "ecsv" if ".ecsv" in ending else FORMATS[ending]
+    """Return csv, ecsv, fits, votable or parquet by the ending of the name; None for another."""
+    ending = _ending(path)
+    if not ending:
+        return None
+    return "ecsv" if ".ecsv" in ending else FORMATS[ending]
 
 
-def stem(path: Path) -> str:
-    """The name without the ending that tells the format."""
-    endings = [e for e in READABLE if path.name.lower().endswith(e)]
-    return path.name[: -len(max(endings, key=len))] if endings else path.name
+def strip_ending(path: Path) -> str:
+    """Return the name without the ending that tells the format."""
+    ending = _ending(path)
+    return path.name[: len(path.name) - len(ending)]
 
 
-def chunks(path: str | Path, rows: int = ROWS) -> Iterator[Columns]:
-    """Consecutive parts of a file, at least one, each as read_columns gives it.
+def read_chunks(path: str | Path, rows: int = ROWS) -> Iterator[Columns]:
+    """Read consecutive parts of a file.
 
     Parquet, CSV and uncompressed FITS are read part by part; VOTable, ECSV and gzipped FITS whole.
-    Raises what read_columns raises; a file that turns out to be cut off raises after its sound parts.
+
+    Parameters
+    ----------
+    path : str or Path
+        Anything that names a table for `read_columns`.
+    rows : int
+        Number of rows of each part; the last one may be shorter.
+
+    Yields
+    ------
+    Columns
+        At least one part, each as `read_columns` gives it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_columns`. A file that turns out to be cut off raises after its sound parts.
     """
     path = Path(path)
     kind = table_format(path)
-    reader = {"parquet": _parquet, "csv": _csv, "fits": _fits}.get(kind or "")
-    if reader is None or not path.is_file() or (kind == "fits" and path.suffix == ".gz"):
-        yield from _parts(read_columns(path), rows)
+    reader = {"parquet": _read_parquet, "csv": _read_csv, "fits": _read_fits}.get(kind or "")
+    is_packed_fits = kind == "fits" and path.suffix == ".gz"
+    if reader is None or not path.is_file() or is_packed_fits:
+        yield from _split(read_columns(path), rows)
         return
     parts = reader(path, rows)
     while True:
         try:
             part = next(parts, None)
         except Exception as error:
-            raise not_readable(path, kind, error) from error
+            raise wrap_read_error(path, kind, error) from error
         if part is None:
             return
         part.origin = str(path)
         yield part
 
 
-def _parts(whole: Columns, rows: int) -> Iterator[Columns]:
+def _ending(path: Path) -> str:
+    """The longest known ending of the name, in small letters; "" if there is none."""
+    name = path.name.lower()
+    return max((ending for ending in ENDINGS if name.endswith(ending)), key=len, default="")
+
+
+def _split(whole: Columns, rows: int) -> Iterator[Columns]:
     for start in range(0, max(1, len(whole)), rows):
-        part = {name: values[start : start + rows] for name, values in whole.data.items()}
-        yield Columns(part, whole.unit, whole.origin, whole.metadata)
+        data = {name: values[start : start + rows] for name, values in whole.data.items()}
+        yield Columns(data, whole.unit, whole.origin, whole.metadata)
 
 
-def _parquet(path: Path, rows: int) -> Iterator[Columns]:
+def _read_parquet(path: Path, rows: int) -> Iterator[Columns]:
     with pq.ParquetFile(path) as file:
         if not file.metadata.num_rows:
             yield read_columns(file.schema_arrow.empty_table())
         left = file.schema_arrow.empty_table()
-        for group in range(
-            file.num_row_groups
-        ):  # one by one, or Arrow keeps something of all that it has read
+        # row groups one by one, or Arrow keeps something of all that it has read
+        for group in range(file.num_row_groups):
             for batch in file.iter_batches(rows, row_groups=[group]):
                 left = pa.concat_tables([left, pa.Table.from_batches([batch])])
                 while len(left) >= rows:
@@ -84,17 +100,18 @@ def _parquet(path: Path, rows: int) -> Iterator[Columns]:
             yield read_columns(left)
 
 
-def _csv(path: Path, rows: int) -> Iterator[Columns]:
+def _read_csv(path: Path, rows: int) -> Iterator[Columns]:
     check_expansion(path)
     reader: Any = pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows, **CSV)
     with reader as frames:
         for frame in frames:
-            yield Columns({str(c): frame[c].to_numpy() for c in frame})
+            yield read_columns(frame)
 
 
-def _fits(path: Path, rows: int) -> Iterator[Columns]:
+def _read_fits(path: Path, rows: int) -> Iterator[Columns]:
     table = Table.read(path, format="fits", memmap=True, mask_invalid=False)
     for start in range(0, max(1, len(table)), rows):
         part = read_columns(table[start : start + rows])
+        # copied, so that no part holds on to the memory map
         data = {name: np.array(values) for name, values in part.data.items()}
         yield Columns(data, part.unit, metadata=part.metadata)

@@ -15,23 +15,43 @@ from safetensors import SafetensorError
 def atomic_write(
     path: str | Path, overwrite: bool = False, owned: Collection[str] = ()
 ) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it becomes `path`, on failure nothing remains.
+    """Give a temporary path that becomes `path` on success; on failure nothing remains.
 
-    For a folder, `owned` names the files that we put there. Raises as refuse_existing does, and OSError that names
-    `path` if the disk is full.
+    Parameters
+    ----------
+    path : str or Path
+        The file or folder that is to be written; folders above it are made.
+    overwrite : bool
+        Whether something that is there may be replaced.
+    owned : collection of str
+        For a folder, the names of the files that we put there.
+
+    Yields
+    ------
+    Path
+        Beside `path`, with the same suffixes.
+
+    Raises
+    ------
+    FileExistsError
+        As `refuse_existing`.
+    OSError
+        Names `path` if the disk is full.
     """
     path = Path(path)
     refuse_existing(path, overwrite, owned)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # the suffix stays last, because writers choose a format by it
-    temporary = path.with_name(
-        f".{path.name.split('.')[0]}-{uuid.uuid4().hex[:8]}.tmp{''.join(path.suffixes)}"
-    )
+    # the suffixes stay last, because writers choose a format by them
+    start = path.name.split(".")[0]
+    suffixes = "".join(path.suffixes)
+    temporary = path.with_name(f".{start}-{uuid.uuid4().hex[:8]}.tmp{suffixes}")
     try:
         yield temporary
         _replace(temporary, path)
     except (OSError, SafetensorError) as error:
-        if type(error) in (OSError, SafetensorError) and not getattr(error, "filename", None):
+        # subclasses of OSError, and errors with a file name, already say what is wrong
+        is_bare = type(error) in (OSError, SafetensorError)
+        if is_bare and not getattr(error, "filename", None):
             raise OSError(f"{path}: not written, is the disk full? ({error})") from error
         raise
     finally:
@@ -39,15 +59,26 @@ def atomic_write(
 
 
 def require_path(path: str | Path, what: str = "file or folder") -> None:
-    """FileNotFoundError if nothing is there."""
+    """Raise FileNotFoundError, which calls it `what`, if nothing is there."""
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: no such {what}")
 
 
 def refuse_existing(path: str | Path, overwrite: bool, owned: Collection[str] = ()) -> None:
-    """FileExistsError if something is there, unless `overwrite`; a folder with others' files is never replaced.
+    """Refuse to replace what is already there.
 
     Called before long work too, so that hours are not spent on a result that may not be written.
+
+    Parameters
+    ----------
+    path, overwrite, owned
+        As of `atomic_write`.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there, unless `overwrite`; and for a folder that holds files of others,
+        which is never replaced.
     """
     path = Path(path)
     if not path.exists():
@@ -56,10 +87,20 @@ def refuse_existing(path: str | Path, overwrite: bool, owned: Collection[str] = 
         raise FileExistsError(
             f"{path} exists already; choose another name or pass --overwrite (overwrite=True)"
         )
-    if path.is_dir() and (foreign := sorted(set(os.listdir(path)) - set(owned))):
+    if not path.is_dir():
+        return
+    foreign = sorted(set(os.listdir(path)) - set(owned))
+    if foreign:
         raise FileExistsError(
-            f"{path} is a folder that also holds {foreign[:3]}; choose another name, it is not replaced"
+            f"{path} is a folder that also holds {foreign[:3]}; choose another name, "
+            "it is not replaced"
         )
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -77,8 +118,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def sha256(path: str | Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,13 +8,32 @@ import numpy as np
 import pandas as pd
 
 from multistar import status
-from multistar.io.tables import ID_COLUMNS, Columns, read_columns
+from multistar.io.columns import ID_COLUMNS, Columns
+from multistar.io.tables import read_columns
 
 EXACT_FLOAT_IDS = 2**53  # integers above this are not exact in float64
+CATALOGUE_PREFIXES = ("Gaia DR3 ", "Gaia DR4 ")
+WORDS_FOR_MISSING = ("", "-1", "nan", "null", "none", "<na>")
 
 
 def read_ids(source: Any) -> np.ndarray:
-    """(n,) int64 source_ids of a table that needs no other column; ValueError if one is missing."""
+    """Read the ids of a table that needs no other column.
+
+    Parameters
+    ----------
+    source
+        Anything that `read_columns` takes.
+
+    Returns
+    -------
+    (n,) int64
+        One id per row.
+
+    Raises
+    ------
+    ValueError
+        If there is no column of ids, or a row has none.
+    """
     table = read_columns(source)
     source_id, _ = ids_and_flags(table, {})
     if np.any(source_id < 0):
@@ -23,61 +42,120 @@ def read_ids(source: Any) -> np.ndarray:
 
 
 def target_ids(targets: Any) -> list[int]:
-    """Ids to be looked for: integers or a table that `read_ids` takes; without repetition, in the order given."""
-    if (
-        isinstance(targets, Iterable)
-        and not isinstance(targets, (str, Path, dict))
-        and not hasattr(targets, "columns")
-    ):
+    """Read the ids of stars that are to be looked for.
+
+    Parameters
+    ----------
+    targets : sequence of int, or a table that `read_ids` takes
+        An id may occur more than once.
+
+    Returns
+    -------
+    list of int
+        Each id once, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If the targets are no integers, or not positive.
+    """
+    is_table = isinstance(targets, (str, Path, dict)) or hasattr(targets, "columns")
+    if is_table or not isinstance(targets, Iterable):
+        ids = read_ids(targets)
+    else:
         ids = np.atleast_1d(np.asarray(targets))
         if ids.dtype.kind not in "iu":
             raise ValueError(
                 f"targets must be integer ids or a table with source_id, got {ids[:3]!r}"
             )
-    else:
-        ids = read_ids(targets)
     if np.any(ids <= 0):
         raise ValueError(f"ids of stars are positive, found {ids[ids <= 0][0]}")
     return list(dict.fromkeys(int(star) for star in ids))
 
 
 def ids_and_flags(table: Columns, renamed: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    names = [renamed["source_id"]] if "source_id" in renamed else list(ID_COLUMNS)
-    name = next((n for n in names if n in table), None)
+    """Read the ids of a table and flag those that are missing or occur more than once.
+
+    Parameters
+    ----------
+    table : Columns
+        n rows.
+    renamed : dict of str to str
+        May name the column of ids under "source_id"; otherwise it is one of ID_COLUMNS.
+
+    Returns
+    -------
+    source_id : (n,) int64
+        -1 = missing.
+    flags : (n,) uint16
+        Bits `bad_id` and `duplicate_id` of `status.BIT`.
+
+    Raises
+    ------
+    ValueError
+        If there is no column of ids, or it holds something else.
+    """
+    names = [renamed["source_id"]] if "source_id" in renamed else ID_COLUMNS
+    name = next((name for name in names if name in table), None)
     if name is None:
         raise ValueError(
             f"{table.origin}: no column source_id; the table has {sorted(table.data)[:12]}. "
             "Name yours with --columns source_id=NAME; a row number will do"
         )
     source_id = id_numbers(table[name], table.origin, name)
-    flags = np.zeros(len(source_id), np.uint16)
     missing = source_id < 0
-    flags[missing] |= status.BIT["bad_id"]
     repeated = pd.Series(source_id).duplicated(keep=False).to_numpy() & ~missing
+    flags = np.zeros(len(source_id), np.uint16)
+    flags[missing] |= status.BIT["bad_id"]
     flags[repeated] |= status.BIT["duplicate_id"]
     return source_id, flags
 
 
 def id_numbers(raw: np.ndarray, origin: str, name: str) -> np.ndarray:
-    """(n,) int64 ids from integers, whole floats or text digits; -1 = missing. ValueError for anything else."""
+    """Convert ids to integers.
+
+    Parameters
+    ----------
+    raw : (n,) array
+        Integers, whole floats below 2^53, or digits as text, also after "Gaia DR3".
+    origin, name : str
+        Of the table and the column, for messages.
+
+    Returns
+    -------
+    (n,) int64
+        -1 = missing.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> id_numbers(np.array(["Gaia DR3 17", ""]), "table", "source_id").tolist()
+    [17, -1]
+    """
     if raw.dtype.kind in "iu":
         return np.maximum(raw.astype(np.int64), -1)
-    return np.array([_one_id(x, origin, name) for x in raw], np.int64)
+    return np.array([_id_number(value, origin, name) for value in raw], np.int64)
 
 
-def _one_id(value, origin: str, name: str) -> int:
+def _id_number(value, origin: str, name: str) -> int:
     if value is None or value is pd.NA or value != value:
         return -1
     if isinstance(value, (float, np.floating)):
         if not value.is_integer() or abs(value) > EXACT_FLOAT_IDS:
             raise ValueError(
-                f"{origin}: column {name} holds the float {value!r}; a float cannot hold a 64-bit id exactly. "
-                "Read or save the ids as integers or text"
+                f"{origin}: column {name} holds the float {value!r}; a float cannot hold a "
+                "64-bit id exactly. Read or save the ids as integers or text"
             )
         return int(value)
     text = value.decode() if isinstance(value, bytes) else str(value)
-    text = text.strip().removeprefix("Gaia DR3 ").removeprefix("Gaia DR4 ")
-    if text.lower() in ("", "-1", "nan", "null", "none", "<na>"):
+    text = text.strip()
+    for prefix in CATALOGUE_PREFIXES:
+        text = text.removeprefix(prefix)
+    if text.lower() in WORDS_FOR_MISSING:
         return -1
     if not text.isdecimal() or int(text) >= 2**63:
         raise ValueError(f"{origin}: column {name} must hold integer ids, found {value!r}")

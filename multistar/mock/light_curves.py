@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from multistar.mock.variability.light_curve import LightCurve, StarParameters, light_curve
-from multistar.modalities.light_curve.features import N_SLOTS, view
+from multistar.modalities.light_curve.features import N_SLOTS, compute_features
 from multistar.modalities.light_curve.points import from_points
 
 PARTS = {"time": np.float64, "flux": np.float32, "flux_error": np.float32}
@@ -50,7 +50,7 @@ def light_curve_of(row: Mapping, mission: str, seed: int) -> LightCurve:
 def with_views(table: pa.Table, mission: str, seed: int) -> pa.Table:
     """Rows with `light_curve_value` and `light_curve_sigma`: what a model sees of a mission's light curve, 5 kB a star.
 
-    The points themselves, up to 2 MB a star, are not kept. See light_curve_view.py for the slots.
+    The points themselves, up to 2 MB a star, are not kept. See LightCurveFeatures for them.
     """
     curves = [
         light_curve_of(row, mission, seed)
@@ -59,7 +59,7 @@ def with_views(table: pa.Table, mission: str, seed: int) -> pa.Table:
     first = np.concatenate([[0], np.cumsum([len(c.time) for c in curves])]).astype(np.int64)
     time, flux, error = (np.concatenate([getattr(c, part) for c in curves]) for part in PARTS)
     ids = table["source_id"].to_numpy()
-    seen = view(
+    seen = compute_features(
         from_points(ids, time, flux, error, mission.removesuffix("-long"), unit="flux", first=first)
     )
     for name, array in vars(seen).items():

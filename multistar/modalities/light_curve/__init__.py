@@ -1,1 +1,1 @@
-"""Light curves of Kepler, K2, TESS, Gaia and others."""
+"""Light curves: read from files and tables, joined by star, and turned into features."""

@@ -1,238 +1,220 @@
-"""Which columns of a table hold light curves, and in what units."""
+"""Which columns of a table hold light curves."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import astropy.units as u
 import numpy as np
 
-from multistar.io.tables import ID_COLUMNS, Columns
+from multistar.io.columns import ID_COLUMNS, Columns
 
 FIELDS = ("source_id", "time", "flux", "mag", "value", "error", "band")  # what `columns` can name
 IDS = (*ID_COLUMNS, "id", "ID", "kic", "KIC", "epic", "EPIC", "tic", "TIC")
 TIMES = ("time", "t", "bjd", "hjd", "jd", "mjd", "bkjd", "btjd", "obs_time")
 KINDS = {"flux": ("flux",), "mag": ("mag", "magnitude")}
 ERRORS = ("error", "err", "sigma")
+ERROR_ENDINGS = ("_error", "_err", "_errors", "error", "err", "_sigma")
+ERROR_BEGINNINGS = ("e_", "err_", "error_", "sigma_")
 BANDS = ("band", "filter", "passband")
 NOT_A_VALUE = re.compile(r"^(e|err|error|sigma)_|(err|errors?|sigma|snr|flag|quality)$")
 
 
 @dataclass(frozen=True)
 class Names:
-    """The columns of one set of light curves in a table."""
+    """The columns of one set of light curves in a table.
+
+    Parameters
+    ----------
+    time, value : str
+        Names of the columns of times and measurements.
+    error, band : str or None
+        Names of the columns of standard errors and bands, where there are any.
+    kind : str or None
+        "flux" or "mag" by the name of the column; None if the name does not tell.
+    label : str
+        The band where no column gives one.
+    """
 
     time: str
     value: str
     error: str | None
     band: str | None
-    kind: str | None  # "flux" or "mag" by the name of the column; None = the name does not tell
-    label: str  # the band where no column gives one
+    kind: str | None
+    label: str
 
 
 def find_columns(table: Columns, renamed: dict[str, str], unit: str | None) -> list[Names]:
-    """One set of columns, or one for each mission that a table of lists has.
+    """Find the columns of light curves by their names.
 
-    renamed (field -> column) comes before everything else. Raises ValueError, with the columns that there are, if one
-    is missing or several could be meant.
+    Parameters
+    ----------
+    table : Columns
+        One point or one star per row.
+    renamed : dict of str to str
+        Field (one of FIELDS) to column; comes before everything else.
+    unit : str, optional
+        "flux", "mag" or "relative", if the user says so.
+
+    Returns
+    -------
+    list of Names
+        One set of columns, or one for each mission that a table of lists has.
+
+    Raises
+    ------
+    ValueError
+        With the columns that there are, if one is missing or several could be meant.
     """
     _check_mapping(table, renamed)
-    prefixes = [] if "time" in renamed else _prefixes(table)
-    return [_names(table, prefix, renamed, unit) for prefix in prefixes or [""]]
+    prefixes = [] if "time" in renamed else _find_prefixes(table)
+    return [_find_names(table, prefix, renamed, unit) for prefix in prefixes or [""]]
 
 
-def id_column(table: Columns, renamed: dict[str, str]) -> str:
-    """ValueError if there is none, or if it does not hold one id per row."""
+def find_id_column(table: Columns, renamed: dict[str, str]) -> str:
+    """Find the column of ids.
+
+    Parameters
+    ----------
+    table, renamed
+        As of `find_columns`.
+
+    Returns
+    -------
+    str
+        Its name.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or if it does not hold one id per row.
+    """
     name = renamed.get("source_id") or next((name for name in IDS if name in table), None)
     if name is None:
         raise ValueError(
-            f"{table.origin}: no column source_id; {_has(table)}. Name yours: columns={{'source_id': ...}}"
+            f"{table.origin}: no column source_id; {_list_columns(table)}. "
+            "Name yours: columns={'source_id': ...}"
         )
     if table[name].ndim != 1:
         raise ValueError(
-            f"{table.origin}: column {name} must hold one id per row, its shape is {table[name].shape}"
+            f"{table.origin}: column {name} must hold one id per row, "
+            f"its shape is {table[name].shape}"
         )
     return name
 
 
-def unit_of_values(
-    kind: str | None, stated: u.UnitBase | None, asked: str | None, where: str
-) -> str:
-    """ "flux", "mag" or "relative", from the name of the column, the unit that the file states and what the user says.
-
-    Raises ValueError if they contradict each other, or if none of them tells.
-    """
-    said = {
-        "its name": kind,
-        "its unit": None
-        if stated is None or _is_number(stated)
-        else "mag"
-        if _is_mag(stated)
-        else "flux",
-        "unit=": "flux" if asked == "relative" else asked,
-    }
-    found = {by: what for by, what in said.items() if what}
-    if not found:
-        raise ValueError(
-            f"{where}: flux or magnitude? Say unit='flux', 'mag' or 'relative' (which is flux/median - 1)"
-        )
-    if len(set(found.values())) > 1:
-        text = ", ".join(f"{by} says {what}" for by, what in found.items())
-        raise ValueError(f"{where}: {text}; name the right column, or correct unit=")
-    return asked or next(iter(found.values()))
-
-
-def in_one_unit(
-    table: Columns, names: Names, value: Any, error: Any, unit: str | None
-) -> tuple[Any, Any, str]:
-    """Values and errors in one unit, where the table states any; and "flux", "mag" or "relative"."""
-    stated = table.unit.get(names.value)
-    unit = unit_of_values(names.kind, stated, unit, f"{table.origin}: column {names.value}")
-    wanted = {"mag": u.mag, "relative": u.dimensionless_unscaled}.get(unit, stated)
-    if wanted is not None:
-        value = value * _factor(table, names.value, wanted)
-        if error is not None and names.error:
-            error = error * _factor(table, names.error, wanted)
-    return value, error, unit
-
-
-def _factor(table: Columns, name: str, wanted: u.UnitBase) -> float:
-    """From the unit of a column to `wanted`; 1 if the table states none. Plain numbers are taken to be in `wanted`."""
-    unit = table.unit.get(name)
-    if (
-        unit is None
-        or unit == wanted
-        or unit == u.dimensionless_unscaled
-        or (wanted == u.mag and _is_zero_pointed(unit))
-    ):
-        return 1.0
-    if not unit.is_equivalent(wanted):
-        raise ValueError(
-            f"{table.origin}: column {name} is in {unit}, expected {str(wanted) or 'a plain number'}"
-        )
-    factor: Any = unit.to(wanted)
-    return float(factor)
-
-
-def days_per_unit(table: Columns, name: str) -> float:
-    """From the unit of a column of times to days. Missions write `BJD - 2454833, days` where a unit should stand."""
-    julian = re.match(r"\w*JD\b", str(table.unit.get(name)))
-    return 1.0 if julian else _factor(table, name, u.d)
-
-
-def _is_mag(unit: u.UnitBase) -> bool:
-    return _is_zero_pointed(unit) or unit.is_equivalent(u.mag)
-
-
-def _is_zero_pointed(unit: u.UnitBase) -> bool:
-    return hasattr(unit, "physical_unit")  # mag(AB) and the like
-
-
-def _is_number(unit: u.UnitBase) -> bool:
-    return not _is_zero_pointed(unit) and unit.is_equivalent(u.dimensionless_unscaled)
-
-
 def is_lists(column: np.ndarray) -> bool:
-    """Does each row hold a list? A column of which no row holds anything passes for one."""
-    if column.ndim == 2 or column.dtype != object:
-        return column.ndim == 2
-    return isinstance(
-        next((x for x in column if x is not None and not isinstance(x, float)), ()),
-        (np.ndarray, list, tuple),
-    )
+    """Say whether each row holds a list; a column whose rows hold nothing passes for one."""
+    if column.ndim == 2:
+        return True
+    if column.dtype != object:
+        return False
+    for value in column:
+        if value is not None and not isinstance(value, float):
+            return isinstance(value, (np.ndarray, list, tuple))
+    return True
 
 
-def _prefixes(table: Columns) -> list[str]:
-    """ "kepler_", "tess_" ...: what stands in front of `time` and `flux` or `mag` in columns of lists."""
-    found = [
-        name.removesuffix("time")
-        for name in table.data
-        if name.endswith("_time") and is_lists(table[name])
-    ]
-    return [
-        p for p in found if any(f"{p}{word}" in table for words in KINDS.values() for word in words)
-    ]
+def _find_prefixes(table: Columns) -> list[str]:
+    """What stands in front of `time` and `flux` or `mag` in columns of lists: "kepler_" ..."""
+    prefixes = []
+    words = [word for words in KINDS.values() for word in words]
+    for name in table.data:
+        if not name.endswith("_time") or not is_lists(table[name]):
+            continue
+        prefix = name.removesuffix("time")
+        if any(f"{prefix}{word}" in table for word in words):
+            prefixes.append(prefix)
+    return prefixes
 
 
-def _names(table: Columns, prefix: str, renamed: dict[str, str], unit: str | None) -> Names:
+def _find_names(table: Columns, prefix: str, renamed: dict[str, str], unit: str | None) -> Names:
     """The columns of the light curves whose names begin with `prefix`."""
-    lower = {
-        name.removeprefix(prefix).lower(): name
-        for name in reversed(table.data)
-        if name.startswith(prefix)
-    }
-    time = renamed.get("time") or _first(lower, TIMES)
+    # of names that differ in capitals only, the first of the table is taken
+    lower = {}
+    for name in reversed(table.data):
+        if name.startswith(prefix):
+            lower[name.removeprefix(prefix).lower()] = name
+    time = renamed.get("time") or _first_present(lower, TIMES)
     if time is None:
         raise ValueError(
-            f"{table.origin}: no column {prefix}time; {_has(table)}. Name yours: columns={{'time': ...}}"
+            f"{table.origin}: no column {prefix}time; {_list_columns(table)}. "
+            "Name yours: columns={'time': ...}"
         )
-    fields = [field for field in (*KINDS, "value") if field in renamed]
-    if fields:
-        value, kind = renamed[fields[0]], fields[0] if fields[0] in KINDS else None
+    named = [field for field in (*KINDS, "value") if field in renamed]
+    if named:
+        value = renamed[named[0]]
+        kind = named[0] if named[0] in KINDS else None
         errors = _error_names(value.lower())
     else:
-        value, kind = _value(table, lower, unit)
-        errors = [*_error_names(value.removeprefix(prefix).lower()), *_error_names(kind), *ERRORS]
-    error = renamed.get("error") or _first(lower, errors)
+        value, kind = _find_value(table, lower, unit)
+        short = value.removeprefix(prefix).lower()
+        errors = [*_error_names(short), *_error_names(kind), *ERRORS]
     return Names(
-        time,
-        value,
-        error,
-        renamed.get("band") or _first(lower, BANDS),
-        kind,
-        prefix.removesuffix("_") or "unknown",
+        time=time,
+        value=value,
+        error=renamed.get("error") or _first_present(lower, errors),
+        band=renamed.get("band") or _first_present(lower, BANDS),
+        kind=kind,
+        label=prefix.removesuffix("_") or "unknown",
     )
 
 
-def _value(table: Columns, lower: dict[str, str], unit: str | None) -> tuple[str, str]:
+def _find_value(table: Columns, lower: dict[str, str], unit: str | None) -> tuple[str, str]:
     """The column of the measurements, and whether its name says "flux" or "mag".
 
-    `flux` and `mag` come before longer names; of both, the one with errors before the other, and flux before mag.
+    `flux` and `mag` come before longer names; of both, the one with errors before the other, and
+    flux before mag.
     """
     kinds = [kind for kind in KINDS if unit is None or (kind == "mag") == (unit == "mag")]
-    found = {}
-    for kind in kinds:
-        like = [
-            low
-            for low in lower
-            if re.search(f"^{kind}|{kind}$", low) and not NOT_A_VALUE.search(low)
-        ]
-        found[kind] = [low for low in KINDS[kind] if low in lower][:1] or like
-    kind = max(
-        (k for k in kinds if found[k]),
-        key=lambda k: bool(_first(lower, _error_names(found[k][0]))),
-        default="",
-    )
-    if not kind:
-        wanted = " or ".join(kinds)
+    candidates = {kind: _value_names(lower, kind) for kind in kinds}
+    present = [kind for kind in kinds if candidates[kind]]
+    if not present:
         raise ValueError(
-            f"{table.origin}: no column {wanted}; {_has(table)}. Name yours: columns={{'{kinds[0]}': ...}}"
+            f"{table.origin}: no column {' or '.join(kinds)}; {_list_columns(table)}. "
+            f"Name yours: columns={{'{kinds[0]}': ...}}"
         )
-    if len(found[kind]) > 1:
+    with_errors = [kind for kind in present if _has_errors(lower, candidates[kind][0])]
+    kind = (with_errors or present)[0]
+    found = candidates[kind]
+    if len(found) > 1:
         raise ValueError(
-            f"{table.origin}: any of {sorted(found[kind])} could be meant; name one: columns={{'{kind}': ...}}"
+            f"{table.origin}: any of {sorted(found)} could be meant; "
+            f"name one: columns={{'{kind}': ...}}"
         )
-    return lower[found[kind][0]], kind
+    return lower[found[0]], kind
+
+
+def _value_names(lower: dict[str, str], kind: str) -> list[str]:
+    """Names in small letters that could be measurements: the plain one, or all longer ones."""
+    plain = [word for word in KINDS[kind] if word in lower]
+    if plain:
+        return plain[:1]
+    pattern = re.compile(f"^{kind}|{kind}$")
+    return [name for name in lower if pattern.search(name) and not NOT_A_VALUE.search(name)]
+
+
+def _has_errors(lower: dict[str, str], value: str) -> bool:
+    return _first_present(lower, _error_names(value)) is not None
 
 
 def _error_names(value: str) -> list[str]:
-    endings = ("_error", "_err", "_errors", "error", "err", "_sigma")
-    return [f"{value}{end}" for end in endings] + [
-        f"{start}{value}" for start in ("e_", "err_", "error_", "sigma_")
-    ]
+    ending = [f"{value}{end}" for end in ERROR_ENDINGS]
+    beginning = [f"{start}{value}" for start in ERROR_BEGINNINGS]
+    return ending + beginning
 
 
-def _first(lower: dict[str, str], words: Iterable[str]) -> str | None:
+def _first_present(lower: dict[str, str], words: Iterable[str]) -> str | None:
     return next((lower[word] for word in words if word in lower), None)
 
 
 def _check_mapping(table: Columns, renamed: dict[str, str]) -> None:
-    if unknown := sorted(set(renamed) - set(FIELDS)):
+    unknown = sorted(set(renamed) - set(FIELDS))
+    if unknown:
         raise ValueError(f"columns: unknown {unknown}; known are {list(FIELDS)}")
-    if absent := sorted(column for column in renamed.values() if column not in table):
-        raise ValueError(f"{table.origin}: no column {absent}; {_has(table)}")
+    absent = sorted(column for column in renamed.values() if column not in table)
+    if absent:
+        raise ValueError(f"{table.origin}: no column {absent}; {_list_columns(table)}")
 
 
-def _has(table: Columns) -> str:
+def _list_columns(table: Columns) -> str:
     return f"the table has {sorted(table.data)[:20]}"

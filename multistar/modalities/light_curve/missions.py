@@ -1,5 +1,6 @@
-"""Light curves of Kepler, K2 and TESS, through lightkurve: its objects and the missions' FITS files."""
+"""Light curves of Kepler, K2 and TESS, through lightkurve: its objects and the missions' files."""
 
+import dataclasses
 import re
 import warnings
 from pathlib import Path
@@ -10,9 +11,10 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
 from multistar._compat import load_lightkurve
-from multistar.modalities.light_curve.columns import unit_of_values
-from multistar.modalities.light_curve.points import LightCurves, from_points
-from multistar.modalities.light_curve.tables import days_since_zero, plain_numbers
+from multistar.modalities.light_curve.curves import LightCurves
+from multistar.modalities.light_curve.points import from_points
+from multistar.modalities.light_curve.tables import days_since_zero
+from multistar.modalities.light_curve.units import decide_unit, plain_numbers
 
 MISSIONS = ("kepler", "k2", "tess")
 ID_KEYS = ("TARGETID", "KEPLERID", "TICID", "EPIC")
@@ -21,45 +23,64 @@ CATALOGUE_NAME = re.compile(r"\s*(?:KIC|EPIC|TIC)\s*(\d+)\s*", re.IGNORECASE)
 
 
 def is_lightkurve(source: Any) -> bool:
-    """Is it a lightkurve.LightCurve, or something that looks like one?"""
-    return all(hasattr(source, name) for name in ("time", "flux", "meta")) and hasattr(
-        source.time, "jd1"
-    )
+    """Say whether it is a lightkurve.LightCurve, or something that looks like one."""
+    has_parts = all(hasattr(source, name) for name in ("time", "flux", "meta"))
+    return has_parts and hasattr(source.time, "jd1")
 
 
 def from_lightkurve(curve: Any, unit: str | None = None, rejected: int = 0) -> LightCurves:
-    """One lightkurve.LightCurve, relative to its own median: give quarters and sectors one by one, not stitched.
+    """Convert one light curve of lightkurve, relative to its own median.
 
-    unit as of `read_light_curves`; without it the flux is one, unless its unit is a magnitude. The id is that of the
-    KIC, EPIC or TIC in the metadata (-1 if there is none), the band the mission in small letters. `rejected` is the
-    number of points that were left out because of their quality.
+    Give quarters and sectors one by one, not stitched, as each has a median of its own.
+
+    Parameters
+    ----------
+    curve : lightkurve.LightCurve
+        Its flux is one unless its unit is a magnitude. The band is the mission in small letters.
+    unit : str, optional
+        As of `read_light_curves`.
+    rejected : int
+        Number of points that were left out because of their quality.
+
+    Returns
+    -------
+    LightCurves
+        One star; its id is that of the KIC, EPIC or TIC in the metadata, -1 if there is none.
+
+    Raises
+    ------
+    ValueError
+        If the unit of the flux contradicts `unit`.
     """
-    flux, error = curve.flux, getattr(curve, "flux_err", None)
-    unit = unit_of_values(
-        None,
-        getattr(flux, "unit", None),
-        unit or _default_unit(flux),
-        f"light curve {_name(curve)}",
-    )
-    mission = str(curve.meta.get("MISSION") or "unknown").lower()
-    value = plain_numbers(flux)
-    sigma = None if error is None else plain_numbers(error)
-    dropped = {"quality": np.array([rejected])} if rejected else None
-    ids, first = np.array([_target_id(curve.meta)]), np.array([0, len(value)])
-    return from_points(
-        ids,
+    stated = getattr(curve.flux, "unit", None)
+    # lightkurve calls it flux, so it is one where no unit contradicts
+    default = None if "mag" in str(stated or "") else "flux"
+    unit = decide_unit(None, stated, unit or default, f"light curve {_name(curve)}")
+    error = getattr(curve, "flux_err", None)
+    value = plain_numbers(curve.flux)
+    curves = from_points(
+        np.array([_target_id(curve.meta)]),
         days_since_zero(curve.time),
         value,
-        sigma,
-        mission,
+        None if error is None else plain_numbers(error),
+        str(curve.meta.get("MISSION") or "unknown").lower(),
         unit=unit,
-        first=first,
-        dropped=dropped,
+        first=np.array([0, len(value)]),
     )
+    if not rejected:
+        return curves
+    dropped = {"quality": np.array([rejected])} | curves.dropped
+    return dataclasses.replace(curves, dropped=dropped)
 
 
 def is_mission_file(path: Path) -> bool:
-    """Does a FITS file say that it comes from a telescope? A table does not. ValueError if it is not readable."""
+    """Say whether a FITS file claims to come from a telescope, which a table does not.
+
+    Raises
+    ------
+    ValueError
+        If the file is not readable.
+    """
     try:
         header = fits.getheader(path, 0)
     except Exception as error:
@@ -70,17 +91,38 @@ def is_mission_file(path: Path) -> bool:
 def read_mission_file(
     path: Path, unit: str | None = None, quality: str | int = "default"
 ) -> LightCurves:
-    """A light-curve file of Kepler, K2 or TESS, gzipped or not: PDCSAP flux if it has any, else SAP flux.
+    """Read a light-curve file of Kepler, K2 or TESS: PDCSAP flux if it has any, else SAP flux.
 
-    Cadences that lightkurve's mask of this name (or number) rejects are left out and counted as "quality"; cadences
-    without a time were never points. Raises ValueError with the path if the file is cut short or no light curve.
+    Parameters
+    ----------
+    path : Path
+        A FITS file, gzipped or not.
+    unit : str, optional
+        As of `read_light_curves`.
+    quality : str or int
+        Cadences that lightkurve's mask of this name (or number) rejects are left out and counted
+        as "quality"; cadences without a time were never points.
+
+    Returns
+    -------
+    LightCurves
+        One star.
+
+    Raises
+    ------
+    ImportError
+        If lightkurve is not installed.
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        With the path, if the file is cut short or no light curve.
     """
     lightkurve = load_lightkurve()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
-            curve = lightkurve.read(str(path), **_options(path, quality))
+            curve = lightkurve.read(str(path), **_reader_options(path, quality))
     except FileNotFoundError:
         raise
     except Exception as error:
@@ -91,34 +133,34 @@ def read_mission_file(
     if not is_lightkurve(curve):
         raise ValueError(f"{path}: expected a light curve, found a {type(curve).__name__}")
     mask = curve.meta.get("QUALITY_MASK")
-    return from_lightkurve(curve, unit, 0 if mask is None else int(np.sum(~np.asarray(mask))))
+    rejected = 0 if mask is None else int(np.sum(~np.asarray(mask)))
+    return from_lightkurve(curve, unit, rejected)
 
 
-def _options(path: Path, quality: str | int) -> dict[str, Any]:
+def _reader_options(path: Path, quality: str | int) -> dict[str, Any]:
     """What lightkurve's readers take depends on what the file has."""
+    names = set()
     with fits.open(path) as parts:
-        names = {
-            name for part in parts for name in getattr(getattr(part, "columns", None), "names", ())
-        }
-    options: dict[str, Any] = (
-        {"quality_bitmask": quality} if names & {"QUALITY", "SAP_QUALITY"} else {}
-    )
+        for part in parts:
+            columns = getattr(part, "columns", None)
+            names |= set(getattr(columns, "names", ()))
+    options: dict[str, Any] = {}
+    if names & {"QUALITY", "SAP_QUALITY"}:
+        options["quality_bitmask"] = quality
     if "SAP_FLUX" in names and "PDCSAP_FLUX" not in names:
         options["flux_column"] = "sap_flux"
     return options
-
-
-def _default_unit(flux: Any) -> str | None:
-    """lightkurve calls it flux, so it is one where no unit contradicts."""
-    return None if "mag" in str(getattr(flux, "unit", "")) else "flux"
 
 
 def _target_id(meta: Any) -> int:
     for key in ID_KEYS:
         if str(meta.get(key)).isdigit():
             return int(meta[key])
-    found = (CATALOGUE_NAME.fullmatch(str(meta.get(key))) for key in NAME_KEYS)
-    return next((int(match[1]) for match in found if match), -1)
+    for key in NAME_KEYS:
+        match = CATALOGUE_NAME.fullmatch(str(meta.get(key)))
+        if match:
+            return int(match[1])
+    return -1
 
 
 def _name(curve: Any) -> str:

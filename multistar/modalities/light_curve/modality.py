@@ -14,9 +14,10 @@ from multistar.io.tables import Columns
 from multistar.modalities.light_curve.features import (
     LAYOUT,
     N_SLOTS,
-    LightCurveView,
-    physical,
-    pools,
+    LightCurveFeatures,
+    assign_pools,
+    mark_physical,
+    read_features,
 )
 from multistar.modalities.modality import Blocks, Hiding, Modality, ReadOptions
 
@@ -45,45 +46,39 @@ class LightCurve(Modality):
         return self.layout.n_slots
 
     @classmethod
-    def read(cls, table: Columns, options: ReadOptions, flags: np.ndarray) -> LightCurveView | None:
+    def read(
+        cls, table: Columns, options: ReadOptions, flags: np.ndarray
+    ) -> LightCurveFeatures | None:
         """Columns light_curve_value and light_curve_sigma, as `multistar view` writes them."""
-        if "light_curve_value" not in table:
-            return None
-        value = np.asarray(table["light_curve_value"], np.float32)
-        sigma = np.asarray(table["light_curve_sigma"], np.float32)
-        if value.shape != sigma.shape or value.ndim != 2 or value.shape[1] != N_SLOTS:
-            raise ValueError(
-                f"{table.origin}: light_curve_value has shape {value.shape}, light_curve_sigma "
-                f"{sigma.shape}; expected (n, {N_SLOTS}) both. Make them anew with this version: "
-                "multistar view"
-            )
-        return LightCurveView(value, sigma)
+        return read_features(table)
 
     @classmethod
-    def select(cls, block: LightCurveView, rows: Any) -> LightCurveView:
-        return LightCurveView(block.value[rows], block.sigma[rows])
+    def select(cls, block: LightCurveFeatures, rows: Any) -> LightCurveFeatures:
+        return LightCurveFeatures(block.value[rows], block.sigma[rows])
 
     @classmethod
-    def concatenate(cls, blocks: list[LightCurveView | None], lengths: list[int]) -> LightCurveView:
+    def concatenate(
+        cls, blocks: list[LightCurveFeatures | None], lengths: list[int]
+    ) -> LightCurveFeatures:
         parts = []
         for block, n in zip(blocks, lengths, strict=True):
             missing = np.full((n, N_SLOTS), np.nan, np.float32)
-            parts.append(block or LightCurveView(missing, missing))
+            parts.append(block or LightCurveFeatures(missing, missing))
         value = np.concatenate([part.value for part in parts])
-        return LightCurveView(value, np.concatenate([part.sigma for part in parts]))
+        return LightCurveFeatures(value, np.concatenate([part.sigma for part in parts]))
 
     @classmethod
-    def known(cls, block: LightCurveView) -> np.ndarray:
+    def known(cls, block: LightCurveFeatures) -> np.ndarray:
         return np.isfinite(block.value).any(1)
 
     @classmethod
-    def flag_missing(cls, block: LightCurveView | None, flags: np.ndarray) -> None:
+    def flag_missing(cls, block: LightCurveFeatures | None, flags: np.ndarray) -> None:
         """Only where light curves were given at all does the lack of one mean something."""
         if block is not None:
             flags[~cls.known(block)] |= status.BIT["no_light_curve"]
 
     @classmethod
-    def of(cls, block: LightCurveView) -> Self | None:
+    def of(cls, block: LightCurveFeatures) -> Self | None:
         return cls()
 
     def transform(
@@ -95,10 +90,10 @@ class LightCurve(Modality):
         return block.value, block.sigma
 
     def pools(self) -> np.ndarray:
-        return pools()
+        return assign_pools()
 
     def askable(self) -> np.ndarray:
-        return physical()
+        return mark_physical()
 
     def describe(self) -> str:
         return "light curves"

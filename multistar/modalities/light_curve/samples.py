@@ -1,11 +1,14 @@
-"""A few stretches of a light curve as they are: patches of samples with their errors, times and band."""
+"""A few stretches of a light curve as they are: patches of samples with their errors and times."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from multistar.modalities.light_curve.star_points import StarPoints, fill_unknown_errors
+
 SHORTEST = 1e-5  # d; times closer than this count as this far apart
 REFERENCE = 600.0  # nm
+# Pivot wavelengths [nm]; g is Gaia's, zg ZTF's.
 WAVELENGTH = {
     "g": 622,
     "bp": 511,
@@ -19,103 +22,149 @@ WAVELENGTH = {
     "zg": 480,
     "zr": 644,
     "zi": 780,
-}  # nm: pivot wavelengths; g is Gaia's, zg ZTF's
+}
 
 
 @dataclass(frozen=True)
 class Samples:
-    """P patches of S samples; NaN where there is none."""
+    """P patches of S samples; NaN where there is no sample.
 
-    value: np.ndarray  # (P, S) relative flux
-    sigma: np.ndarray  # (P, S)
-    time: np.ndarray  # (P, S); [:, 0] start of the patch as a share of the span, [:, 1:] ln(d since the sample before)
-    band: (
-        np.ndarray
-    )  # (P,) ln(wavelength / 600 nm); NaN also for a band that WAVELENGTH does not know
+    Parameters
+    ----------
+    value, sigma : (P, S) float
+        Relative flux and its standard error.
+    time : (P, S) float
+        ``[:, 0]`` is the start of the patch as a share of the span of the light curve, ``[:, 1:]``
+        the natural logarithm of the days since the sample before.
+    band : (P,) float
+        ln(wavelength / 600 nm); NaN also for a band that WAVELENGTH does not know.
+    """
+
+    value: np.ndarray
+    sigma: np.ndarray
+    time: np.ndarray
+    band: np.ndarray
 
 
-def completed(sigma: np.ndarray) -> np.ndarray:
-    """Unknown errors replaced by the median of the known ones, if any."""
-    known = np.isfinite(sigma)
-    return (
-        sigma if known.all() or not known.any() else np.where(known, sigma, np.median(sigma[known]))
-    )
+def take_samples(points: StarPoints, n_patches: int, size: int) -> Samples:
+    """Choose patches of samples from a light curve.
+
+    Each band with points gets the same number of patches; if there are more bands than patches,
+    those with most points. If the points of a band fit in, all of them stand there in order. If
+    not, half of its patches are windows of successive points at the cadence of the mission, begun
+    at equal numbers of points; the other half are means in equal bins of its span.
+
+    Parameters
+    ----------
+    points : StarPoints
+        Of one star.
+    n_patches, size : int
+        Number of patches, and of samples in each.
+
+    Returns
+    -------
+    Samples
+        Of shape (n_patches, size).
+    """
+    value, sigma, time = np.full((3, n_patches, size), np.nan)
+    wavelength = np.full(n_patches, np.nan)
+    codes = _most_frequent(points.band, n_patches)
+    each = n_patches // max(len(codes), 1)
+    for place, code in enumerate(codes):
+        here = slice(place * each, (place + 1) * each)
+        own = points.band == code
+        if np.count_nonzero(own) <= each * size:
+            patches = _arrange_all_points(points, own, each, size)
+        else:
+            patches = _arrange_windows_and_means(points, own, each, size)
+        value[here] = patches[1]
+        sigma[here] = patches[2]
+        time[here] = _encode_times(patches[0], points.time[-1])
+        nanometres = WAVELENGTH.get(points.bands[code].lower(), np.nan)
+        wavelength[here] = np.log(nanometres / REFERENCE)
+    wavelength[np.isnan(value).all(1)] = np.nan
+    return Samples(value, sigma, time, wavelength)
 
 
-def bin_means(index: np.ndarray, n: int, flux, sigma, weight) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and its error in each of n bins (n,); NaN where the bin is empty or the error unknown.
+def average_in_bins(
+    index: np.ndarray, n: int, flux: np.ndarray, error: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the weighted mean flux in each of n bins.
 
-    index, flux, sigma, weight (N,): bin of each point and so on; sigma is known for all points or for none. Where
-    points scatter about the means more than sigma says, the difference adds to the error of every point.
+    Where points scatter about the means more than their errors say, the difference adds to the
+    error of every point.
+
+    Parameters
+    ----------
+    index : (N,) int
+        The bin of each point.
+    n : int
+        Number of bins.
+    flux, error, weight : (N,) float
+        Of the points; the error is known (not NaN) for all of them or for none.
+
+    Returns
+    -------
+    mean, error : (n,) float
+        NaN where the bin is empty, and where no error is known.
     """
     total = np.bincount(index, weight, n)
     filled = total > 0
     mean = np.full(n, np.nan)
     mean[filled] = np.bincount(index, weight * flux, n)[filled] / total[filled]
-    variance = np.nan_to_num(sigma**2)
+    variance = np.nan_to_num(error**2)
     freedom = len(flux) - np.count_nonzero(filled)
     if freedom > 0:
         whole = weight.sum()
         scatter = weight @ (flux - mean[index]) ** 2 / whole * len(flux) / freedom
         variance = variance + max(scatter - weight @ variance / whole, 0.0)
-    error = np.full(n, np.nan)
-    error[filled] = np.sqrt(np.bincount(index, weight**2 * variance, n)[filled]) / total[filled]
-    return mean, np.where(error > 0, error, np.nan)
+    mean_error = np.full(n, np.nan)
+    squared = np.bincount(index, weight**2 * variance, n)
+    mean_error[filled] = np.sqrt(squared[filled]) / total[filled]
+    return mean, np.where(mean_error > 0, mean_error, np.nan)
 
 
-def samples(
-    time, flux, sigma, weight, band, bands: tuple[str, ...], patches: int, size: int
-) -> Samples:
-    """Of N points sorted in time, the times counted from the first.
-
-    Each band with points gets the same number of patches, the bands with most points if there are more than patches.
-    If its points fit in, all of them stand there in order. If not, half of the patches are windows of successive points
-    at the cadence of the mission, begun at equal numbers of points; the other half are means in equal bins of its span.
-    """
-    out = Samples(
-        *(np.full((patches, size), np.nan) for _ in range(3)), band=np.full(patches, np.nan)
-    )
+def _most_frequent(band: np.ndarray, most: int) -> np.ndarray:
+    """Codes of the bands with most points, in ascending order."""
     codes, number = np.unique(band, return_counts=True)
-    codes = np.sort(codes[np.argsort(-number, kind="stable")[:patches]])
-    each = patches // max(len(codes), 1)
-    for place, code in enumerate(codes):
-        here, own = slice(place * each, (place + 1) * each), band == code
-        arrange = _all_points if np.count_nonzero(own) <= each * size else _windows_and_means
-        t, out.value[here], out.sigma[here] = arrange(
-            time[own], flux[own], sigma[own], weight[own], each, size
-        )
-        out.time[here] = _stamps(t, time[-1])
-        out.band[here] = np.log(WAVELENGTH.get(bands[code].lower(), np.nan) / REFERENCE)
-    out.band[np.isnan(out.value).all(1)] = np.nan
-    return out
+    chosen = np.argsort(-number, kind="stable")[:most]
+    return np.sort(codes[chosen])
 
 
-def _all_points(time, flux, sigma, weight, patches: int, size: int) -> np.ndarray:
-    """(3, patches, size): time, flux, sigma."""
-    rows = np.full((3, patches * size), np.nan)
-    rows[:, : len(time)] = time, flux, sigma
-    return rows.reshape(3, patches, size)
+def _arrange_all_points(
+    points: StarPoints, own: np.ndarray, n_patches: int, size: int
+) -> np.ndarray:
+    """(3, n_patches, size): time, flux, sigma of the band whose points are `own` (N,)."""
+    rows = np.full((3, n_patches * size), np.nan)
+    rows[:, : np.count_nonzero(own)] = points.time[own], points.flux[own], points.sigma[own]
+    return rows.reshape(3, n_patches, size)
 
 
-def _windows_and_means(time, flux, sigma, weight, patches: int, size: int) -> np.ndarray:
-    """(3, patches, size): time, flux, sigma."""
-    windows = patches // 2
-    start = np.round(np.linspace(0, len(time) - size, windows)).astype(int)
-    raw = np.array([time, flux, sigma])[:, start[:, None] + np.arange(size)]
-    n = (patches - windows) * size
+def _arrange_windows_and_means(
+    points: StarPoints, own: np.ndarray, n_patches: int, size: int
+) -> np.ndarray:
+    """(3, n_patches, size): time, flux, sigma of the band whose points are `own` (N,)."""
+    time = points.time[own]
+    flux = points.flux[own]
+    sigma = points.sigma[own]
+    n_windows = n_patches // 2
+    start = np.round(np.linspace(0, len(time) - size, n_windows)).astype(int)
+    windows = np.array([time, flux, sigma])[:, start[:, None] + np.arange(size)]
+    n = (n_patches - n_windows) * size
     span = max(time[-1] - time[0], SHORTEST)
     index = ((time - time[0]) * (n / span)).astype(int).clip(0, n - 1)
     number = np.bincount(index, minlength=n)
-    moment = np.bincount(index, time, n) / np.where(number, number, np.nan)
-    means = np.array([moment, *bin_means(index, n, flux, completed(sigma), weight)])
-    return np.concatenate([raw, means.reshape(3, -1, size)], 1)
+    mean_time = np.bincount(index, time, n) / np.where(number, number, np.nan)
+    mean, error = average_in_bins(index, n, flux, fill_unknown_errors(sigma), points.weight[own])
+    means = np.array([mean_time, mean, error])
+    return np.concatenate([windows, means.reshape(3, -1, size)], 1)
 
 
-def _stamps(time: np.ndarray, span: float) -> np.ndarray:
-    """Times (P, S) from the start of the light curve, NaN where there is no sample -> Samples.time."""
+def _encode_times(time: np.ndarray, span: float) -> np.ndarray:
+    """Times (P, S) from the start of the light curve, NaN for no sample -> Samples.time."""
     before = np.fmax.accumulate(time, axis=1)[:, :-1]
-    stamps = np.full(time.shape, np.nan)
-    stamps[:, 1:] = np.log(np.maximum(time[:, 1:] - before, SHORTEST))
+    encoded = np.full(time.shape, np.nan)
+    encoded[:, 1:] = np.log(np.maximum(time[:, 1:] - before, SHORTEST))
     first = np.fmin.reduce(time, axis=1)
-    stamps[:, 0] = first / span if span > 0 else 0 * first
-    return stamps
+    encoded[:, 0] = first / span if span > 0 else 0 * first
+    return encoded

@@ -7,9 +7,21 @@ from astropy.timeseries import LombScargle
 from multistar.mock.variability.light_curve import StarParameters, light_curve
 from multistar.mock.variability.missions import kepler_noise
 from multistar.mock.variability.oscillations import granulation_density, numax
-from multistar.modalities.light_curve.features import EDGES, LAYOUT, N_SLOTS, SUMMARY, pools, view
-from multistar.modalities.light_curve.periodogram import lomb_scargle, periodogram, sampling
-from multistar.modalities.light_curve.points import LightCurves, from_points
+from multistar.modalities.light_curve.curves import LightCurves
+from multistar.modalities.light_curve.features import (
+    EDGES,
+    LAYOUT,
+    N_SLOTS,
+    SUMMARY,
+    assign_pools,
+    compute_features,
+)
+from multistar.modalities.light_curve.periodogram import (
+    compute_periodogram,
+    lomb_scargle,
+    measure_sampling,
+)
+from multistar.modalities.light_curve.points import from_points
 
 CENTRES = np.sqrt(EDGES[1:] * EDGES[:-1])
 CADENCE = 29.4244 / 1440  # d
@@ -77,7 +89,7 @@ def test_periodogram_is_that_of_astropy(points, tolerance):
 def test_white_noise_has_the_analytic_density(cadence, n):
     rng, rms = np.random.default_rng(2), 3e-4
     error = np.full(n, rms)
-    seen = view(
+    seen = compute_features(
         curves_of(
             *((cadence * np.arange(n), 1 + rms * rng.standard_normal(n), error) for _ in range(6))
         )
@@ -93,7 +105,9 @@ def test_white_noise_has_the_analytic_density(cadence, n):
 def test_errors_of_all_sizes_still_give_the_noise_that_is_there():
     rng, n = np.random.default_rng(3), 3000
     error = 1e-3 * np.exp(0.7 * rng.standard_normal(n))
-    seen = view(curves_of((CADENCE * np.arange(n), 1 + error * rng.standard_normal(n), error)))
+    seen = compute_features(
+        curves_of((CADENCE * np.arange(n), 1 + error * rng.standard_normal(n), error))
+    )
     high = part(seen.value, "spectrum")[0, CENTRES > 3]
     assert np.nanmean(high) == pytest.approx(summary(seen.value[0])["ln_noise"], abs=0.06)
 
@@ -107,9 +121,9 @@ def test_power_adds_up_to_the_variance(days, lost):
         np.random.default_rng(4).standard_normal(len(time)),
         np.sqrt(2) * np.sin(2 * np.pi * 3.217 * time),
     ):
-        times = sampling(time)
+        times = measure_sampling(time)
         assert times is not None
-        power = periodogram(time, flux, np.full(len(time), 1 / len(time)), times)
+        power = compute_periodogram(time, flux, np.full(len(time), 1 / len(time)), times)
         assert power is not None
         integral = power.density * power.share.mean() * (times.top - 0.5 / times.span)
         assert integral == pytest.approx(np.var(flux), rel=0.02)
@@ -118,7 +132,7 @@ def test_power_adds_up_to_the_variance(days, lost):
 def test_spectrum_is_seen_only_where_span_and_sampling_allow():
     time = CADENCE * np.arange(4300)
     seen = part(
-        view(
+        compute_features(
             curves_of((time, 1 + 1e-3 * np.random.default_rng(5).standard_normal(4300), 0 * time))
         ).value,
         "spectrum",
@@ -128,20 +142,20 @@ def test_spectrum_is_seen_only_where_span_and_sampling_allow():
     np.testing.assert_array_equal(
         observed, (np.diff(first) > 0) & (first[1:] > 1) & (EDGES[1:] <= 0.5 / CADENCE)
     )
-    irregular = part(view(curves_of(noisy_sine(3.1))).value, "spectrum")[0]
+    irregular = part(compute_features(curves_of(noisy_sine(3.1))).value, "spectrum")[0]
     assert np.isfinite(irregular[(CENTRES > 0.02) & (EDGES[1:] <= 20)]).all()
     assert np.isnan(irregular[EDGES[1:] > 20]).all()
 
 
 @pytest.mark.parametrize("period", [0.0831, 0.543, 3.7, 41.0, 310.0])
 def test_a_sine_of_known_period_is_found(period):
-    seen = summary(view(curves_of(noisy_sine(period))).value[0])
+    seen = summary(compute_features(curves_of(noisy_sine(period))).value[0])
     assert np.exp(seen["ln_period"]) == pytest.approx(period, rel=0.02 * period / 900)
     assert seen["sine"] > 0.97
 
 
 def test_profile_is_folded_at_twice_the_period():
-    seen = view(curves_of(noisy_sine(3.7, n=2000)))
+    seen = compute_features(curves_of(noisy_sine(3.7, n=2000)))
     phase = np.arange(48) / 48
     shown = part(seen.value, "profile")[0]
     np.testing.assert_allclose(shown / np.abs(shown).max(), -np.cos(4 * np.pi * phase), atol=0.2)
@@ -150,10 +164,22 @@ def test_profile_is_folded_at_twice_the_period():
 
 
 def test_eclipsing_binary_shows_both_minima_at_its_period():
-    star = StarParameters(3, 1.0, 1.0, 5772, 12, 11.5, orbital_period=3.3, inclination=88, radius_ratio=0.8,
-                          scaled_axis=9, flux_ratio=0.3, mass_ratio=0.8)  # fmt: skip
+    star = StarParameters(
+        3,
+        1.0,
+        1.0,
+        5772,
+        12,
+        11.5,
+        orbital_period=3.3,
+        inclination=88,
+        radius_ratio=0.8,
+        scaled_axis=9,
+        flux_ratio=0.3,
+        mass_ratio=0.8,
+    )
     curve = light_curve(star, "kepler", 0)
-    seen = view(curves_of((curve.time, curve.flux, curve.flux_error)))
+    seen = compute_features(curves_of((curve.time, curve.flux, curve.flux_error)))
     assert 2 * np.exp(summary(seen.value[0])["ln_period"]) == pytest.approx(3.3, rel=1e-3)
     profile = part(seen.value, "profile")[0]
     assert np.argmin(profile) == 0
@@ -167,7 +193,8 @@ def test_red_giants_have_their_hump_at_numax_and_the_background_of_the_mock():
         star = StarParameters(1, 1.2, radius, 4800, 11, 10.4)
         curves = [light_curve(star, "kepler", seed) for seed in range(5)]
         seen = part(
-            view(curves_of(*((c.time, c.flux, c.flux_error) for c in curves))).value, "spectrum"
+            compute_features(curves_of(*((c.time, c.flux, c.flux_error) for c in curves))).value,
+            "spectrum",
         ).mean(0)
         muhz = CENTRES / PER_MUHZ
         expected = (
@@ -190,13 +217,26 @@ def test_red_giants_have_their_hump_at_numax_and_the_background_of_the_mock():
 def test_moments_of_noise_and_of_errors_that_are_too_small():
     rng, n = np.random.default_rng(6), 20000
     flux = 1 + 1e-3 * rng.standard_normal(n)
-    seen = summary(view(curves_of((CADENCE * np.arange(n), flux, np.full(n, 0.5e-3)))).value[0])
+    seen = summary(
+        compute_features(curves_of((CADENCE * np.arange(n), flux, np.full(n, 0.5e-3)))).value[0]
+    )
     expected = {
-        "ln_scatter": np.log(1e-3), "ln_error": np.log(0.5e-3), "ln_excess": np.log(2), "skewness": 0,
-        "ln_kurtosis": np.log(3), "asinh_amplitude": np.arcsinh(2 * 1.645), "ln_von_neumann": 0,
-        "ln_points": np.log(n), "ln_span": np.log(n * CADENCE), "ln_spacing": np.log(CADENCE), "regularity": 1,
-        "root_low": np.sqrt(0.00135), "root_high": np.sqrt(0.00135), "folded": 0, "sine": 0,
-    }  # fmt: skip
+        "ln_scatter": np.log(1e-3),
+        "ln_error": np.log(0.5e-3),
+        "ln_excess": np.log(2),
+        "skewness": 0,
+        "ln_kurtosis": np.log(3),
+        "asinh_amplitude": np.arcsinh(2 * 1.645),
+        "ln_von_neumann": 0,
+        "ln_points": np.log(n),
+        "ln_span": np.log(n * CADENCE),
+        "ln_spacing": np.log(CADENCE),
+        "regularity": 1,
+        "root_low": np.sqrt(0.00135),
+        "root_high": np.sqrt(0.00135),
+        "folded": 0,
+        "sine": 0,
+    }
     for name, value in expected.items():
         assert seen[name] == pytest.approx(value, abs=0.06), name
 
@@ -217,35 +257,40 @@ def assert_same(one, other, tolerance=0.0):
 
 def test_order_units_and_the_zero_point_of_time_change_nothing():
     time, flux, sigma, band = some_curve()
-    expected = view(raw(time, flux, sigma, band, ("g", "rp")))
+    expected = compute_features(raw(time, flux, sigma, band, ("g", "rp")))
     assert np.isfinite(expected.value).sum() > 400
     mixed = np.random.default_rng(8).permutation(len(time))
     assert_same(
-        view(raw(time[mixed], flux[mixed], sigma[mixed], band[mixed], ("g", "rp"))), expected
+        compute_features(raw(time[mixed], flux[mixed], sigma[mixed], band[mixed], ("g", "rp"))),
+        expected,
     )
     factor = np.array([3.0, 0.2])[band]
     assert_same(
-        view(raw(time, factor * (1 + flux) - 1, factor * sigma, band, ("g", "rp"))), expected, 2e-4
+        compute_features(raw(time, factor * (1 + flux) - 1, factor * sigma, band, ("g", "rp"))),
+        expected,
+        2e-4,
     )
-    assert_same(view(raw(time + 2457000, flux, sigma, band, ("g", "rp"))), expected, 2e-4)
+    assert_same(
+        compute_features(raw(time + 2457000, flux, sigma, band, ("g", "rp"))), expected, 2e-4
+    )
 
 
 def test_points_that_are_not_there_change_nothing_bitwise():
     time, flux, sigma, band = some_curve()
-    expected = view(raw(time, flux, sigma, band, ("g", "rp")))
+    expected = compute_features(raw(time, flux, sigma, band, ("g", "rp")))
     where = [0, 10, 10, 200, 300]
     more = [
         np.insert(x, where, junk)
         for x, junk in zip((time, flux, sigma, band), (1e9, np.nan, 1e9, 1), strict=True)
     ]
-    assert_same(view(raw(*more, ("g", "rp", "bp"))), expected)
+    assert_same(compute_features(raw(*more, ("g", "rp", "bp"))), expected)
     more[0][0], more[1][0] = np.nan, 1e9
-    assert_same(view(raw(*more, ("g", "rp", "bp"))), expected)
+    assert_same(compute_features(raw(*more, ("g", "rp", "bp"))), expected)
 
 
 def test_each_band_has_its_own_median_and_patches():
     time, flux, sigma, band = some_curve(120)
-    shifted = view(
+    shifted = compute_features(
         raw(time, (1 + flux) * (1 + 0.5 * band) - 1, sigma * (1 + 0.5 * band), band, ("g", "rp"))
     )
     assert np.exp(summary(shifted.value[0])["ln_period"]) == pytest.approx(5.3, rel=2e-3)
@@ -262,7 +307,7 @@ def test_each_band_has_its_own_median_and_patches():
 
 def test_a_sparse_curve_is_shown_point_for_point_with_its_days():
     time, flux, sigma = noisy_sine(3.7, n=100)
-    seen = view(curves_of((time, flux, sigma)))
+    seen = compute_features(curves_of((time, flux, sigma)))
     values, stamps = (
         part(seen.value, name)[0].reshape(12, 16) for name in ("samples", "sample_times")
     )
@@ -288,7 +333,7 @@ def test_a_long_curve_is_shown_in_windows_at_its_cadence_and_in_means():
     time = CADENCE * np.arange(4300)
     time = time[(time < 30) | (time > 40)]
     flux, error = 1 + 0.1 * time / time[-1], np.full(len(time), 1e-3)
-    seen = view(curves_of((time, flux, error)))
+    seen = compute_features(curves_of((time, flux, error)))
     values, stamps = (
         part(seen.value, name)[0].reshape(12, 16) for name in ("samples", "sample_times")
     )
@@ -316,10 +361,10 @@ def test_a_star_is_seen_alone_as_among_others():
     bounds = np.searchsorted(number, np.arange(5))
     columns = (np.concatenate(x) for x in zip(*stars, strict=True))
     curves = from_points(np.arange(4), *columns, "tess", unit="flux", first=bounds)
-    together = view(curves)
+    together = compute_features(curves)
     assert np.isnan(together.value[1]).all()
     for i in range(4):
-        alone = view(curves.of(i))
+        alone = compute_features(curves.of(i))
         np.testing.assert_array_equal(alone.value[0], together.value[i])
         np.testing.assert_array_equal(alone.sigma[0], together.sigma[i])
 
@@ -331,7 +376,7 @@ def test_few_points(n):
         np.array([0, 0.1, -0.2, 0, 0.1, 0, 0.1, 0])[:n],
         np.full(n, 0.1),
     )
-    seen = view(raw(time, flux, sigma)).value[0]
+    seen = compute_features(raw(time, flux, sigma)).value[0]
     if n == 0:
         assert np.isnan(seen).all()
         return
@@ -346,7 +391,9 @@ def test_few_points(n):
 
 @pytest.mark.parametrize("sigma", [np.nan, 1e-4])
 def test_a_constant_curve_has_no_spectrum_but_samples(sigma):
-    seen = view(raw(CADENCE * np.arange(500), np.zeros(500), np.full(500, sigma))).value[0]
+    seen = compute_features(
+        raw(CADENCE * np.arange(500), np.zeros(500), np.full(500, sigma))
+    ).value[0]
     assert np.isnan(part(seen, "spectrum")).all()
     assert np.isnan(part(seen, "profile")).all()
     assert np.isnan(summary(seen)["ln_scatter"])
@@ -355,7 +402,7 @@ def test_a_constant_curve_has_no_spectrum_but_samples(sigma):
 
 def test_unknown_errors_stay_unknown_and_the_rest_is_there():
     time, flux, _ = noisy_sine(3.7)
-    seen = view(curves_of((time, flux, np.full(60, np.nan))))
+    seen = compute_features(curves_of((time, flux, np.full(60, np.nan))))
     found = summary(seen.value[0])
     assert np.isnan([found[name] for name in ("ln_error", "ln_excess", "ln_noise")]).all()
     assert np.exp(found["ln_period"]) == pytest.approx(3.7, rel=1e-3)
@@ -376,11 +423,13 @@ def test_gaps_of_years_and_huge_amplitudes():
         1 + 1e-3 * rng.standard_normal(len(time))
     )
     flux[17] = 1e30
-    seen = view(curves_of((time, flux, 1e-3 * flux)))
+    seen = compute_features(curves_of((time, flux, 1e-3 * flux)))
     assert np.isfinite(seen.value).sum() > 400
     assert not np.isinf(seen.value).any() and not np.isinf(seen.sigma).any()
     flux[17] = np.nan
-    found = np.exp(-summary(view(curves_of((time, flux, 1e-3 * flux))).value[0])["ln_period"])
+    found = np.exp(
+        -summary(compute_features(curves_of((time, flux, 1e-3 * flux))).value[0])["ln_period"]
+    )
     assert found == pytest.approx(
         1 / 1.234, abs=1.1 / 1500
     )  # or an alias next to it, which the gap makes as good
@@ -392,7 +441,7 @@ def test_layout_and_pools():
         == sum(where.stop - where.start for where in LAYOUT.parts.values())
         == 18 + 160 + 48 + 192 + 192 + 12
     )
-    pool = pools()
+    pool = assign_pools()
     assert len(np.unique(pool)) == 18 + 160 + 1 + 1 + 2 + 1
     assert len(np.unique(pool[LAYOUT.parts["sample_times"]][::16])) == 1
 
@@ -408,7 +457,7 @@ def test_catalogued_periods_of_gaia_cepheids(real_data):
     columns = (points[name].to_numpy() for name in ("source_id", "time", "mag", "mag_err"))
     curves = from_points(*columns, "G", unit="mag")
     period = labels.set_index("source_id").period[curves.source_id].to_numpy()
-    found = np.exp([summary(x)["ln_period"] for x in view(curves).value])
+    found = np.exp([summary(x)["ln_period"] for x in compute_features(curves).value])
     assert np.mean(np.abs(found / period - 1) < 3e-3) > 0.95
 
 
@@ -416,7 +465,9 @@ def test_catalogued_periods_of_gaia_cepheids(real_data):
 def test_numax_of_a_kepler_giant(real_data):
     """KIC 11618103: 106.9 muHz (Yu et al. 2018)."""
     time, flux = np.loadtxt(real_data / "lightcurves/kepler_tess/11618103_LC.txt", unpack=True)[:2]
-    spectrum = part(view(curves_of((time, flux, np.full(len(time), np.nan)))).value[0], "spectrum")
+    spectrum = part(
+        compute_features(curves_of((time, flux, np.full(len(time), np.nan)))).value[0], "spectrum"
+    )
     hump = spectrum[8:-8] - (spectrum[:-16] + spectrum[16:]) / 2
     assert CENTRES[8:-8][
         np.nanargmax(np.where(CENTRES[8:-8] > 1, hump, np.nan))

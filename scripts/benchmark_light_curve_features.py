@@ -1,6 +1,6 @@
 """Light curves per second turned into slots on one core, beside astropy's periodogram alone; memory of a long one.
 
-OMP_NUM_THREADS=1 taskset -c 0 python scripts/benchmark_light_curve_view.py [--stars 40]
+OMP_NUM_THREADS=1 taskset -c 0 python scripts/benchmark_light_curve_features.py [--stars 40]
 """
 
 import argparse
@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from multistar.mock.variability.light_curve import StarParameters, light_curve
-from multistar.modalities.light_curve.features import view
-from multistar.modalities.light_curve.periodogram import OVERSAMPLING, sampling
-from multistar.modalities.light_curve.points import LightCurves, from_points
+from multistar.modalities.light_curve.curves import LightCurves
+from multistar.modalities.light_curve.features import compute_features
+from multistar.modalities.light_curve.periodogram import OVERSAMPLING, measure_sampling
+from multistar.modalities.light_curve.points import from_points
 
 REPEATS = 5
 MISSIONS = ("kepler", "tess", "k2", "gaia", "kepler-long")
@@ -40,7 +41,7 @@ def astropy_powers(curves: LightCurves) -> None:
     """astropy's fast approximation on the frequencies of our periodogram."""
     for i in range(len(curves)):
         points = slice(curves.first[i], curves.first[i + 1])
-        times = sampling(curves.time[points])
+        times = measure_sampling(curves.time[points])
         assert times is not None
         n = OVERSAMPLING * int(times.top * times.span)
         frequency = (1 + np.arange(n)) / (OVERSAMPLING * times.span)
@@ -63,7 +64,7 @@ def print_memory(console: Console) -> None:
     """Peak of all arrays; the buffers of the transforms are not in it, 20 bytes per frequency."""
     long = mock_curves("kepler-long", 1)
     tracemalloc.start()
-    view(long)
+    compute_features(long)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     console.print(f"{peak / 2**20:.0f} MB for {len(long.time)} points")
@@ -71,12 +72,12 @@ def print_memory(console: Console) -> None:
 
 def main(n: int) -> None:
     console = Console()
-    view(mock_curves("kepler", 1))  # imports
+    compute_features(mock_curves("kepler", 1))  # imports
     print_memory(console)
     table = Table("mission", "points", "curves/s", "time / astropy's periodogram")
     for mission in MISSIONS:
         curves = mock_curves(mission, max(n // 20, 1) if mission == "kepler-long" else n)
-        spent, reference = (seconds(task, curves) for task in (view, astropy_powers))
+        spent, reference = (seconds(task, curves) for task in (compute_features, astropy_powers))
         points = f"{len(curves.time) / len(curves):.0f}"
         table.add_row(mission, points, f"{1 / spent:.0f}", f"{spent / reference:.2f}")
     console.print(table)

@@ -1,0 +1,282 @@
+"""Columns: a table as plain NumPy arrays with units, made from any container in memory."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from astropy.table import Table
+
+ID_COLUMNS = ("source_id", "SOURCE_ID", "Source")
+WORDS_FOR_MISSING = ("nan", "null", "none", "", "--")
+
+
+@dataclass
+class Columns:
+    """A table of n rows.
+
+    Parameters
+    ----------
+    data : dict of str to (n, ...) array
+        The columns by their names.
+    unit : dict of str to astropy unit
+        Has an entry for each column of which the file states the unit.
+    origin : str
+        Path or kind of the table, for messages.
+    metadata : dict of str to str
+        What the container says of itself.
+    """
+
+    data: dict[str, np.ndarray]
+    unit: dict[str, u.UnitBase] = field(default_factory=dict)
+    origin: str = "table"
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.data.values()))) if self.data else 0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.data
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.data[name]
+
+    def add_lower_case_names(self) -> None:
+        """Let columns be found under their archive names where a tool wrote them in capitals.
+
+        PHOT_G_MEAN_MAG is then found as phot_g_mean_mag. Names without an underscore stay as they
+        are: Gmag and gmag, H and h are different things.
+        """
+        for name in list(self.data):
+            lower = name.lower()
+            is_archive_name = "_" in name or lower == "parallax"
+            if not (name.isupper() and is_archive_name) or lower in self.data:
+                continue
+            self.data[lower] = self.data[name]
+            if name in self.unit:
+                self.unit[lower] = self.unit[name]
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return a column of one number per row.
+
+        Parameters
+        ----------
+        name : str
+            Name of the column.
+
+        Returns
+        -------
+        (n,) float64
+            NaN = missing.
+
+        Raises
+        ------
+        ValueError
+            If the column has more dimensions, or holds text that is no number.
+        """
+        values = self.data[name]
+        if values.ndim != 1:
+            raise ValueError(
+                f"{self.origin}: column {name} must hold one number per star, "
+                f"its shape is {values.shape}"
+            )
+        if values.dtype.kind in "iufb":
+            return values.astype(np.float64)
+        numbers = np.fromiter(map(_number, values), np.float64, len(values))
+        series = pd.Series(values)
+        words = series.astype(str).str.strip().str.lower()
+        missing = np.asarray(series.isna() | words.isin(WORDS_FOR_MISSING))
+        text = np.isnan(numbers) & ~missing
+        if text.any():
+            row = int(np.argmax(text))
+            raise ValueError(
+                f"{self.origin}: column {name} must be numeric, row {row} holds {values[row]!r}"
+            )
+        return numbers
+
+    def vectors(self, name: str, width: int) -> np.ndarray:
+        """Return a column of one vector per row.
+
+        Parameters
+        ----------
+        name : str
+            Name of the column.
+        width : int
+            Length of the vectors if no row has one, as then the column cannot tell it.
+
+        Returns
+        -------
+        (n, k) array
+            Numbers; rows without a vector are NaN. The width k is that of the vectors, which the
+            caller checks.
+
+        Raises
+        ------
+        ValueError
+            If rows hold anything else, or vectors of different lengths.
+        """
+        values = self.data[name]
+        if values.ndim == 2 and values.dtype.kind in "iufb":
+            return values
+        if values.ndim != 1:
+            raise ValueError(
+                f"{self.origin}: column {name} must hold one vector of numbers per star, "
+                f"its shape is {values.shape} of {values.dtype}"
+            )
+        there = ~_missing(values)
+        rows = [self._vector(name, row) for row in np.flatnonzero(there)]
+        lengths = sorted({len(row) for row in rows})
+        if len(lengths) > 1:
+            raise ValueError(
+                f"{self.origin}: column {name} must hold vectors of one length, found {lengths[:5]}"
+            )
+        vectors = np.full((len(values), lengths[0] if lengths else width), np.nan)
+        if rows:
+            vectors[there] = rows
+        return vectors
+
+    def _vector(self, name: str, row: int) -> np.ndarray:
+        value = self.data[name][row]
+        try:
+            vector = np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            vector = np.zeros(())
+        if vector.ndim != 1:
+            raise ValueError(
+                f"{self.origin}: column {name} must hold one vector of numbers per star, "
+                f"row {row} holds {value!r:.60}"
+            )
+        return vector
+
+
+def columns_of_frame(frame: pd.DataFrame, origin: str) -> Columns:
+    """Return the columns of a pandas DataFrame; the index is left out."""
+    data = {str(name): _to_native(frame[name].to_numpy()) for name in frame}
+    return Columns(data, origin=origin, metadata=_select_text(frame.attrs))
+
+
+def columns_of_dict(table: dict, origin: str) -> Columns:
+    """Return the columns of a dict of arrays; ValueError if they are not of one length."""
+    columns = {name: np.asarray(values) for name, values in table.items()}
+    scalars = [name for name, values in columns.items() if not values.ndim]
+    if scalars:
+        raise ValueError(
+            f"dict: columns must be arrays, but {scalars[:5]} are single values; write [value]"
+        )
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"dict: columns must have one length, but they have {lengths}")
+    return Columns(columns, origin=origin)
+
+
+def columns_of_astropy(table: Table, origin: str) -> Columns:
+    """Return the columns of an astropy Table with their units; masked entries are missing."""
+    data = {}
+    unit = {}
+    for name in table.colnames:
+        column: Any = table[name]
+        if getattr(column, "unit", None) is not None:
+            unit[name] = column.unit
+        values = np.ma.asarray(getattr(column, "value", column))
+        data[name] = _to_native(_fill_masked(values))
+    return Columns(data, unit, origin, _select_text(table.meta))
+
+
+def columns_of_arrow(table: pa.Table, origin: str) -> Columns:
+    """Return the columns of an Arrow table; lists of one length become two-dimensional."""
+    data = {name: _arrow_column(table[name]) for name in table.column_names}
+    metadata = {}
+    for key, value in (table.schema.metadata or {}).items():
+        # other libraries keep binary schemas there
+        with suppress(UnicodeDecodeError):
+            metadata[key.decode()] = value.decode()
+    return Columns(data, origin=origin, metadata=metadata)
+
+
+def _select_text(metadata: Mapping[Any, Any]) -> dict[str, str]:
+    """Entries whose keys and values are text; others are not ours."""
+    return {k: v for k, v in metadata.items() if isinstance(k, str) and isinstance(v, str)}
+
+
+def _number(value: Any) -> float:
+    """NaN for what is none. (pandas's own way crashes at 1e9999999999.)"""
+    try:
+        return float(value) if "_" not in str(value) else np.nan
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _missing(values: np.ndarray) -> np.ndarray:
+    """(n,) True for None, NaN and other marks of a missing entry, not for lists."""
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype.kind != "O":
+        return np.zeros(len(values), bool)
+    return np.array([pd.api.types.is_scalar(x) and bool(pd.isna(x)) for x in values], bool)
+
+
+def _fill_masked(values: np.ma.MaskedArray) -> np.ndarray:
+    """Masked entries become NaN (floats) or None (objects); masked integers become objects."""
+    mask = np.ma.getmaskarray(values)
+    if values.dtype.kind == "O" or not mask.any():
+        return np.asarray(values.data)
+    if values.dtype.kind in "iub":
+        filled = values.data.astype(object)
+        filled[mask] = None
+        return filled
+    if values.dtype.kind == "f":
+        return values.filled(np.nan)
+    return np.asarray(values.filled())
+
+
+def _arrow_column(column: pa.ChunkedArray) -> np.ndarray:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], column.type)
+    kind = array.type
+    is_variable_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if is_variable_list or pa.types.is_fixed_size_list(kind):
+        return _list_column(array)
+    if pa.types.is_integer(kind) and array.null_count:
+        # never through float64, which loses digits
+        return np.array(array.to_pylist(), dtype=object)
+    return array.to_numpy(zero_copy_only=False)
+
+
+def _list_column(array) -> np.ndarray:
+    """(n, k) of lists of one length, NaN where there is none; of other lists, one object per row.
+
+    Fixed-size lists have their length even if no row has a list.
+    """
+    there = np.asarray(array.is_valid())
+    width = _common_length(array)
+    can_be_missing = pa.types.is_floating(array.type.value_type)
+    if width is None or not (there.all() or can_be_missing):
+        return array.to_numpy(zero_copy_only=False)
+    values = array.flatten().to_numpy(zero_copy_only=False).reshape(there.sum(), width)
+    if there.all():
+        return values
+    filled = np.full((len(there), width), np.nan, values.dtype)
+    filled[there] = values
+    return filled
+
+
+def _common_length(array) -> int | None:
+    """The length of all lists of a column; None if it is not known or they differ."""
+    if pa.types.is_fixed_size_list(array.type):
+        return array.type.list_size
+    lengths = pc.list_value_length(array)  # pyright: ignore[reportAttributeAccessIssue]
+    different = lengths.drop_null().unique()
+    return different[0].as_py() if len(different) == 1 else None
+
+
+def _to_native(values: np.ndarray) -> np.ndarray:
+    """In native byte order; FITS is big-endian, which torch and Arrow refuse."""
+    if values.dtype.kind in "iufb" and not values.dtype.isnative:
+        return values.astype(values.dtype.newbyteorder("="))
+    return values
