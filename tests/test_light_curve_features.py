@@ -1,9 +1,15 @@
-"""Light curves as slots: analytic power, known periods, nothing that depends on order, units or the time of day."""
+"""Features of light curves: analytic power, known periods, nothing that depends on order, units or the time of day."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.timeseries import LombScargle
 
+from multistar import status
+from multistar.io.chunks import read_chunks
+from multistar.io.columns import Columns
+from multistar.io.tables import read_columns
 from multistar.mock.variability.light_curve import StarParameters, light_curve
 from multistar.mock.variability.missions import kepler_noise
 from multistar.mock.variability.oscillations import granulation_density, numax
@@ -14,7 +20,9 @@ from multistar.modalities.light_curve.features import (
     N_SLOTS,
     SUMMARY,
     assign_pools,
+    compute_feature_table,
     compute_features,
+    read_features,
 )
 from multistar.modalities.light_curve.periodogram import (
     compute_periodogram,
@@ -22,6 +30,7 @@ from multistar.modalities.light_curve.periodogram import (
     measure_sampling,
 )
 from multistar.modalities.light_curve.points import from_points
+from multistar.stars import read_stars
 
 CENTRES = np.sqrt(EDGES[1:] * EDGES[:-1])
 CADENCE = 29.4244 / 1440  # d
@@ -444,6 +453,73 @@ def test_layout_and_pools():
     pool = assign_pools()
     assert len(np.unique(pool)) == 18 + 160 + 1 + 1 + 2 + 1
     assert len(np.unique(pool[LAYOUT.parts["sample_times"]][::16])) == 1
+
+
+def feature_columns(kind: pa.DataType) -> dict[str, pa.Array]:
+    """Features of four stars, of which only the last has a light curve."""
+    some = np.arange(N_SLOTS, dtype=np.float32)
+    rows = [None, None, None, some.tolist()]
+    return {name: pa.array(rows, kind) for name in ("light_curve_value", "light_curve_sigma")}
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32(), N_SLOTS), pa.list_(pa.float32())])
+def test_a_part_in_which_no_star_has_a_light_curve_is_read(kind, tmp_path):
+    """A slice, or the first part of a long file; rows without a light curve are not observed."""
+    table = pa.table({"source_id": [1, 2, 3, 4], "parallax": [1.0] * 4} | feature_columns(kind))
+    pq.write_table(table, tmp_path / "stars.parquet")
+    parts = read_chunks(tmp_path / "stars.parquet", 3)
+    for part in (table[:3], table[:3].to_pandas(), next(parts)):
+        stars = read_stars(part)
+        assert stars.light_curve is not None
+        assert stars.light_curve.value.shape == (3, N_SLOTS)
+        assert np.isnan(stars.light_curve.value).all()
+        assert (stars.flags & status.BIT["no_light_curve"]).all()
+    for whole in (table, table.to_pandas()):
+        seen = read_stars(whole).light_curve
+        assert seen is not None
+        np.testing.assert_array_equal(seen.value[3], np.arange(N_SLOTS))
+        assert np.isnan(seen.value[:3]).all()
+    last = read_stars(next(parts)).light_curve
+    assert last is not None and np.isfinite(last.sigma).all()
+
+
+def test_no_rows_have_no_features():
+    features = read_features(read_columns(pa.table(feature_columns(pa.list_(pa.float32())))[:0]))
+    assert features is not None and features.value.shape == (0, N_SLOTS)
+
+
+def test_a_table_of_features_is_read_as_it_was_computed():
+    curves = curves_of(noisy_sine(3.7), noisy_sine(41.0, 70, seed=1))
+    features = read_features(read_columns(compute_feature_table(curves)))
+    assert features is not None
+    assert_same(features, compute_features(curves))
+    assert read_features(read_columns({"source_id": [1]})) is None
+
+
+@pytest.mark.parametrize(
+    "column, message",
+    [
+        ([[1.0] * 7, [1.0] * 8], r"vectors of one length, found \[7, 8\]"),
+        ([[1.0] * 7, "bright"], "row 1 holds 'bright'"),
+        ([[1.0] * 7, 3.0], "row 1 holds 3.0"),
+        ([1.0, 2.0], "row 0 holds"),
+        (np.zeros((2, 2, 2)), r"its shape is \(2, 2, 2\)"),
+        ([[1.0] * 7] * 2, rf"shape \(2, 7\).*expected \(n, {N_SLOTS}\)"),
+    ],
+)
+def test_columns_that_hold_no_features_are_refused(column, message):
+    values = column
+    if isinstance(column, list):
+        values = np.empty(2, object)
+        values[:] = column
+    table = Columns({"light_curve_value": values, "light_curve_sigma": values})
+    with pytest.raises(ValueError, match=message):
+        read_features(table)
+
+
+def test_features_without_their_errors_are_refused():
+    with pytest.raises(ValueError, match="but no light_curve_sigma"):
+        read_features(Columns({"light_curve_value": np.zeros((2, N_SLOTS))}))
 
 
 @pytest.mark.realdata
