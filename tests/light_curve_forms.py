@@ -112,7 +112,7 @@ FORMS = [
 def mission_file(
     path, star=11904151, mission="Kepler", flux=None, start=100.0, quality=None, **columns
 ):
-    """A light-curve file as the pipelines of Kepler and TESS write them, with the keywords by which they are known."""
+    """A light-curve file as the pipelines of Kepler and TESS write them, with their keywords."""
     flux = np.asarray([10.0, 20, 30, 40, 50] if flux is None else flux)
     n = len(flux)
     tess = mission == "TESS"

@@ -16,7 +16,7 @@ from multistar.modalities.light_curve.read import read_light_curves
 
 
 class Archive:
-    """Answers as MAST gives them through lightkurve: tables of products, and files that are copied."""
+    """Answers as MAST gives them through lightkurve: tables of products, and copied files."""
 
     def __init__(self, folder, monkeypatch):
         lightkurve = pytest.importorskip("lightkurve")
@@ -66,7 +66,8 @@ class Archive:
     def download(self, products, mrp_only, download_dir):
         row = products[0]
         self.downloads.append(row["productFilename"])
-        path = f"{download_dir}/mastDownload/{row['obs_collection']}/{row['obs_id']}/{row['productFilename']}"
+        folder = f"{download_dir}/mastDownload/{row['obs_collection']}/{row['obs_id']}"
+        path = f"{folder}/{row['productFilename']}"
         os.makedirs(os.path.dirname(path))
         shutil.copy(self.folder / row["productFilename"], path)
         return Table({"Local Path": [path], "Status": ["COMPLETE"], "Message": [""]})

@@ -1,4 +1,4 @@
-"""Injected faults from table to result, each with a stated outcome; SECURITY.md lists them with others' tests."""
+"""Injected faults from table to result, each with a stated outcome; SECURITY.md lists them."""
 
 import errno
 import fcntl
@@ -82,7 +82,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {p.name: sha256(p) for p in folder.iterdir()}
 
 
-# --- the table ---------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def contents(folder: Path) -> dict[str, str]:
 def test_impossible_numbers_cost_their_own_star_a_word_and_the_others_nothing(
     star_model, bare, column
 ):
-    """A predicted star stays finite whatever stands in one cell, and its neighbours keep their results."""
+    """A predicted star stays finite whatever stands in one cell; others keep their results."""
     faults = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -1.0, -999999999.0])
     frame, clean = bare[:10].to_pandas(), star_model.predict(bare[:10]).to_pandas()
     for row, fault in enumerate(faults):
@@ -168,7 +168,8 @@ def test_a_small_parquet_of_very_many_rows_is_read_in_parts(tmp_path):
 
 def test_entities_that_multiply_are_refused(tmp_path):
     entities = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10 if i else "ha"}">' for i in range(12))
-    text = f'<?xml version="1.0"?><!DOCTYPE VOTABLE [{entities}]><VOTABLE><DESCRIPTION>&e11;</DESCRIPTION></VOTABLE>'
+    head = f'<?xml version="1.0"?><!DOCTYPE VOTABLE [{entities}]>'
+    text = f"{head}<VOTABLE><DESCRIPTION>&e11;</DESCRIPTION></VOTABLE>"
     (tmp_path / "laughs.vot").write_text(text)
     with pytest.raises(ValueError, match="not readable as votable"):
         tables.read_columns(tmp_path / "laughs.vot")
@@ -195,7 +196,7 @@ def test_a_file_that_asks_for_more_memory_than_there_is_is_left_out(
     assert records["a.parquet"]["rows"] == records["c.parquet"]["rows"] == 15
 
 
-# --- the disk ----------------------------------------------------------------------------------------------------
+# --- the disk -------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -283,7 +284,7 @@ def test_a_place_where_nothing_can_be_written(bare, model_folder, tmp_path, monk
     assert [p.name for p in tmp_path.iterdir()] == ["stars.parquet"]
 
 
-# --- the process -------------------------------------------------------------------------------------------------
+# --- the process ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["embed", "predict"])
@@ -345,7 +346,7 @@ def test_only_a_run_that_is_alone_removes_what_killed_ones_left(folder, job, tmp
     assert not left.exists()
 
 
-# --- files of ours that were changed -----------------------------------------------------------------------------
+# --- files of ours that were changed --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "null", '"x"', '{"format": 1}', "\udcff"])

@@ -1,4 +1,4 @@
-"""Features of light curves: analytic power, known periods, nothing that depends on order, units or the time of day."""
+"""Features of light curves: analytic power, known periods, no dependence on order or units."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Points in any order become light curves relative to their medians; what is left out is counted."""
+"""Points in any order become relative light curves; what is left out is counted."""
 
 import numpy as np
 import pytest

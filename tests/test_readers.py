@@ -28,11 +28,15 @@ def vectors(orders: int = 55, seed: int = 0) -> np.ndarray:
 def columns(bp: int = 55, rp: int = 55) -> dict[str, np.ndarray]:
     return {
         "source_id": IDS,
-        "bp_coefficients": vectors(bp), "bp_coefficient_errors": np.abs(vectors(bp, 1)) + 0.1,
-        "rp_coefficients": vectors(rp, 2), "rp_coefficient_errors": np.abs(vectors(rp, 3)) + 0.1,
-        "phot_g_mean_mag": np.array([14.1, 15.2, 16.3]), "phot_g_mean_mag_error": np.full(3, 0.003),
-        "parallax": np.array([1.5, -0.1, 0.3]), "parallax_error": np.array([0.02, 0.05, 0.1]),
-    }  # fmt: skip
+        "bp_coefficients": vectors(bp),
+        "bp_coefficient_errors": np.abs(vectors(bp, 1)) + 0.1,
+        "rp_coefficients": vectors(rp, 2),
+        "rp_coefficient_errors": np.abs(vectors(rp, 3)) + 0.1,
+        "phot_g_mean_mag": np.array([14.1, 15.2, 16.3]),
+        "phot_g_mean_mag_error": np.full(3, 0.003),
+        "parallax": np.array([1.5, -0.1, 0.3]),
+        "parallax_error": np.array([0.02, 0.05, 0.1]),
+    }
 
 
 def archive_strings() -> pd.DataFrame:
@@ -256,10 +260,13 @@ def test_empty_table_keeps_its_no_rows():
     assert len(read_stars({k: v[:0] for k, v in columns().items()})) == 0
 
 
-@pytest.mark.parametrize("drop, message", [
-    (["source_id"], "no column source_id"),
-    ([c for c in columns() if c != "source_id"], "no measurement found"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "drop, message",
+    [
+        (["source_id"], "no column source_id"),
+        ([c for c in columns() if c != "source_id"], "no measurement found"),
+    ],
+)
 def test_missing_columns_are_named(drop, message):
     with pytest.raises(ValueError, match=message):
         read_stars({k: v for k, v in columns().items() if k not in drop})

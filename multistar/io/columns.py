@@ -140,7 +140,7 @@ class Columns:
             vectors[there] = rows
         return vectors
 
-    def _vector(self, name: str, row: int) -> np.ndarray:
+    def _vector(self, name: str, row: int | np.integer) -> np.ndarray:
         value = self.data[name][row]
         try:
             vector = np.asarray(value, np.float64)

@@ -86,22 +86,25 @@ class LightCurves:
         """
         rows = np.arange(len(self))[rows]
         points = indices_of_points(self.first, rows)
+        length = np.diff(self.first)[rows]
+        dropped = {reason: number[rows] for reason, number in self.dropped.items()}
         return LightCurves(
             source_id=self.source_id[rows],
-            first=bounds_of_lengths(np.diff(self.first)[rows]),
+            first=bounds_of_lengths(length),
             time=self.time[points],
             flux=self.flux[points],
             sigma=self.sigma[points],
             band=self.band[points],
             bands=self.bands,
             flags=self.flags[rows],
-            dropped={reason: number[rows] for reason, number in self.dropped.items()},
+            dropped=dropped,
         )
 
 
 def bounds_of_lengths(lengths: np.ndarray) -> np.ndarray:
     """Return (n + 1,) int64 bounds of n stretches of these lengths in one flat array."""
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    ends = np.cumsum(lengths)
+    return np.concatenate([[0], ends]).astype(np.int64)
 
 
 def indices_of_points(first: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -39,12 +39,13 @@ def concatenate(parts: Sequence[LightCurves]) -> LightCurves:
         raise ValueError("no light curves to concatenate")
     bands = tuple(dict.fromkeys(name for part in parts for name in part.bands))
     check_bands(bands)
+    lengths = np.concatenate([np.diff(part.first) for part in parts])
     source_id = np.concatenate([part.source_id for part in parts])
     flags = np.concatenate([part.flags for part in parts])
     flag_ids(source_id, flags)
     return LightCurves(
         source_id=source_id,
-        first=bounds_of_lengths(np.concatenate([np.diff(part.first) for part in parts])),
+        first=bounds_of_lengths(lengths),
         time=np.concatenate([part.time for part in parts]),
         flux=np.concatenate([part.flux for part in parts]),
         sigma=np.concatenate([part.sigma for part in parts]),
@@ -98,9 +99,9 @@ def join(curves: LightCurves) -> LightCurves:
         One light curve per id; curves without an id stay apart, at the end.
     """
     known = curves.source_id >= 0
-    if len(np.unique(curves.source_id[known])) == np.sum(known):
-        return curves
     ids = np.asarray(pd.unique(curves.source_id[known]))
+    if len(ids) == np.sum(known):
+        return curves
     return concatenate([match(curves, ids), curves.select(~known)])
 
 

@@ -42,7 +42,8 @@ class StarLists:
 
     def stars(self) -> np.ndarray:
         """Return the row (N,) of each point."""
-        return np.repeat(np.arange(len(self.length)), self.length)
+        rows = np.arange(len(self.length))
+        return np.repeat(rows, self.length)
 
     def values(self) -> np.ndarray:
         """Return the measurements (N,); ValueError if they are not as many as the times."""

@@ -132,7 +132,8 @@ class Periodogram:
 
     def frequency(self, i: np.ndarray | np.integer) -> np.ndarray:
         """Return the frequencies [cycles/d] of the grid points i."""
-        return np.asarray((0.5 + (i + 0.5) / OVERSAMPLING) / self.sampling.span)
+        cycles = 0.5 + (i + 0.5) / OVERSAMPLING
+        return np.asarray(cycles / self.sampling.span)
 
     def log_density(self, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compute the logarithm of the mean power density in bins of frequency.
@@ -169,9 +170,10 @@ class Periodogram:
         stop = bounds[1:][filled] * OVERSAMPLING
         total = np.add.reduceat(self.share[: stop[-1]], start)
         mean = self.density * total / (stop - start)
-        value[filled] = np.log(np.where(mean > 0, mean, np.nan)) + np.log(n) - digamma(n)
+        mean[~(mean > 0)] = np.nan
+        value[filled] = np.log(mean) + np.log(n) - digamma(n)
         scatter = np.sqrt(polygamma(1, n) + 2 / self.n_points)
-        error[filled] = np.where(mean > 0, scatter, np.nan)
+        error[filled] = np.where(np.isnan(mean), np.nan, scatter)
         return value, error
 
 
@@ -248,7 +250,8 @@ def find_highest_peak(
     right = share[:, 2:]
     slope = 0.5 * (right - left)
     curvature = left - 2 * top + right
-    shift = np.clip(-slope / np.where(curvature < 0, curvature, np.inf), -1, 1)
+    downward = np.where(curvature < 0, curvature, np.inf)
+    shift = np.clip(-slope / downward, -1, 1)
     height = top + slope * shift + 0.5 * curvature * shift**2
     row, i = np.unravel_index(np.argmax(height), height.shape)
     steps = i + 1 + shift[row, i]
@@ -258,7 +261,8 @@ def find_highest_peak(
 
 def compute_white_noise(sampling: Sampling, weight: np.ndarray, sigma: np.ndarray) -> float:
     """Return the power density of white noise of standard deviation sigma (N,), so weighted."""
-    return float(2 * sampling.interval * np.sum((weight * sigma) ** 2) / np.sum(weight**2))
+    variance = np.sum((weight * sigma) ** 2)
+    return float(2 * sampling.interval * variance / np.sum(weight**2))
 
 
 def lomb_scargle(
@@ -297,7 +301,7 @@ def lomb_scargle(
     flux = flux - weight @ flux
     flux = flux / np.sqrt(weight @ flux**2)
     sums = _fourier_sums(time, flux, weight, first, step, n)
-    share = np.empty(n, sums.real.dtype)
+    share = np.empty(n, np.real(sums).dtype)
     for i in range(0, n, CHUNK):
         part = slice(i, min(i + CHUNK, n))
         np.clip(_explained_variance(*sums[:, part]), 0, 1, out=share[part])
@@ -313,11 +317,13 @@ def _refine_every_high_peak(power: Periodogram, time, flux, weight):
     maxima = maxima[np.argpartition(power.share[maxima], -number)[-number:]]
     per_unit = FINE_OVERSAMPLING * power.sampling.span
     start = power.frequency(maxima) - 3 / per_unit
+    steps = np.arange(7) / per_unit
     of_start = np.exp(2j * np.pi * np.outer(start, time))
-    of_steps = np.exp(2j * np.pi * np.outer(np.arange(7) / per_unit, time))
+    of_steps = np.exp(2j * np.pi * np.outer(steps, time))
     z = of_start[:, None] * of_steps
     explained = _explained_variance(z @ (weight * flux), z @ weight, (z * z) @ weight)
-    return start, explained / (weight @ flux**2)
+    variance = weight @ flux**2
+    return start, explained / variance
 
 
 def _refine_around_the_highest(power: Periodogram, time, flux, weight):
@@ -341,7 +347,8 @@ def _fourier_sums(time, flux, weight, first: float, step: float, n: int) -> np.n
     plan = _make_plan(modes, dtype, threading.get_ident())
     turns = np.mod(step * time, 1)
     # plans count from -modes // 2
-    start = np.exp(2j * np.pi * np.mod((first + modes // 2 * step) * time, 1))
+    middle = first + modes // 2 * step
+    start = np.exp(2j * np.pi * np.mod(middle * time, 1))
     sums = np.empty((3, modes), dtype)
     plan.setpts((2 * np.pi * turns).astype(real))
     plan.execute((weight * flux * start).astype(dtype), out=sums[0])

@@ -154,7 +154,8 @@ class PointList:
         if not self.keep_missing_ids:
             self.drop(self.source_id[self.star] < 0, "no_id")
         flag_ids(self.source_id, self.flags)
-        self.drop(~(np.isfinite(self.time) & np.isfinite(self.value)), "not_finite")
+        finite = np.isfinite(self.time) & np.isfinite(self.value)
+        self.drop(~finite, "not_finite")
         if unit == "mag":
             low, high = POSSIBLE_MAG
             possible = (self.value > low) & (self.value < high)
@@ -186,7 +187,8 @@ class PointList:
     def _steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Differences (N - 1,) of star, time and band from point to point."""
         # int16, because the difference of two int8 may overflow
-        return np.diff(self.star), np.diff(self.time), np.diff(self.band.astype(np.int16))
+        band = self.band.astype(np.int16)
+        return np.diff(self.star), np.diff(self.time), np.diff(band)
 
     def _is_sorted(self) -> bool:
         star, time, band = self._steps()
@@ -202,7 +204,8 @@ class PointList:
 
     def _medians(self, group: np.ndarray) -> np.ndarray:
         """(N,) median value of all points in the group (N,) of each point."""
-        return pd.Series(self.value).groupby(group).transform("median").to_numpy()
+        groups = pd.Series(self.value).groupby(group)
+        return groups.transform("median").to_numpy()
 
     def _groups(self) -> np.ndarray:
         """(N,) int: a number for the star and band of each point."""
@@ -273,12 +276,13 @@ def check_bands(bands: Sequence[str] | np.ndarray) -> None:
 
 def _expand_bounds(first: np.ndarray, n_stars: int, n_points: int) -> np.ndarray:
     """(N,) star of each point, from the bounds (n + 1,) of the stars."""
-    fits = len(first) == n_stars + 1 and first[0] == 0 and first[-1] == n_points
-    if not fits or np.any(np.diff(first) < 0):
+    length = np.diff(first)
+    has_ends = len(length) == n_stars and first[0] == 0 and first[-1] == n_points
+    if not has_ends or np.any(length < 0):
         raise ValueError(
             f"{n_stars} stars of {n_points} points cannot have the bounds {first!r:.80}"
         )
-    return np.repeat(np.arange(n_stars), np.diff(first))
+    return np.repeat(np.arange(n_stars), length)
 
 
 def _encode_bands(band, n_points: int) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -73,7 +73,8 @@ def _explained_share(index: np.ndarray, mean: np.ndarray, points: StarPoints) ->
     if freedom <= 0:
         return np.nan
     centred = points.flux - points.weight @ points.flux
-    left = points.weight @ (points.flux - mean[index]) ** 2 / (points.weight @ centred**2)
+    residual = points.flux - mean[index]
+    left = points.weight @ residual**2 / (points.weight @ centred**2)
     return max(1 - float(left) * (n - 1) / freedom, -1.0)
 
 
@@ -83,9 +84,11 @@ def _find_minimum(fine: np.ndarray, n_fine: int, points: StarPoints) -> int:
     The flux is drawn towards its mean as by one point more, so that no empty stretch wins.
     """
     flux = points.flux - points.weight @ points.flux
-    total = _smooth(np.bincount(fine, points.weight, n_fine))
-    sums = _smooth(np.bincount(fine, points.weight * flux, n_fine))
-    return int(np.argmin(sums / (total + 1 / (SMOOTH * len(fine)))))
+    weight = points.weight
+    total = _smooth(np.bincount(fine, weight, n_fine))
+    sums = _smooth(np.bincount(fine, weight * flux, n_fine))
+    one_more = 1 / (SMOOTH * len(fine))
+    return int(np.argmin(sums / (total + one_more)))
 
 
 def _smooth(x: np.ndarray) -> np.ndarray:

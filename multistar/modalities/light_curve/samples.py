@@ -136,7 +136,10 @@ def _arrange_all_points(
 ) -> np.ndarray:
     """(3, n_patches, size): time, flux, sigma of the band whose points are `own` (N,)."""
     rows = np.full((3, n_patches * size), np.nan)
-    rows[:, : np.count_nonzero(own)] = points.time[own], points.flux[own], points.sigma[own]
+    n = np.count_nonzero(own)
+    rows[0, :n] = points.time[own]
+    rows[1, :n] = points.flux[own]
+    rows[2, :n] = points.sigma[own]
     return rows.reshape(3, n_patches, size)
 
 
@@ -152,9 +155,11 @@ def _arrange_windows_and_means(
     windows = np.array([time, flux, sigma])[:, start[:, None] + np.arange(size)]
     n = (n_patches - n_windows) * size
     span = max(time[-1] - time[0], SHORTEST)
-    index = ((time - time[0]) * (n / span)).astype(int).clip(0, n - 1)
+    place = (time - time[0]) * (n / span)
+    index = place.astype(int).clip(0, n - 1)
     number = np.bincount(index, minlength=n)
-    mean_time = np.bincount(index, time, n) / np.where(number, number, np.nan)
+    total_time = np.bincount(index, time, n)
+    mean_time = total_time / np.where(number, number, np.nan)
     mean, error = average_in_bins(index, n, flux, fill_unknown_errors(sigma), points.weight[own])
     means = np.array([mean_time, mean, error])
     return np.concatenate([windows, means.reshape(3, -1, size)], 1)
@@ -164,7 +169,8 @@ def _encode_times(time: np.ndarray, span: float) -> np.ndarray:
     """Times (P, S) from the start of the light curve, NaN for no sample -> Samples.time."""
     before = np.fmax.accumulate(time, axis=1)[:, :-1]
     encoded = np.full(time.shape, np.nan)
-    encoded[:, 1:] = np.log(np.maximum(time[:, 1:] - before, SHORTEST))
+    step = time[:, 1:] - before
+    encoded[:, 1:] = np.log(np.maximum(step, SHORTEST))
     first = np.fmin.reduce(time, axis=1)
     encoded[:, 0] = first / span if span > 0 else 0 * first
     return encoded

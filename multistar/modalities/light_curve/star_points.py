@@ -70,14 +70,15 @@ def select_star_points(curves: LightCurves, i: int) -> StarPoints | None:
     sigma = curves.sigma[points][usable]
     sigma = np.where((sigma > 0) & np.isfinite(sigma), sigma, np.nan)
     flux, sigma = _divide_by_median(1 + curves.flux[points][usable], sigma, band)
-    has_median = ~np.isnan(flux)
-    if not has_median.any():
-        return None
-    if not has_median.all():
-        time, flux, sigma, band = (x[has_median] for x in (time, flux, sigma, band))
+    order = np.arange(len(time))
     if not np.all(np.diff(time) > 0):
         order = np.lexsort((sigma, flux, band, time))
-        time, flux, sigma, band = (x[order] for x in (time, flux, sigma, band))
+    order = order[~np.isnan(flux[order])]
+    if not len(order):
+        return None
+    time = time[order]
+    flux = flux[order]
+    sigma = sigma[order]
     error = fill_unknown_errors(sigma)
     scatter = MAD_TO_STD * float(np.median(np.abs(flux)))
     return StarPoints(
@@ -86,7 +87,7 @@ def select_star_points(curves: LightCurves, i: int) -> StarPoints | None:
         sigma=sigma,
         error=error,
         weight=_compute_weights(error, scatter),
-        band=band,
+        band=band[order],
         bands=curves.bands,
         scatter=scatter,
         unit=_choose_unit(flux, error, scatter),

@@ -12,7 +12,7 @@ from multistar.io.columns import Columns
 from multistar.io.ids import id_numbers
 from multistar.io.tables import read_columns
 from multistar.modalities.light_curve.columns import Names, find_columns, find_id_column, is_lists
-from multistar.modalities.light_curve.curves import LightCurves
+from multistar.modalities.light_curve.curves import LightCurves, bounds_of_lengths
 from multistar.modalities.light_curve.lists import StarLists
 from multistar.modalities.light_curve.points import from_points, gather_points
 from multistar.modalities.light_curve.units import (
@@ -141,8 +141,8 @@ def _read_one_star_per_row(
             "name one set with columns="
         )
     star = np.concatenate(stars)
+    first = bounds_of_lengths(np.bincount(star, minlength=len(ids)))
     order = np.argsort(star, kind="stable") if len(sets) > 1 else slice(None)
-    number = np.bincount(star, minlength=len(ids))
     return from_points(
         ids,
         np.concatenate(times)[order],
@@ -150,7 +150,7 @@ def _read_one_star_per_row(
         np.concatenate(errors)[order],
         pd.api.types.union_categoricals(bands)[order],
         unit=units.pop(),
-        first=np.concatenate([[0], np.cumsum(number)]),
+        first=first,
     )
 
 
