@@ -1,4 +1,4 @@
-"""A model with light curves: any subset of modalities in, and what is not there has no influence."""
+"""A model with light curves: any subset of modalities in; what is not there has no influence."""
 
 import dataclasses
 from itertools import combinations
