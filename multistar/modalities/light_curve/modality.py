@@ -43,6 +43,7 @@ class LightCurve(Modality):
 
     @property
     def n_slots(self) -> int:
+        """Number of features."""
         return self.layout.n_slots
 
     @classmethod
@@ -54,12 +55,14 @@ class LightCurve(Modality):
 
     @classmethod
     def select(cls, block: LightCurveFeatures, rows: Any) -> LightCurveFeatures:
+        """Return the features of the given stars (slice, indices or mask)."""
         return LightCurveFeatures(block.value[rows], block.sigma[rows])
 
     @classmethod
     def concatenate(
         cls, blocks: list[LightCurveFeatures | None], lengths: list[int]
     ) -> LightCurveFeatures:
+        """Put features one after the other; NaN for parts of the list that have none."""
         parts = []
         for block, n in zip(blocks, lengths, strict=True):
             missing = np.full((n, N_SLOTS), np.nan, np.float32)
@@ -69,6 +72,7 @@ class LightCurve(Modality):
 
     @classmethod
     def known(cls, block: LightCurveFeatures) -> np.ndarray:
+        """Return (n,) True for stars with a light curve."""
         return np.isfinite(block.value).any(1)
 
     @classmethod
@@ -79,23 +83,28 @@ class LightCurve(Modality):
 
     @classmethod
     def of(cls, block: LightCurveFeatures) -> Self | None:
+        """Return the modality of these features, which all have the one layout."""
         return cls()
 
     def transform(
         self, blocks: Blocks, n: int, center: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
+        """Return value and sigma (n, n_slots), NaN without a block of light curves."""
         block = blocks.get(self.name)
         if block is None:
             return np.full((n, self.n_slots), np.nan), np.full((n, self.n_slots), np.nan)
         return block.value, block.sigma
 
     def pools(self) -> np.ndarray:
+        """Return (n_slots,) int: features of one number are standardised together."""
         return assign_pools()
 
     def askable(self) -> np.ndarray:
+        """Return (n_slots,) True for features of the star, not of how it was observed."""
         return mark_physical()
 
     def describe(self) -> str:
+        """Return the words for messages."""
         return "light curves"
 
     def draw_shown(
@@ -106,12 +115,15 @@ class LightCurve(Modality):
         return runs.repeat_interleave(RUN, dim=1)[:, : self.n_slots]
 
     def encoder(self, config: Any) -> nn.Module:
+        """Build the encoder with the sizes of a model's config."""
         encoder = ENCODERS["lightcurve"]
         return encoder(self.layout, config.width, config.light_curve_depth, config.heads)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the sizes of the layout."""
         return {"layout": list(dataclasses.astuple(self.layout))}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
+        """Make the modality of what `to_json` gave."""
         return cls(LightCurveLayout(*row["layout"]))
