@@ -184,7 +184,7 @@ def columns_of_astropy(table: Table, origin: str) -> Columns:
             unit[name] = column.unit
         values = np.ma.asarray(getattr(column, "value", column))
         data[name] = _to_native(_fill_masked(values))
-    return Columns(data, unit, origin, _select_text(table.meta))
+    return Columns(data, unit, origin, _select_text(table.meta or {}))
 
 
 def columns_of_arrow(table: pa.Table, origin: str) -> Columns:

@@ -73,7 +73,7 @@ class LightCurve(Modality):
     @classmethod
     def known(cls, block: LightCurveFeatures) -> np.ndarray:
         """Return (n,) True for stars with a light curve."""
-        return np.isfinite(block.value).any(1)
+        return np.asarray(np.isfinite(block.value).any(1))
 
     @classmethod
     def flag_missing(cls, block: LightCurveFeatures | None, flags: np.ndarray) -> None:
