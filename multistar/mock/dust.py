@@ -62,14 +62,18 @@ class DustDisc:
         """
         radius = np.hypot(x, y)
         outwards = radius - R_SUN
-        warp = 0.05 * np.maximum(radius - WARP_START, 0) * np.sin(np.arctan2(y, x))
+        azimuth = np.arctan2(y, x)
+        warp = 0.05 * np.maximum(radius - WARP_START, 0) * np.sin(azimuth)
         flare = 1 + 0.08 * np.maximum(outwards, 0)
-        hole = np.exp(-1.5 * np.maximum(HOLE_RADIUS - radius, 0))
-        height = np.abs(z - warp) / (SCALE_HEIGHT * flare)
+        inwards = np.maximum(HOLE_RADIUS - radius, 0)
+        hole = np.exp(-1.5 * inwards)
+        scale_height = SCALE_HEIGHT * flare
+        height = np.abs(z - warp) / scale_height
         disc = np.exp(-outwards / SCALE_LENGTH - height) / flare
 
-        xyz = np.stack([x - R_SUN, y, z], -1)
-        lumps = self._lumps(rearrange(xyz, "... c -> (...) c")).reshape(x.shape)
+        from_sun = np.stack([x - R_SUN, y, z], -1)
+        points = rearrange(from_sun, "... c -> (...) c")
+        lumps = self._lumps(points).reshape(x.shape)
         field = np.exp(lumps - LUMPINESS**2 / 2)
         return LOCAL_DENSITY * hole * disc * field
 
@@ -100,11 +104,15 @@ class DustDisc:
             E(B-V), mag.
         """
         t = (np.arange(points) + 0.5) / points
-        depth = distance[:, None] * t**2
-        step = distance[:, None] * 2 * t / points
-        towards_centre = np.cos(b) * np.cos(l)
-        sideways = np.cos(b) * np.sin(l)
+        distance = distance[:, None]
+        depth = distance * t**2
+        step = distance * 2 * t / points
+        in_plane = np.cos(b)
+        towards_centre = in_plane * np.cos(l)
+        sideways = in_plane * np.sin(l)
+        upwards = np.sin(b)
         x = R_SUN - depth * towards_centre[:, None]
         y = depth * sideways[:, None]
-        z = Z_SUN + depth * np.sin(b)[:, None]
-        return np.sum(self.density(x, y, z) * step, axis=1)
+        z = Z_SUN + depth * upwards[:, None]
+        dust = self.density(x, y, z) * step
+        return np.sum(dust, axis=1)

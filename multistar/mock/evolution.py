@@ -84,13 +84,17 @@ class Evolution:
             `ln_mass_step` is ln of the initial-mass interval that the EEP stands for.
         """
         log_age = np.log10(age_gyr) + 9
-        design = torch.from_numpy(design_matrix(log_age, m_h, self._knots, self._degree))
-        points = design @ torch.from_numpy(self._coefficients)
-        return points.numpy().reshape(len(design), len(self.phase), len(COLUMNS))
+        design = design_matrix(log_age, m_h, self._knots, self._degree)
+        coefficients = torch.from_numpy(self._coefficients)
+        points = torch.from_numpy(design) @ coefficients
+        shape = (len(design), len(self.phase), len(COLUMNS))
+        return points.numpy().reshape(shape)
 
 
 @lru_cache(maxsize=1)
 def load_evolution() -> Evolution:
     """Load the fitted isochrones that come with the package."""
-    with (files("multistar.mock") / "evolution.npz").open("rb") as stream:
-        return Evolution(dict(np.load(stream, allow_pickle=False)))
+    path = files("multistar.mock") / "evolution.npz"
+    with path.open("rb") as stream:
+        table = dict(np.load(stream, allow_pickle=False))
+    return Evolution(table)

@@ -40,12 +40,15 @@ def draw_ages(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
         Age, Gyr.
     """
     component = rng.choice(len(COMPONENTS), n, p=FRACTIONS)
-    share_formed = 1 - np.exp(-DISC_AGE / DISC_E_FOLD)
-    since_start = -DISC_E_FOLD * np.log(1 - rng.random(n) * share_formed)
+    decline = 1 - np.exp(-DISC_AGE / DISC_E_FOLD)
+    formed = rng.random(n) * decline
+    since_start = -DISC_E_FOLD * np.log(1 - formed)
     youngest, oldest = AGE_RANGE
     thin = np.clip(DISC_AGE - since_start, youngest, DISC_AGE)
-    thick = np.clip(rng.normal(10.0, 1.2, n), 7, oldest)
-    halo = np.clip(rng.normal(12.0, 0.6, n), 10, oldest)
+    thick = rng.normal(10.0, 1.2, n)
+    thick = np.clip(thick, 7, oldest)
+    halo = rng.normal(12.0, 0.6, n)
+    halo = np.clip(halo, 10, oldest)
     return component, np.choose(component, [thin, thick, halo])
 
 
@@ -88,8 +91,10 @@ def draw_composition(
 
 def _fold_back(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Reflect values at the limits of a range, so that none piles up there."""
-    folded = np.where(values > high, 2 * high - values, values)
-    folded = np.where(values < low, 2 * low - values, folded)
+    below = 2 * high - values
+    above = 2 * low - values
+    folded = np.where(values > high, below, values)
+    folded = np.where(values < low, above, folded)
     return np.clip(folded, low, high)
 
 
@@ -113,7 +118,10 @@ def draw_places(
         Radius of the cylinder, kpc; None draws from the whole sector.
     """
     n = len(age)
-    scale_height = np.choose(component, [0.10 + 0.035 * age, np.full(n, 0.8), np.full(n, 3.0)])
+    thin = 0.10 + 0.035 * age
+    thick = np.full(n, 0.8)
+    halo = np.full(n, 3.0)
+    scale_height = np.choose(component, [thin, thick, halo])
     z = rng.laplace(0, 1, n) * scale_height - Z_SUN
     if reach is None:
         radius = rng.gamma(2, 1, n) * SCALE_LENGTH[component]

@@ -52,7 +52,8 @@ def _order_shape() -> dict[str, np.ndarray]:
 
     Made by scripts/calibrate_xp_noise.py.
     """
-    table = json.loads((files("multistar.mock") / "xp_noise.json").read_text())
+    path = files("multistar.mock") / "xp_noise.json"
+    table = json.loads(path.read_text())
     return {band: np.array(table[band]) for band in ("bp", "rp")}
 
 
@@ -247,7 +248,8 @@ def noisy_parallax(
     medians of 0.03 and 0.07.
     """
     brightest = 10 ** (0.4 * (12.09 - 15))
-    z = np.maximum(brightest, 10 ** (0.4 * (g_mag - 15)))
+    flux = 10 ** (0.4 * (g_mag - 15))
+    z = np.maximum(brightest, flux)
     micro_arcsec = np.sqrt(-1.631 + 680.766 * z + 32.732 * z * z)
     errors = np.hypot(PARALLAX_FLOOR, 1e-3 * micro_arcsec)
     noise = rng.normal(size=len(distance)) * errors

@@ -33,20 +33,26 @@ class Observation:
 
     def select(self, rows: np.ndarray) -> "Observation":
         """The systems of some rows (a mask or indices)."""
-        return Observation(self.magnitudes[rows], self.coefficients[rows], self.flux_ratio[rows])
+        fields = {name: values[rows] for name, values in vars(self).items()}
+        return Observation(**fields)
 
 
 @lru_cache(maxsize=1)
 def _xp_matrix() -> np.ndarray:
     """(110, n_wave) from flux on the table's wavelengths to XP coefficients, float32."""
-    return xp_matrix(load_sed_table().wavelength).astype(np.float32)
+    matrix = xp_matrix(load_sed_table().wavelength)
+    return matrix.astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def _extinction_curves() -> np.ndarray:
     """(10, n_wave) A(lambda)/A(V) for each R_V of RV_GRID, float32."""
-    wavelength = np.clip(load_sed_table().wavelength, *CURVE_RANGE) * u.nm
-    curves = [G23(Rv=r_v)(wavelength) for r_v in RV_GRID]
+    wavelength = load_sed_table().wavelength
+    covered = np.clip(wavelength, *CURVE_RANGE) * u.nm
+    curves = []
+    for r_v in RV_GRID:
+        law = G23(Rv=r_v)
+        curves.append(law(covered))
     return np.array(curves, np.float32)
 
 
@@ -64,10 +70,12 @@ def extinction_curve(r_v: np.ndarray) -> np.ndarray:
         A(lambda) / A(V), float32.
     """
     curves = _extinction_curves()
-    place = (r_v - RV_GRID[0]) / (RV_GRID[1] - RV_GRID[0])
+    step = RV_GRID[1] - RV_GRID[0]
+    place = (r_v - RV_GRID[0]) / step
     place = np.clip(place, 0, len(RV_GRID) - 1.001)
     left = place.astype(int)
-    share = (place - left)[:, None].astype(np.float32)
+    share = (place - left)[:, None]
+    share = share.astype(np.float32)
     return curves[left] * (1 - share) + curves[left + 1] * share
 
 
@@ -92,8 +100,9 @@ def surface_to_earth(
     """
     angular_size = star.radius * R_SUN_PER_KPC / distance
     dilution = np.log(SI_PER_CGS * angular_size**2)
+    dilution = dilution[:, None].astype(np.float32)
     ln_flux = load_sed_table().ln_flux(star.teff, star.logg, m_h, alpha_m, c_n)
-    return np.exp(ln_flux + dilution[:, None].astype(np.float32))
+    return np.exp(ln_flux + dilution)
 
 
 def compute_spectra(stars: Population) -> tuple[np.ndarray, np.ndarray]:
@@ -114,10 +123,12 @@ def compute_spectra(stars: Population) -> tuple[np.ndarray, np.ndarray]:
         g_band = load_sed_table().passband[BANDS.index("g")]
         companion_flux = _companion_spectra(stars.select(bright_pairs))
         companion_light = companion_flux @ g_band
-        flux_ratio[bright_pairs] = companion_light / (flux[bright_pairs] @ g_band)
+        primary_light = flux[bright_pairs] @ g_band
+        flux_ratio[bright_pairs] = companion_light / primary_light
         flux[bright_pairs] += companion_flux
     a_v = (stars.r_v * stars.ebv).astype(np.float32)
-    transmission = np.exp(LN_FLUX_PER_MAG * a_v[:, None] * extinction_curve(stars.r_v))
+    ln_loss = LN_FLUX_PER_MAG * a_v[:, None]
+    transmission = np.exp(ln_loss * extinction_curve(stars.r_v))
     return flux * transmission, flux_ratio
 
 
@@ -131,7 +142,8 @@ def _find_bright_companions(stars: Population) -> np.ndarray:
 def _companion_spectra(pairs: Population) -> np.ndarray:
     """(n, n_wave) flux of the companions alone, without dust."""
     companion = pairs.orbits.companion
-    c_n = pairs.natal_c_n + dredge_up(companion.mass, pairs.m_h, companion.logg)
+    change = dredge_up(companion.mass, pairs.m_h, companion.logg)
+    c_n = pairs.natal_c_n + change
     return surface_to_earth(companion, pairs.m_h, pairs.alpha_m, c_n, pairs.distance)
 
 

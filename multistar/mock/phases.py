@@ -13,7 +13,7 @@ TEFF_RANGE = (3800.0, 8000.0)
 GIANT_TEFF, GIANT_LOGG = 5800.0, 3.6  # red giants are cooler and have lower gravities
 LOWEST_LOGG = 0.0
 SOLAR_LOGG, SOLAR_TEFF = 4.438, 5772.0
-UNKNOWN_PHASE = np.int8(-1)
+UNKNOWN_PHASE = np.array(-1, np.int8)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Evolved:
     @property
     def radius(self) -> np.ndarray:
         """Radius, Rsun."""
-        return np.sqrt(self.luminosity) * (SOLAR_TEFF / self.teff) ** 2
+        cooler = SOLAR_TEFF / self.teff
+        return np.sqrt(self.luminosity) * cooler**2
 
     def select(self, rows: np.ndarray | slice) -> "Evolved":
         """The stars of some rows (a mask, indices or a slice)."""
@@ -73,16 +74,19 @@ def chabrier(mass: np.ndarray) -> np.ndarray:
     array
         Number per unit mass, up to a constant.
     """
-    distance = np.log10(mass / 0.08)
-    log_normal = np.exp(-(distance**2) / (2 * 0.69**2))
-    low = 0.158 / mass * log_normal
-    return np.where(mass < 1, low, 0.0443 * mass**-2.3)
+    from_peak = np.log10(mass / 0.08)
+    exponent = -(from_peak**2) / (2 * 0.69**2)
+    low = 0.158 / mass * np.exp(exponent)
+    high = 0.0443 * mass**-2.3
+    return np.where(mass < 1, low, high)
 
 
 def surface_gravity(mass: np.ndarray, luminosity: np.ndarray, teff: np.ndarray) -> np.ndarray:
     """log g [cgs dex] from mass [Msun], luminosity [Lsun] and Teff [K]."""
-    hotter = np.log10(teff / SOLAR_TEFF)
-    return SOLAR_LOGG + np.log10(mass) - np.log10(luminosity) + 4 * hotter
+    log_mass = np.log10(mass)
+    log_luminosity = np.log10(luminosity)
+    log_hotter = np.log10(teff / SOLAR_TEFF)
+    return SOLAR_LOGG + log_mass - log_luminosity + 4 * log_hotter
 
 
 def state(track_points: np.ndarray, phase: np.ndarray | None = None) -> Evolved:
@@ -95,24 +99,27 @@ def state(track_points: np.ndarray, phase: np.ndarray | None = None) -> Evolved:
     phase : (...) array, optional
         Their phases; -1 (unknown) if not given.
     """
-    initial_mass = 10 ** track_points[..., 0]
-    luminosity = 10 ** track_points[..., 1]
-    teff = 10 ** track_points[..., 2]
-    mass_ratio = 10 ** track_points[..., 3]
-    mass = initial_mass * mass_ratio
+    if phase is None:
+        phase = UNKNOWN_PHASE
+    log_initial, log_luminosity, log_teff, log_ratio, _ = np.moveaxis(track_points, -1, 0)
+    initial_mass = 10**log_initial
+    luminosity = 10**log_luminosity
+    teff = 10**log_teff
+    mass = initial_mass * 10**log_ratio
     return Evolved(
         initial_mass=initial_mass,
         mass=mass,
         luminosity=luminosity,
         teff=teff,
         logg=surface_gravity(mass, luminosity, teff),
-        phase=np.broadcast_to(UNKNOWN_PHASE if phase is None else phase, mass.shape),
+        phase=np.broadcast_to(phase, mass.shape),
     )
 
 
 def is_red_giant(logg: np.ndarray, log_teff: np.ndarray) -> np.ndarray:
     """True for cool stars of low gravity; log_teff is log10(Teff / K)."""
-    return (logg < GIANT_LOGG) & (log_teff < np.log10(GIANT_TEFF))
+    cool = log_teff < np.log10(GIANT_TEFF)
+    return cool & (logg < GIANT_LOGG)
 
 
 def count_stars(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
@@ -196,8 +203,10 @@ def draw_evolved(
     threshold = rng.random(n) * total
     point = np.sum(cumulative < threshold[:, None], axis=1)
     point = np.minimum(point, n_points - 1)
-    neighbour = np.clip(point + rng.choice([-1, 1], n), 0, n_points - 1)
-    usable = (phase[neighbour] == phase[point]) & (weight[rows, neighbour] > 0)
+    neighbour = point + rng.choice([-1, 1], n)
+    neighbour = np.clip(neighbour, 0, n_points - 1)
+    same_phase = phase[neighbour] == phase[point]
+    usable = same_phase & (weight[rows, neighbour] > 0)
     neighbour = np.where(usable, neighbour, point)
     step = 0.5 * rng.random(n)
     drawn = _interpolate(tracks[rows, point], tracks[rows, neighbour], step)
@@ -231,7 +240,9 @@ def at_initial_mass(tracks: np.ndarray, initial_mass: np.ndarray) -> Evolved:
     share = (target - below) / np.maximum(interval, 1e-9)
     outside = (share < 0) | (share > 1)
     share = np.where(outside, np.nan, share)
-    return state(_interpolate(tracks[rows, right - 1], tracks[rows, right], share))
+    left_point = tracks[rows, right - 1]
+    right_point = tracks[rows, right]
+    return state(_interpolate(left_point, right_point, share))
 
 
 def _interpolate(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:

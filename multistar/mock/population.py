@@ -53,7 +53,9 @@ class Population:
     @property
     def c_n(self) -> np.ndarray:
         """[C/N] of the primary, dex."""
-        return self.natal_c_n + dredge_up(self.star.mass, self.m_h, self.star.logg)
+        star = self.star
+        change = dredge_up(star.mass, self.m_h, star.logg)
+        return self.natal_c_n + change
 
     def __len__(self) -> int:
         return len(self.age)
@@ -103,11 +105,17 @@ def dredge_up(mass: np.ndarray, m_h: np.ndarray, logg: np.ndarray) -> np.ndarray
     The shape follows Salaris et al. (2015) and Martig et al. (2016); the constants are our own.
     """
     excess_mass = np.maximum(mass - 0.85, 0)
-    first = 0.10 + 0.50 * (1 - np.exp(-excess_mass / 0.55))
-    onset = 1 / (1 + np.exp((logg - LOGG_DREDGE_UP) / LOGG_WIDTH))
-    above_bump = 1 / (1 + np.exp((logg - LOGG_BUMP) / LOGG_WIDTH))
+    saturation = 1 - np.exp(-excess_mass / 0.55)
+    first = 0.10 + 0.50 * saturation
     metal_poor = np.clip(-0.4 - m_h, 0, 1.2)
-    return -(first + 0.35 * metal_poor * above_bump) * onset
+    extra = 0.35 * metal_poor * _has_passed(logg, LOGG_BUMP)
+    return -(first + extra) * _has_passed(logg, LOGG_DREDGE_UP)
+
+
+def _has_passed(logg: np.ndarray, threshold: float) -> np.ndarray:
+    """Smooth step from 0 (higher gravity than `threshold`) to 1 (lower)."""
+    above = (logg - threshold) / LOGG_WIDTH
+    return 1 / (1 + np.exp(above))
 
 
 def absolute_magnitudes(luminosity: np.ndarray, teff: np.ndarray) -> dict[str, np.ndarray]:
@@ -126,9 +134,11 @@ def absolute_magnitudes(luminosity: np.ndarray, teff: np.ndarray) -> dict[str, n
         Magnitudes by band ("g", "h").
     """
     x = np.log10(np.clip(teff, 3500, 8000) / 4750)
+    square = x**2
+    cube = x**3
     light = 2.5 * np.log10(luminosity)
-    g = 4.856 - 3.353 * x + 17.296 * x**2 - 36.852 * x**3
-    h = 2.724 + 6.460 * x + 3.335 * x**2 - 12.446 * x**3
+    g = 4.856 - 3.353 * x + 17.296 * square - 36.852 * cube
+    h = 2.724 + 6.460 * x + 3.335 * square - 12.446 * cube
     return {"g": g - light, "h": h - light}
 
 
@@ -209,7 +219,9 @@ def _draw_stratum(
     if stratum.reach is not None:
         density = density_ratio(component, places.radius, stratum.reach)
         inside &= rng.random(n) < density / _highest_density(stratum.reach)
-    component, age, places = (_select_rows(x, inside) for x in (component, age, places))
+    component = component[inside]
+    age = age[inside]
+    places = _select_rows(places, inside)
 
     m_h, alpha_m = draw_composition(component, age, places.radius, rng)
     tracks = load_evolution().isochrone(age, m_h)
@@ -275,7 +287,8 @@ def _draw_pulsators(
 
 
 def _draw_r_v(n: int, rng: np.random.Generator) -> np.ndarray:
-    return np.clip(rng.normal(MEAN_R_V, R_V_SCATTER, n), *R_V_RANGE)
+    r_v = rng.normal(MEAN_R_V, R_V_SCATTER, n)
+    return np.clip(r_v, *R_V_RANGE)
 
 
 def _may_be_seen(star: Evolved, distance: np.ndarray, faintest: dict[str, float]) -> np.ndarray:

@@ -40,13 +40,13 @@ class _Components(NamedTuple):
 
 
 def _read_components(table: dict[str, np.ndarray], name: str) -> _Components:
-    scores = np.moveaxis(table[f"{name}_scores"].astype(np.float32), -1, 0)
-    splines = np.stack([spline_filter(score, order=3) for score in scores])
-    return _Components(
-        mean=table[f"{name}_mean"],
-        vectors=table[f"{name}_vectors"].astype(np.float32),
-        splines=splines.astype(np.float32),
-    )
+    mean = table[f"{name}_mean"]
+    vectors = table[f"{name}_vectors"].astype(np.float32)
+    scores = table[f"{name}_scores"].astype(np.float32)
+    splines = []
+    for score in np.moveaxis(scores, -1, 0):
+        splines.append(spline_filter(score, order=3))
+    return _Components(mean, vectors, np.stack(splines).astype(np.float32))
 
 
 class SEDTable:
@@ -119,9 +119,9 @@ class SEDTable:
         coordinates = zip(self._to_position, (ln_teff, logg, m_h), strict=True)
         position = np.array([to_position(x) for to_position, x in coordinates])
         flux = self._flux.interpolate(position)
-        alpha_change = self._alpha_derivative.interpolate(position) * _float32_column(alpha_m)
-        c_n_change = self._c_n_derivative.interpolate(position) * _float32_column(c_n)
-        return flux + alpha_change + c_n_change
+        per_alpha = self._alpha_derivative.interpolate(position)
+        per_c_n = self._c_n_derivative.interpolate(position)
+        return flux + per_alpha * _float32_column(alpha_m) + per_c_n * _float32_column(c_n)
 
 
 def _position_on(nodes: np.ndarray) -> PchipInterpolator:
@@ -130,11 +130,14 @@ def _position_on(nodes: np.ndarray) -> PchipInterpolator:
 
 
 def _float32_column(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, np.float32)[:, None]
+    values = np.asarray(values, np.float32)
+    return values[:, None]
 
 
 @lru_cache(maxsize=1)
 def load_sed_table() -> SEDTable:
     """Load the table of spectra that comes with the package."""
-    with (files("multistar.mock") / "sed.npz").open("rb") as stream:
-        return SEDTable(dict(np.load(stream, allow_pickle=False)))
+    path = files("multistar.mock") / "sed.npz"
+    with path.open("rb") as stream:
+        table = dict(np.load(stream, allow_pickle=False))
+    return SEDTable(table)
