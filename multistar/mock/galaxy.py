@@ -80,7 +80,8 @@ def draw_composition(
     thin = gradient + rng.normal(size=n) * thin_scatter
     thick = rng.normal(-0.55, 0.25, n) - 0.05 * (age - 10)
     halo = rng.normal(-1.5, 0.45, n)
-    m_h = _fold_back(np.choose(component, [thin, thick, halo]), *M_H_RANGE)
+    m_h = np.choose(component, [thin, thick, halo])
+    m_h = _fold_back(m_h, *M_H_RANGE)
 
     thin_alpha = np.clip(0.04 - 0.12 * m_h, -0.05, 0.2)
     thick_alpha = np.clip(0.22 - 0.12 * (m_h + 0.5), 0.05, 0.32)
@@ -91,10 +92,10 @@ def draw_composition(
 
 def _fold_back(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Reflect values at the limits of a range, so that none piles up there."""
-    below = 2 * high - values
-    above = 2 * low - values
-    folded = np.where(values > high, below, values)
-    folded = np.where(values < low, above, folded)
+    from_high = 2 * high - values
+    from_low = 2 * low - values
+    folded = np.where(values > high, from_high, values)
+    folded = np.where(values < low, from_low, folded)
     return np.clip(folded, low, high)
 
 

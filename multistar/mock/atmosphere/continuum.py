@@ -50,7 +50,8 @@ LYMAN_ALPHA_WING = 1500  # Angstrom; Rayleigh scattering is used redward
 
 def stimulated(wave: np.ndarray, temperature: np.ndarray) -> np.ndarray:
     """Correction for stimulated emission, 1 - exp(-hc / lambda k T), (n_depth, n_wave)."""
-    exponent = SECOND_RADIATION / (wave * temperature[:, None])
+    temperature = temperature[:, None]
+    exponent = SECOND_RADIATION / (wave * temperature)
     return 1 - np.exp(-exponent)
 
 
@@ -84,10 +85,14 @@ def h_minus(wave: np.ndarray, temperature: np.ndarray) -> np.ndarray:
 def _bound_free(um: np.ndarray, temperature: np.ndarray) -> np.ndarray:
     """H- bound-free opacity; temperature (n_depth, 1)."""
     x = np.sqrt(np.maximum(1 / um - 1 / DETACHMENT, 0))
-    series = sum(coefficient * x**n for n, coefficient in enumerate(BOUND_FREE))
+    series = np.zeros(len(um))
+    for n, coefficient in enumerate(BOUND_FREE):
+        series = series + coefficient * x**n
     cross_section = 1e-18 * um**3 * x**3 * series
-    ions = 0.75 * temperature**-2.5 * np.exp(H_MINUS_ALPHA / (DETACHMENT * temperature))
-    induced = 1 - np.exp(-H_MINUS_ALPHA / (um * temperature))
+    binding = H_MINUS_ALPHA / (DETACHMENT * temperature)
+    ions = 0.75 * temperature**-2.5 * np.exp(binding)
+    exponent = -H_MINUS_ALPHA / (um * temperature)
+    induced = 1 - np.exp(exponent)
     return ions * induced * cross_section
 
 
@@ -127,15 +132,18 @@ def continuous_opacity(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> n
     """
     induced = stimulated(wave, temperature)
     electron_pressure = gas.electrons * BOLTZMANN * temperature
-    opacity = h_minus(wave, temperature) * (electron_pressure * gas.hydrogen)[:, None]
+    attachment = electron_pressure * gas.hydrogen
+    opacity = h_minus(wave, temperature) * attachment[:, None]
     for n in HYDROGEN_LEVELS:
         cross_section = _hydrogen_cross_section(n, wave)
-        opacity += cross_section * hydrogen_population(n, temperature, gas)[:, None] * induced
+        population = hydrogen_population(n, temperature, gas)
+        opacity += cross_section * population[:, None] * induced
     collisions = gas.electrons * gas.protons / np.sqrt(temperature)
-    free_free = HYDROGEN_FREE_FREE * GAUNT_FACTOR * collisions[:, None]
-    opacity += free_free * (wave / LIGHT) ** 3 * induced
-    scattering = rayleigh(wave) * gas.hydrogen[:, None]
-    return opacity + scattering + THOMSON * gas.electrons[:, None]
+    free_free = HYDROGEN_FREE_FREE * GAUNT_FACTOR * collisions
+    period = wave / LIGHT
+    opacity += free_free[:, None] * period**3 * induced
+    opacity += rayleigh(wave) * gas.hydrogen[:, None]
+    return opacity + THOMSON * gas.electrons[:, None]
 
 
 def hydrogen_population(level: int, temperature: np.ndarray, gas: Gas) -> np.ndarray:
@@ -147,7 +155,8 @@ def hydrogen_population(level: int, temperature: np.ndarray, gas: Gas) -> np.nda
 def _hydrogen_cross_section(level: int, wave: np.ndarray) -> np.ndarray:
     """Bound-free cross section (n_wave,) [cm2] of a level."""
     edge = HYDROGEN_EDGE * level * level
-    cross_section = HYDROGEN_CROSS_SECTION * level * (wave / edge) ** 3
+    ratio = wave / edge
+    cross_section = HYDROGEN_CROSS_SECTION * level * ratio**3
     return np.where(wave < edge, cross_section, 0)
 
 
@@ -159,5 +168,8 @@ def rayleigh(wave: np.ndarray) -> np.ndarray:
     Dalgarno (1962).
     """
     angstrom = wave * 1e8
-    cross_section = 5.799e-13 / angstrom**4 + 1.422e-6 / angstrom**6 + 2.784 / angstrom**8
+    fourth = 5.799e-13 / angstrom**4
+    sixth = 1.422e-6 / angstrom**6
+    eighth = 2.784 / angstrom**8
+    cross_section = fourth + sixth + eighth
     return np.where(angstrom > LYMAN_ALPHA_WING, cross_section, 0)

@@ -121,13 +121,15 @@ def abundances(m_h: float, alpha_m: float = 0.0, c_n: float = 0.0) -> dict[str, 
 
 def boltzmann_factor(energy: float, temperature: np.ndarray) -> np.ndarray:
     """exp(-E / kT) for an energy in eV, with the shape of `temperature`."""
-    return np.exp(-energy * EV / (BOLTZMANN * temperature))
+    thermal_energy = BOLTZMANN * temperature
+    return np.exp(-energy * EV / thermal_energy)
 
 
 def _translation(mass: float, temperature: np.ndarray) -> np.ndarray:
     """Translational partition function per volume [cm-3] of a particle of `mass` [g]."""
     momentum_squared = 2 * np.pi * mass * BOLTZMANN * temperature
-    return (momentum_squared / PLANCK**2) ** 1.5
+    per_wavelength_squared = momentum_squared / PLANCK**2
+    return per_wavelength_squared**1.5
 
 
 def equilibrium_constant(name: str, temperature: np.ndarray) -> np.ndarray:
@@ -135,12 +137,15 @@ def equilibrium_constant(name: str, temperature: np.ndarray) -> np.ndarray:
     molecule = MOLECULES[name]
     first = ELEMENTS[molecule.first]
     second = ELEMENTS[molecule.second]
-    reduced_mass = first.mass * second.mass / (first.mass + second.mass) * ATOMIC_MASS
-    rotation = temperature / (SECOND_RADIATION * molecule.rotation) / molecule.symmetry
-    quantum = SECOND_RADIATION * molecule.vibration / temperature
-    vibration = 1 / (1 - np.exp(-quantum))
+    total_mass = first.mass + second.mass
+    reduced_mass = first.mass * second.mass / total_mass * ATOMIC_MASS
+    rotation_temperature = SECOND_RADIATION * molecule.rotation
+    rotation = temperature / rotation_temperature / molecule.symmetry
+    vibration_temperature = SECOND_RADIATION * molecule.vibration
+    vibration = 1 / (1 - np.exp(-vibration_temperature / temperature))
     bound = molecule.electronic * rotation * vibration
-    free = _translation(reduced_mass, temperature) * first.neutral * second.neutral
+    free = _translation(reduced_mass, temperature)
+    free = free * first.neutral * second.neutral
     return free / bound * boltzmann_factor(molecule.dissociation, temperature)
 
 
@@ -202,7 +207,8 @@ def _solve_ionisation(
         ionised = 1 + saha["H"] / electrons
         quadratic = (2 * nuclei_per_hydrogen - 1) / h2
         linear = ionised * nuclei_per_hydrogen
-        hydrogen = 2 * rest / (linear + np.sqrt(linear**2 + 4 * quadratic * rest))
+        root = np.sqrt(linear**2 + 4 * quadratic * rest)
+        hydrogen = 2 * rest / (linear + root)
         nuclei = ionised * hydrogen + 2 * hydrogen**2 / h2
         metal_ions = 0
         for name in METALS:
@@ -225,7 +231,8 @@ def _solve_pair(
     constant = constant / (neutral_first * neutral_second)
     linear = first + second + constant
     discriminant = linear**2 - 4 * first * second
-    return 2 * first * second / (linear + np.sqrt(np.maximum(discriminant, 0)))
+    root = np.sqrt(np.maximum(discriminant, 0))
+    return 2 * first * second / (linear + root)
 
 
 def _solve_molecules(
@@ -239,14 +246,18 @@ def _solve_molecules(
     co = _solve_pair(total["C"], neutral["C"], total["O"], neutral["O"], k["CO"])
     carbon = np.maximum(total["C"] - co, RAREST * total["C"]) * neutral["C"]
     oxygen = np.maximum(total["O"] - co, RAREST * total["O"])
-    oxygen = oxygen - _solve_pair(total["Si"], neutral["Si"], oxygen, neutral["O"], k["SiO"])
+    sio = _solve_pair(total["Si"], neutral["Si"], oxygen, neutral["O"], k["SiO"])
+    oxygen = oxygen - sio
 
     hydroxyl = hydrogen / k["OH"]
-    free_oxygen = oxygen * neutral["O"] / (1 + hydroxyl * neutral["O"])
+    oxygen_atoms = oxygen * neutral["O"]
+    free_oxygen = oxygen_atoms / (1 + hydroxyl * neutral["O"])
     nitrogen = total["N"] * neutral["N"]
-    free_nitrogen = (np.sqrt(1 + 8 * nitrogen / k["N2"]) - 1) * k["N2"] / 4
+    root = np.sqrt(1 + 8 * nitrogen / k["N2"])
+    free_nitrogen = (root - 1) * k["N2"] / 4
     hydride = hydrogen / k["CH"]
-    free_carbon = carbon / (1 + hydride + free_nitrogen / k["CN"])
+    cyanide = free_nitrogen / k["CN"]
+    free_carbon = carbon / (1 + hydride + cyanide)
     molecules = {
         "CO": co,
         "OH": hydroxyl * free_oxygen,

@@ -63,7 +63,8 @@ FOREST_ION_SHARE = 0.5  # strength of ionic lines relative to atomic ones
 
 def hydrogen_wavelength(lower: int, upper: int) -> float:
     """Wavelength [nm] of a hydrogen line between two levels."""
-    return 1e7 / (RYDBERG * (1 / lower**2 - 1 / upper**2))
+    wavenumber = RYDBERG * (1 / lower**2 - 1 / upper**2)
+    return 1e7 / wavenumber
 
 
 def wavelength_grid() -> np.ndarray:
@@ -82,7 +83,8 @@ def wavelength_grid() -> np.ndarray:
     around_hydrogen = np.r_[-offset[2:], offset[::2]]
     metal = [line.centre + around_metal for line in LINES]
     hydrogen = [hydrogen_wavelength(*levels) + around_hydrogen for levels in HYDROGEN]
-    grid = np.unique(np.round(np.concatenate([*regular, *metal, *hydrogen]), 4))
+    wavelengths = np.concatenate([*regular, *metal, *hydrogen])
+    grid = np.unique(np.round(wavelengths, 4))
     distinct = np.diff(grid) > 0.004
     return grid[np.r_[True, distinct]]
 
@@ -91,13 +93,16 @@ def _doppler_width(temperature: np.ndarray, mass: float, centre: float) -> np.nd
     """Doppler width (n_depth, 1) [nm] of a line at `centre` [nm]; mass in atomic mass units."""
     thermal = 2 * BOLTZMANN * temperature / (mass * ATOMIC_MASS)
     speed = np.sqrt(thermal + MICROTURBULENCE**2)
-    return (centre * speed / LIGHT)[:, None]
+    width = centre * speed / LIGHT
+    return width[:, None]
 
 
 def _doppler_core(distance: np.ndarray, width: np.ndarray) -> np.ndarray:
     """Gaussian profile [nm-1] at a distance from the centre [nm]."""
-    exponent = np.clip((distance / width) ** 2, 0, 60)
-    return np.exp(-exponent) / (np.sqrt(np.pi) * width)
+    ratio = distance / width
+    exponent = np.clip(ratio**2, 0, 60)
+    area = np.sqrt(np.pi) * width
+    return np.exp(-exponent) / area
 
 
 def metal_lines(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> np.ndarray:
@@ -128,13 +133,15 @@ def metal_lines(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> np.ndarr
             ground_state = gas.atoms[line.element] / element.neutral
         population = ground_state * boltzmann_factor(line.lower, temperature)
 
-        collisions = 2 * 10**line.damping * gas.hydrogen * (temperature / 1e4) ** 0.3
+        hotter = temperature / 1e4
+        collisions = 2 * 10**line.damping * gas.hydrogen * hotter**0.3
         rate = collisions + RADIATIVE_DAMPING
         wing_width = rate * line.centre**2 * CM_PER_NM / (4 * np.pi * LIGHT)
         wing_width = wing_width[:, None]
         core_width = _doppler_width(temperature, element.mass, line.centre)
-        distance = (wave - line.centre)[None, :]
-        wing = wing_width / np.pi / (distance**2 + wing_width**2 + core_width**2)
+        distance = wave - line.centre
+        spread = distance**2 + wing_width**2 + core_width**2
+        wing = wing_width / np.pi / spread
         profile = _doppler_core(distance, core_width) + wing
         opacity += _line_opacity(population, line.gf, line.centre, profile)
     return opacity
@@ -163,12 +170,16 @@ def hydrogen_lines(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> np.nd
     field = HOLTSMARK * gas.electrons ** (2 / 3)
     for lower, upper in HYDROGEN:
         centre = hydrogen_wavelength(lower, upper)
-        distance = np.abs(wave - centre)[None, :]
-        core = 0.6 * _doppler_core(distance, _doppler_width(temperature, 1.0, centre))
+        distance = np.abs(wave - centre)
+        core_width = _doppler_width(temperature, 1.0, centre)
+        core = 0.6 * _doppler_core(distance, core_width)
 
-        shift = 5.5e-5 * lower**2 * upper**2 * 0.0529 * 0.55 * (centre / 500) ** 2
-        stark_width = (field * shift + 0.004)[:, None]
-        wing = 0.4 * 0.9 * (0.75 / stark_width) / (1 + (distance / stark_width) ** 2.5)
+        levels = lower**2 * upper**2
+        shift = 5.5e-5 * levels * 0.0529 * 0.55 * (centre / 500) ** 2
+        stark_width = field * shift + 0.004
+        stark_width = stark_width[:, None]
+        fall = 1 + (distance / stark_width) ** 2.5
+        wing = 0.4 * 0.9 * (0.75 / stark_width) / fall
         population = hydrogen_population(lower, temperature, gas)
         strength = _hydrogen_strength(lower, upper)
         opacity += _line_opacity(population, strength, centre, core + wing)

@@ -107,10 +107,13 @@ def band_cross_section(name: str, wave: np.ndarray, temperature: np.ndarray) -> 
     ground_share = 1 - np.exp(-quantum)
     total = np.zeros((len(temperature), len(wave)))
     for band in BANDS[name]:
-        width = np.maximum(CM_PER_KELVIN * temperature * band.change, NARROWEST)[:, None]
+        width = CM_PER_KELVIN * temperature * band.change
+        width = np.maximum(width, NARROWEST)[:, None]
         beyond_head = band.direction * (1e7 / band.head - wavenumber)
-        exponent = np.where(beyond_head >= 0, beyond_head / width, -beyond_head / SHARP_SIDE)
+        tail = beyond_head / width
+        exponent = np.where(beyond_head >= 0, tail, -beyond_head / SHARP_SIDE)
         profile = np.exp(-np.clip(exponent, 0, 60)) / width
-        population = np.exp(-SECOND_RADIATION * band.lower / temperature) * ground_share
+        excitation = SECOND_RADIATION * band.lower / temperature
+        population = np.exp(-excitation) * ground_share
         total += CLASSICAL * band.strength * profile * population[:, None]
     return total

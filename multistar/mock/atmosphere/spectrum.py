@@ -100,9 +100,10 @@ def opacity(
 
 def planck(temperature: np.ndarray) -> np.ndarray:
     """Planck function B_lambda (n_depth, n_wave), erg s-1 cm-2 cm-1 sr-1."""
-    exponent = PLANCK * LIGHT / (WAVE * BOLTZMANN * temperature[:, None])
-    exponent = np.clip(exponent, 0, 600)
-    return 2 * PLANCK * LIGHT**2 / WAVE**5 / np.expm1(exponent)
+    thermal = WAVE * BOLTZMANN * temperature[:, None]
+    exponent = np.clip(PLANCK * LIGHT / thermal, 0, 600)
+    brightness = 2 * PLANCK * LIGHT**2 / WAVE**5
+    return brightness / np.expm1(exponent)
 
 
 def emergent_flux(temperature: np.ndarray, opacities: Opacity) -> np.ndarray:
@@ -126,11 +127,14 @@ def emergent_flux(temperature: np.ndarray, opacities: Opacity) -> np.ndarray:
     flux = np.zeros(len(WAVE))
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         # Log-normal factors with mean 1.
-        factor = {name: np.exp(s * node - s**2 / 2) for name, s in SPREAD.items()}
+        factor = {}
+        for name, spread in SPREAD.items():
+            factor[name] = np.exp(spread * node - spread**2 / 2)
         total = opacities.smooth + opacities.molecules * factor["molecules"]
         total = total + opacities.tio * factor["TiO"]
         total = total + opacities.forest * factor["forest"]
-        flux += weight * _formal_solution(source, total / opacities.reference[:, None])
+        relative = total / opacities.reference[:, None]
+        flux += weight * _formal_solution(source, relative)
     return flux
 
 
@@ -144,7 +148,8 @@ def _formal_solution(source: np.ndarray, relative: np.ndarray) -> np.ndarray:
     for cosine, weight in zip(_COSINES, _COSINE_WEIGHTS, strict=True):
         slant = tau / cosine
         transmitted = np.exp(-np.clip(slant, 0, 80))
-        slope = np.diff(source, axis=0) / np.maximum(np.diff(slant, axis=0), 1e-9)
+        thickness = np.maximum(np.diff(slant, axis=0), 1e-9)
+        slope = np.diff(source, axis=0) / thickness
         above = source[0] * (1 - transmitted[0])
         top = (source[:-1] + slope) * transmitted[:-1]
         bottom = (source[1:] + slope) * transmitted[1:]
@@ -160,9 +165,10 @@ def _optical_depth(relative: np.ndarray) -> np.ndarray:
     tau_500 = 10 ** LOG_TAU[:, None]
     integrand = relative * tau_500
     middle = (integrand[1:] + integrand[:-1]) / 2
-    steps = middle * np.diff(np.log(tau_500), axis=0)
+    log_step = np.diff(np.log(tau_500), axis=0)
+    below_surface = np.cumsum(middle * log_step, axis=0)
     surface = integrand[:1]
-    return np.vstack([surface, surface + np.cumsum(steps, axis=0)])
+    return np.vstack([surface, surface + below_surface])
 
 
 def bolometric(flux: np.ndarray) -> float:
@@ -200,7 +206,8 @@ def _flux_and_scale(
     opacities = opacity(temperature, pressure, abundances(m_h), strength)
     flux = emergent_flux(temperature, opacities)
     wanted = STEFAN_BOLTZMANN * teff**4
-    return flux, (wanted / bolometric(flux)) ** 0.25
+    factor = wanted / bolometric(flux)
+    return flux, factor**0.25
 
 
 def with_composition(
@@ -213,4 +220,5 @@ def with_composition(
     pressure = pressure_structure(model.temperature, model.logg, model.m_h, alpha_m)
     abundance = abundances(model.m_h, alpha_m, c_n)
     opacities = opacity(model.temperature, pressure, abundance, strength)
-    return emergent_flux(model.temperature, opacities) * model.scale**4
+    flux = emergent_flux(model.temperature, opacities)
+    return flux * model.scale**4

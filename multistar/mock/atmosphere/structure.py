@@ -29,12 +29,16 @@ def temperature_structure(teff: float) -> np.ndarray:
     molecules radiate.
     """
     tau = 10**LOG_TAU
-    hopf = 1.39 - 0.815 * np.exp(-2.54 * tau) - 0.025 * np.exp(-30 * tau)
+    slow = 0.815 * np.exp(-2.54 * tau)
+    fast = 0.025 * np.exp(-30 * tau)
+    hopf = 1.39 - slow - fast
+    fourth_power = 0.75 * (tau + hopf)
+    temperature = teff * fourth_power**0.25
     coolness = np.clip((MOLECULAR_TEFF - teff) / 1100, 0, 1.15)
     depth = np.clip((LOG_TAU + 1.7) / 0.45, -40, 40)
     surface = 1 / (1 + np.exp(depth))
-    grey = teff * (0.75 * (tau + hopf)) ** 0.25
-    return grey * (1 - MOLECULAR_COOLING * coolness * surface)
+    cooling = MOLECULAR_COOLING * coolness * surface
+    return temperature * (1 - cooling)
 
 
 @lru_cache(maxsize=32)
@@ -72,20 +76,25 @@ def pressure_structure(
     tau = 10**LOG_TAU
     gravity = 10**logg
 
-    def opacity(depth: int, log_p: float) -> float:
-        inside = float(np.clip(log_p, LOG_PRESSURE[0], LOG_PRESSURE[-1]))
-        return 10 ** table([[log_temperature[depth], inside]]).item()
+    def find_opacity(depth: int, log_p: float) -> float:
+        inside = np.clip(log_p, LOG_PRESSURE[0], LOG_PRESSURE[-1])
+        log_opacity = table([[log_temperature[depth], float(inside)]])
+        return 10 ** log_opacity.item()
 
-    def slope(depth: int, log_p: float) -> float:
-        return gravity * tau[depth] / (opacity(depth, log_p) * 10**log_p)
+    def find_slope(depth: int, log_p: float) -> float:
+        weight = find_opacity(depth, log_p) * 10**log_p
+        return gravity * tau[depth] / weight
 
     log_p = np.empty_like(tau)
     log_p[0] = 1.0
     for _ in range(TOP_ITERATIONS):  # at the top P = g tau / kappa(P)
-        log_p[0] = np.log10(gravity * tau[0] / opacity(0, log_p[0]))
+        opacity = find_opacity(0, log_p[0])
+        log_p[0] = np.log10(gravity * tau[0] / opacity)
     for i in range(1, len(tau)):  # Heun's method
         step = np.log(tau[i] / tau[i - 1]) / np.log(10)
-        here = slope(i - 1, log_p[i - 1])
-        there = slope(i, log_p[i - 1] + here * step)
-        log_p[i] = log_p[i - 1] + (here + there) / 2 * step
+        above = log_p[i - 1]
+        first_slope = find_slope(i - 1, above)
+        second_slope = find_slope(i, above + first_slope * step)
+        mean_slope = (first_slope + second_slope) / 2
+        log_p[i] = above + mean_slope * step
     return 10**log_p

@@ -49,7 +49,8 @@ def solar_spectrum() -> np.ndarray:
     (n_bin,) array
         F_lambda, erg s-1 cm-2 cm-1.
     """
-    table: Any = fits.getdata(str(files("pyphot") / "libs" / "sun_reference_stis_001.fits"))
+    path = files("pyphot") / "libs" / "sun_reference_stis_001.fits"
+    table: Any = fits.getdata(str(path))
     wavelength = np.asarray(table["WAVELENGTH"], float) / 10
     flux = np.asarray(table["FLUX"], float) * 1e8 * DILUTION
     return bin_average(wavelength, flux)
@@ -59,7 +60,8 @@ def bin_average(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
     """Average a spectrum (n,) between EDGES, (n_bin,); wavelength in nm."""
     middle = (flux[1:] + flux[:-1]) / 2
     integral = np.r_[0, np.cumsum(middle * np.diff(wavelength))]
-    return np.diff(np.interp(EDGES, wavelength, integral)) / np.diff(EDGES)
+    at_edges = np.interp(EDGES, wavelength, integral)
+    return np.diff(at_edges) / np.diff(EDGES)
 
 
 def calibrate_forest() -> Forest:
@@ -85,7 +87,9 @@ def _improve_strength(observed: np.ndarray, sun: Atmosphere) -> np.ndarray:
     continuum = _binned_flux(sun, unit, NO_FOREST, lines=False)
 
     blocking = np.interp(CENTRES, *BLOCKING)
-    blocked = np.minimum(continuum * (1 - blocking), trials[0] * (1 - 0.6 * blocking))
+    below_continuum = continuum * (1 - blocking)
+    below_strong_lines = trials[0] * (1 - 0.6 * blocking)
+    blocked = np.minimum(below_continuum, below_strong_lines)
     wanted = np.where(CENTRES > SWITCH, blocked, observed)
     log_strength = np.empty(len(CENTRES))
     for j, flux in enumerate(wanted):

@@ -44,7 +44,8 @@ class PairGeometry:
     radius_2: float
 
     def __post_init__(self):
-        if not self.radius_1 + self.radius_2 < 1:
+        total = self.radius_1 + self.radius_2
+        if not total < 1:
             raise ValueError(
                 "radii are in units of the semi-major axis and must add up to < 1, "
                 f"got {self.radius_1}, {self.radius_2}"
@@ -52,7 +53,8 @@ class PairGeometry:
 
     def phase_angle(self, time: np.ndarray | float) -> np.ndarray:
         """Orbital phase [rad] at `time` [d] (any shape), 0 at a primary eclipse."""
-        return 2 * np.pi / self.period * (np.asarray(time, float) - self.t0)
+        since = np.asarray(time, float) - self.t0
+        return 2 * np.pi / self.period * since
 
 
 def overlap_area(distance, radius_1, radius_2) -> np.ndarray:
@@ -62,7 +64,8 @@ def overlap_area(distance, radius_1, radius_2) -> np.ndarray:
     larger = np.maximum(radius_1, radius_2)
     within = distance <= larger - smaller
     partial = (distance < smaller + larger) & ~within
-    area = np.where(within, np.pi * smaller**2, 0.0)
+    whole = np.pi * smaller**2
+    area = np.where(within, whole, 0.0)
     area[partial] = _lens_area(distance[partial], larger[partial], smaller[partial])
     return area
 
@@ -71,11 +74,10 @@ def _lens_area(d: np.ndarray, r: np.ndarray, s: np.ndarray) -> np.ndarray:
     """Area common to discs of radii r >= s that partly overlap: two sectors less a kite."""
     cos_r = (d**2 + r**2 - s**2) / (2 * d * r)
     cos_s = (d**2 + s**2 - r**2) / (2 * d * s)
-    angle_r = np.arccos(np.clip(cos_r, -1, 1))
-    angle_s = np.arccos(np.clip(cos_s, -1, 1))
-    kite = (s + r - d) * (d + s - r) * (d + r - s) * (d + s + r)
-    sectors = r**2 * angle_r + s**2 * angle_s
-    return sectors - np.sqrt(np.maximum(kite, 0)) / 2
+    sector_r = r**2 * np.arccos(np.clip(cos_r, -1, 1))
+    sector_s = s**2 * np.arccos(np.clip(cos_s, -1, 1))
+    kite = (s + r - d) * (d + s - r) * (d + r - s) * (d + s + r)  # (4 times its area)^2 / 4
+    return sector_r + sector_s - np.sqrt(np.maximum(kite, 0)) / 2
 
 
 def visible_fraction(
@@ -166,7 +168,8 @@ def eclipse_curve(
         Linear coefficient of both stars.
     """
     star_1, star_2 = visible_fractions(time, pair, limb_darkening)
-    return (star_1 + flux_ratio * star_2) / (1 + flux_ratio)
+    light = star_1 + flux_ratio * star_2
+    return light / (1 + flux_ratio)
 
 
 def proximity_curve(

@@ -36,8 +36,9 @@ def kepler_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
     ----------
     30 of the 1-min cadences of Jenkins et al. (2010).
     """
-    electrons = 1.28e7 * 10 ** (0.4 * (12 - np.asarray(g_mag, float)))
-    background = 9.5e5 * (14 / np.asarray(g_mag)) ** 5
+    g_mag = np.asarray(g_mag, float)
+    electrons = 1.28e7 * 10 ** (0.4 * (12 - g_mag))
+    background = 9.5e5 * (14 / g_mag) ** 5
     one_minute = np.sqrt(electrons + background) / electrons
     return one_minute / np.sqrt(30)
 
@@ -105,8 +106,10 @@ class Mission:
 
     def observed(self, rng: np.random.Generator) -> np.ndarray:
         """Draw the cadences that reach the ground: sorted indices into the regular grid."""
-        since_start = np.arange(self.n_cadences) * self.cadence
-        in_gap = since_start % self.gap_every < self.gap_length
+        cadences = np.arange(self.n_cadences)
+        since_start = cadences * self.cadence
+        since_gap = since_start % self.gap_every
+        in_gap = since_gap < self.gap_length
         in_gap &= since_start >= self.gap_every
         lost = rng.random(len(since_start)) < LOST
         return np.flatnonzero(~in_gap & ~lost)
@@ -131,7 +134,8 @@ class Mission:
         number = piece.astype(int)
         x = 2 * (piece - number) - 1
         size = self.trend * rng.lognormal(0, TREND_SCATTER)
-        coefficients = size * rng.standard_normal((3, number[-1] + 1))
+        n_pieces = number[-1] + 1
+        coefficients = size * rng.standard_normal((3, n_pieces))
         slope, bend, twist = coefficients[:, number]
         flux = x * (slope + x * (bend + x * twist)) - bend / 3
         if self.roll:

@@ -20,7 +20,8 @@ LINE_REACH = 10  # line widths at which a Lorentzian is cut
 
 def numax(mass, radius, teff):
     """Frequency of maximum oscillation power [muHz]; mass and radius in solar units, Teff in K."""
-    return NUMAX_SUN * mass * radius**-2.0 * (teff / TEFF_SUN) ** -0.5
+    hotter = teff / TEFF_SUN
+    return NUMAX_SUN * mass * radius**-2.0 * hotter**-0.5
 
 
 def delta_nu(mass, radius):
@@ -54,14 +55,16 @@ def granulation_density(frequency: np.ndarray, mass, radius, teff) -> np.ndarray
     density = np.zeros(np.shape(frequency))
     for width in (0.317 * peak**0.970, 0.948 * peak**0.992):
         height = 2 * np.sqrt(2) / np.pi * variance / width
-        density += height / (1 + (frequency / width) ** 4)
+        ratio = frequency / width
+        density += height / (1 + ratio**4)
     return density
 
 
 def _convection(teff: float) -> float:
     """Amplitude factor: 1 for cool stars, 0 without a convective envelope (our own smooth step)."""
     hotter = (teff - HOT_LIMIT) / HOT_WIDTH
-    return 1 / (1 + np.exp(np.clip(hotter, -50, 50)))
+    exponent = np.clip(hotter, -50, 50)
+    return 1 / (1 + np.exp(exponent))
 
 
 class Modes(NamedTuple):
@@ -113,9 +116,11 @@ def oscillation_modes(
     visibility = np.repeat(VISIBILITY, counts) / np.sum(VISIBILITY)
     height = 2.03e7 * peak**-2.38 * _convection(teff) ** 2
     from_peak = (frequency - peak) / envelope_width
-    envelope = height * np.exp(-4 * np.log(2) * from_peak**2)
+    exponent = -4 * np.log(2) * from_peak**2
+    envelope = height * np.exp(exponent)
     power = envelope * spacing * visibility * share
-    radial_width = min(1.39 * np.exp((teff - TEFF_SUN) / 601), 0.1 * spacing)
+    radial_width = 1.39 * np.exp((teff - TEFF_SUN) / 601)
+    radial_width = min(radial_width, 0.1 * spacing)
     return Modes(frequency, power, radial_width * share)
 
 
@@ -171,7 +176,8 @@ def _mixed_modes(
     multiples = np.pi * np.arange(first, last + 1)
     frequency = np.interp(multiples, phase, grid)
     theta = np.interp(frequency, grid, theta)
-    slope = coupling / (coupling**2 * np.cos(theta) ** 2 + np.sin(theta) ** 2)  # d phase / d theta
+    denominator = coupling**2 * np.cos(theta) ** 2 + np.sin(theta) ** 2
+    slope = coupling / denominator  # d phase / d theta
     # In units of the phase that gravity modes gain:
     slope *= period_spacing * frequency**2 / spacing
     return frequency, slope / (1 + slope)
@@ -253,7 +259,8 @@ def _bin_broad_lines(modes: Modes, n_bins: int, step: float) -> np.ndarray:
 
 
 def _select_modes(modes: Modes, rows: np.ndarray) -> Modes:
-    return Modes(*(values[rows] for values in modes))
+    selected = [values[rows] for values in modes]
+    return Modes(*selected)
 
 
 def synthesise(power: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

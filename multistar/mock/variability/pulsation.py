@@ -35,14 +35,16 @@ def _rrab_shape(period: float, amplitude: float) -> tuple[list, list]:
 
 
 def _rrc_shape(period: float, amplitude: float) -> tuple[list, list]:
-    r21 = np.clip(0.14 - 0.8 * (period - 0.32), 0.03, 0.2)
+    r21 = 0.14 - 0.8 * (period - 0.32)
+    r21 = np.clip(r21, 0.03, 0.2)
     return [1, r21, 0.06], [0, 4.7, 3.0]
 
 
 def _cepheid_shape(period: float, amplitude: float) -> tuple[list, list]:
-    log_periods = np.log(CEPHEIDS[:, 0])
-    columns = CEPHEIDS[:, 1:].T
-    r21, r31, phi21, phi31 = (np.interp(np.log(period), log_periods, x) for x in columns)
+    periods, *columns = CEPHEIDS.T
+    log_periods = np.log(periods)
+    log_period = np.log(period)
+    r21, r31, phi21, phi31 = (np.interp(log_period, log_periods, x) for x in columns)
     return [1, r21, r31], [0, phi21, phi31]
 
 
@@ -103,8 +105,9 @@ def fourier_shape(
 
 def _sum_series(angle: np.ndarray, ratios: np.ndarray, phases: np.ndarray) -> np.ndarray:
     total = np.zeros(np.shape(angle))
-    for k, (ratio, phase) in enumerate(zip(ratios, phases, strict=True), start=1):
-        total = total + ratio * np.cos(k * angle + phase)
+    for i in range(len(ratios)):
+        harmonic = (i + 1) * angle + phases[i]
+        total = total + ratios[i] * np.cos(harmonic)
     return total
 
 
@@ -128,8 +131,9 @@ def template(
         Magnitudes with mean 0, with the shape of `angle`.
     """
     ratios, phases = fourier_shape(variability_class, period, amplitude)
-    height = np.ptp(_sum_series(PHASES, ratios, phases))
-    return _sum_series(angle, ratios, phases) * amplitude / height
+    one_cycle = _sum_series(PHASES, ratios, phases)
+    curve = _sum_series(angle, ratios, phases)
+    return curve * amplitude / np.ptp(one_cycle)
 
 
 def pulsation(
@@ -174,6 +178,7 @@ def pulsation(
 def _delta_scuti_curve(
     angle: np.ndarray, period: float, amplitude: float, rng: np.random.Generator
 ) -> np.ndarray:
+    main = template(angle, "delta_scuti", period, amplitude)
     n_modes = rng.integers(2, 6)
     ratios = rng.uniform(0.85, 2.2, n_modes)  # of frequency
     shares = rng.uniform(0.1, 0.6, n_modes)  # of amplitude
@@ -181,7 +186,7 @@ def _delta_scuti_curve(
     others = np.zeros(np.shape(angle))
     for ratio, share, phase in zip(ratios, shares, phases, strict=True):
         others = others + share * np.cos(ratio * angle + phase)
-    return template(angle, "delta_scuti", period, amplitude) + amplitude / 2 * others
+    return main + amplitude / 2 * others
 
 
 def _lpv_curve(

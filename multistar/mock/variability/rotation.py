@@ -33,7 +33,8 @@ def b_minus_v(teff: ArrayLike, m_h: ArrayLike = 0.0) -> np.ndarray:
     # teff = 4600 (1 / (c + 1.7) + 1 / (c + 0.62)) with c = 0.92 B-V is a quadratic in c
     linear = 2.32 - 2 * x
     constant = 1.7 * 0.62 - 2.32 * x
-    c = np.sqrt(linear**2 / 4 - constant) - linear / 2
+    discriminant = linear**2 / 4 - constant
+    c = np.sqrt(discriminant) - linear / 2
     return c / 0.92 + 0.11 * np.asarray(m_h)
 
 
@@ -70,8 +71,9 @@ def convective_turnover(mass: ArrayLike) -> np.ndarray:
     ----------
     Wright et al. (2011, eq. 11).
     """
-    x = np.log10(np.clip(mass, 0.09, 1.36))
-    return 10 ** (1.16 - 1.49 * x - 0.54 * x**2)
+    log_mass = np.log10(np.clip(mass, 0.09, 1.36))
+    log_time = 1.16 - 1.49 * log_mass - 0.54 * log_mass**2
+    return 10**log_time
 
 
 def spot_amplitude(period: ArrayLike, mass: ArrayLike) -> np.ndarray:
