@@ -113,8 +113,9 @@ def no_orbits(n: int) -> Orbits:
 
 def is_eclipsing(orbits: Orbits) -> np.ndarray:
     """(n,) True where the discs overlap as seen from here."""
+    inclination = np.radians(orbits.inclination)
+    closest = orbits.scaled_axis * np.cos(inclination)
     with np.errstate(invalid="ignore"):
-        closest = orbits.scaled_axis * np.cos(np.radians(orbits.inclination))
         return closest < 1 + orbits.radius_ratio
 
 

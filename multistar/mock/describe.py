@@ -101,7 +101,8 @@ def find_populations(sample: pa.Table) -> dict[str, np.ndarray]:
 
 
 def _population_table(sample: pa.Table) -> Table:
-    table = Table("population", "stars", "share", title=f"In the first {len(sample)} stars")
+    title = f"In the first {len(sample)} stars"
+    table = Table("population", "stars", "share", title=title)
     for name, inside in find_populations(sample).items():
         table.add_row(name, f"{inside.sum()}", f"{inside.mean():.1%}")
     return table
@@ -111,8 +112,9 @@ def _label_table(sample: pa.Table) -> Table:
     heads = [f"{p:g} %" for p in PERCENTILES]
     table = Table("quantity", *heads, "median error", title="Percentiles")
     for name in LABEL_ERROR:
-        error = np.median(sample[f"{name}_error"].to_numpy())
-        table.add_row(name, *_format_percentiles(sample, f"true_{name}"), f"{error:.2g}")
+        errors = sample[f"{name}_error"].to_numpy()
+        percentiles = _format_percentiles(sample, f"true_{name}")
+        table.add_row(name, *percentiles, f"{np.median(errors):.2g}")
     table.add_row("G", *_format_percentiles(sample, "phot_g_mean_mag"), "")
     return table
 

@@ -45,7 +45,8 @@ class DustDisc:
         position = torch.from_numpy(xyz.astype(np.float32))
         phase = torch.addmm(self._phase, position, self._wave_vector.T)
         waves = phase.cos_()
-        return (waves @ self._amplitude).numpy()
+        total = waves @ self._amplitude
+        return total.numpy()
 
     def density(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Density of the dust.
@@ -103,14 +104,14 @@ class DustDisc:
         (n,) array
             E(B-V), mag.
         """
-        t = (np.arange(points) + 0.5) / points
+        middles = np.arange(points) + 0.5
+        t = middles / points
         distance = distance[:, None]
         depth = distance * t**2
         step = distance * 2 * t / points
-        in_plane = np.cos(b)
+        in_plane, upwards = np.cos(b), np.sin(b)
         towards_centre = in_plane * np.cos(l)
         sideways = in_plane * np.sin(l)
-        upwards = np.sin(b)
         x = R_SUN - depth * towards_centre[:, None]
         y = depth * sideways[:, None]
         z = Z_SUN + depth * upwards[:, None]

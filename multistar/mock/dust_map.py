@@ -34,7 +34,10 @@ class MockDustQuery(DustMap):
     def query(self, coords: SkyCoord) -> np.ndarray:
         """E(B-V) [mag], with the shape of `coords`."""
         galactic: Any = coords
+        longitude = galactic.l.rad
+        latitude = galactic.b.rad
         distance = np.full(galactic.shape, TO_INFINITY)
         if galactic.distance.unit.is_equivalent(u.kpc):
-            distance = np.minimum(galactic.distance.to_value(u.kpc), TO_INFINITY)
-        return self._disc.ebv(galactic.l.rad, galactic.b.rad, distance, points=POINTS)
+            distance = galactic.distance.to_value(u.kpc)
+            distance = np.minimum(distance, TO_INFINITY)
+        return self._disc.ebv(longitude, latitude, distance, points=POINTS)

@@ -67,7 +67,7 @@ class Evolution:
         self.phase = table["phase"]
         self._knots = table["knots"]
         self._degree = int(table["degree"])
-        self._coefficients = table["coefficients"].astype(np.float64)
+        self._coefficients = torch.from_numpy(table["coefficients"].astype(np.float64))
 
     def isochrone(self, age_gyr: np.ndarray, m_h: np.ndarray) -> np.ndarray:
         """Evaluate all EEPs of many isochrones.
@@ -85,8 +85,7 @@ class Evolution:
         """
         log_age = np.log10(age_gyr) + 9
         design = design_matrix(log_age, m_h, self._knots, self._degree)
-        coefficients = torch.from_numpy(self._coefficients)
-        points = torch.from_numpy(design) @ coefficients
+        points = torch.from_numpy(design) @ self._coefficients
         shape = (len(design), len(self.phase), len(COLUMNS))
         return points.numpy().reshape(shape)
 

@@ -130,7 +130,8 @@ def draw_places(
         x = R_SUN - radius * np.cos(azimuth)
         y = radius * np.sin(azimuth)
     else:
-        from_sun = reach * np.sqrt(rng.random(n))
+        share = np.sqrt(rng.random(n))
+        from_sun = reach * share
         azimuth = rng.uniform(-np.pi, np.pi, n)
         x = from_sun * np.cos(azimuth)
         y = from_sun * np.sin(azimuth)

@@ -37,10 +37,12 @@ def star_parameters(row: Mapping) -> StarParameters:
     """Physical state of a star from one row (column -> value) of a mock survey."""
     state = {field: row[column] for field, column in COLUMNS.items()}
     state["source_id"] = int(state["source_id"])
+    state["helium_burning"] = row["phase"] == "clump"
     if not np.isfinite(state["inclination"]):
         state["inclination"] = EDGE_ON
-    state["flux_ratio"] = float(np.nan_to_num(state["flux_ratio"]))
-    return StarParameters(**state, helium_burning=row["phase"] == "clump")
+    if not np.isfinite(state["flux_ratio"]):
+        state["flux_ratio"] = 0.0  # a single star
+    return StarParameters(**state)
 
 
 def light_curve_of(row: Mapping, mission: str, seed: int) -> LightCurve:

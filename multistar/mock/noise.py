@@ -42,8 +42,10 @@ PARALLAX_FLOOR = 0.011  # mas
 
 def draw_transits(n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw (n,) numbers of focal-plane transits that went into each mean spectrum."""
-    transits = rng.lognormal(np.log(TRANSITS_MEDIAN), TRANSITS_SCATTER, n)
-    return np.clip(transits, *TRANSITS_RANGE).astype(int)
+    log_median = np.log(TRANSITS_MEDIAN)
+    transits = rng.lognormal(log_median, TRANSITS_SCATTER, n)
+    transits = np.clip(transits, *TRANSITS_RANGE)
+    return transits.astype(int)
 
 
 @lru_cache(maxsize=1)
@@ -108,19 +110,22 @@ def noisy_coefficients(
     sigma = np.empty_like(coefficients)
     correlation = np.empty((n, orders, orders), np.float32) if correlations else None
     scatter = np.interp(g_mag, *CALIBRATION_SCATTER)
-    inflation = INFLATION[band] * _order_shape()[band]
+    order_shape = _order_shape()[band]
+    inflation = INFLATION[band] * order_shape
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
         exact = coefficients[rows]
         draw = torch.from_numpy(rng.standard_normal(exact.shape, np.float32))
         factor = _covariance_factor(band, exact, scatter[rows], transits[rows])
-        noise = (factor.mT @ draw[:, :, None]).squeeze(2).numpy()
+        noise = factor.mT @ draw[:, :, None]
+        noise = noise.squeeze(2).numpy()
         deviation = _standard_deviation(factor)
         value[rows] = exact + noise * inflation
         sigma[rows] = deviation.numpy() * inflation
         if correlation is not None:
             unit = factor / deviation[:, None, :]
-            correlation[rows] = (unit.mT @ unit).numpy()
+            matrices = unit.mT @ unit
+            correlation[rows] = matrices.numpy()
     return NoisyCoefficients(value, sigma, correlation)
 
 
@@ -157,7 +162,8 @@ def _standard_deviation(factor: torch.Tensor) -> torch.Tensor:
 @lru_cache(maxsize=2)
 def _basis_products(band: str) -> torch.Tensor:
     """(n_samples, n_basis^2) products of basis functions at SAMPLES."""
-    basis = torch.from_numpy(load_band(band).internal_basis(SAMPLES)).T
+    basis = load_band(band).internal_basis(SAMPLES)
+    basis = torch.from_numpy(basis).T
     products = basis[:, :, None] * basis[:, None, :]
     return products.flatten(1)
 
@@ -187,13 +193,16 @@ def _fisher_matrices(
     """(n, n_basis, n_basis) inverse covariances of the coefficients of mean spectra."""
     n_basis = load_band(band).n_basis
     basis = torch.from_numpy(load_band(band).internal_basis(SAMPLES))
-    signal = (torch.from_numpy(coefficients) @ basis).clamp(min=0)
+    signal = torch.from_numpy(coefficients) @ basis
+    signal = signal.clamp(min=0)
     photon_variance = (signal + BACKGROUND) / EXPOSURE
     calibration_error = torch.from_numpy(scatter)[:, None] * signal
     variance = photon_variance + calibration_error**2
     sample_step = SAMPLES[1] - SAMPLES[0]
-    weight = torch.from_numpy(transits * sample_step)[:, None] / variance
-    return (weight @ _basis_products(band)).view(-1, n_basis, n_basis)
+    exposure = torch.from_numpy(transits * sample_step)
+    weight = exposure[:, None] / variance
+    matrices = weight @ _basis_products(band)
+    return matrices.view(-1, n_basis, n_basis)
 
 
 def pack_correlations(correlation: np.ndarray) -> np.ndarray:
@@ -219,7 +228,8 @@ def noisy_magnitudes(
     for i, band in enumerate(BANDS):
         floor, amplitude, exponent, reference = PHOTOMETRIC_ERROR[band]
         fainter_by = magnitudes[:, i] - reference
-        errors[:, i] = np.hypot(floor, amplitude * 10 ** (exponent * fainter_by))
+        growing = amplitude * 10 ** (exponent * fainter_by)
+        errors[:, i] = np.hypot(floor, growing)
     noise = rng.normal(size=magnitudes.shape) * errors
     return magnitudes + noise, errors
 

@@ -13,6 +13,7 @@ TEFF_RANGE = (3800.0, 8000.0)
 GIANT_TEFF, GIANT_LOGG = 5800.0, 3.6  # red giants are cooler and have lower gravities
 LOWEST_LOGG = 0.0
 SOLAR_LOGG, SOLAR_TEFF = 4.438, 5772.0
+CHABRIER_PEAK, CHABRIER_WIDTH = 0.08, 0.69  # Msun, dex
 UNKNOWN_PHASE = np.array(-1, np.int8)
 
 
@@ -74,8 +75,8 @@ def chabrier(mass: np.ndarray) -> np.ndarray:
     array
         Number per unit mass, up to a constant.
     """
-    from_peak = np.log10(mass / 0.08)
-    exponent = -(from_peak**2) / (2 * 0.69**2)
+    from_peak = np.log10(mass / CHABRIER_PEAK)
+    exponent = -(from_peak**2) / (2 * CHABRIER_WIDTH**2)
     low = 0.158 / mass * np.exp(exponent)
     high = 0.0443 * mass**-2.3
     return np.where(mass < 1, low, high)
@@ -148,8 +149,9 @@ def count_stars(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
     if stratum.giants is not None:
         inside &= is_red_giant(logg, log_teff) == stratum.giants
     number = np.zeros(inside.shape)
+    initial_mass = 10 ** log_initial[inside]
     mass_interval = np.exp(ln_step[inside])
-    number[inside] = chabrier(10 ** log_initial[inside]) * mass_interval
+    number[inside] = chabrier(initial_mass) * mass_interval
     return number
 
 
@@ -201,8 +203,8 @@ def draw_evolved(
     rows = np.arange(n)
 
     threshold = rng.random(n) * total
-    point = np.sum(cumulative < threshold[:, None], axis=1)
-    point = np.minimum(point, n_points - 1)
+    passed = cumulative < threshold[:, None]
+    point = np.minimum(np.sum(passed, axis=1), n_points - 1)
     neighbour = point + rng.choice([-1, 1], n)
     neighbour = np.clip(neighbour, 0, n_points - 1)
     same_phase = phase[neighbour] == phase[point]

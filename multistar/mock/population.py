@@ -133,13 +133,19 @@ def absolute_magnitudes(luminosity: np.ndarray, teff: np.ndarray) -> dict[str, n
     dict of str to (n,) array
         Magnitudes by band ("g", "h").
     """
-    x = np.log10(np.clip(teff, 3500, 8000) / 4750)
+    teff = np.clip(teff, 3500, 8000)
+    x = np.log10(teff / 4750)
     square = x**2
     cube = x**3
     light = 2.5 * np.log10(luminosity)
     g = 4.856 - 3.353 * x + 17.296 * square - 36.852 * cube
     h = 2.724 + 6.460 * x + 3.335 * square - 12.446 * cube
     return {"g": g - light, "h": h - light}
+
+
+def distance_modulus(distance: np.ndarray) -> np.ndarray:
+    """Apparent less absolute magnitude without dust, from a distance [kpc]."""
+    return 5 * np.log10(distance * 100)
 
 
 def stratum_shares(strata: tuple[Stratum, ...]) -> np.ndarray:
@@ -165,7 +171,8 @@ def _highest_density(reach: float) -> float:
     """The largest `density_ratio` in the cylinder: at the point nearest to the Galactic centre."""
     component = np.arange(len(COMPONENTS))
     radius = np.full(len(COMPONENTS), R_SUN - reach)
-    return float(density_ratio(component, radius, reach).max())
+    ratio = density_ratio(component, radius, reach)
+    return float(ratio.max())
 
 
 def draw_population(
@@ -293,9 +300,10 @@ def _draw_r_v(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def _may_be_seen(star: Evolved, distance: np.ndarray, faintest: dict[str, float]) -> np.ndarray:
     """False only for stars that no companion as bright as they could lift over the limits."""
-    modulus = 5 * np.log10(distance * 100)
+    modulus = distance_modulus(distance)
     seen = np.full(len(distance), True)
-    for band, magnitude in absolute_magnitudes(star.luminosity, star.teff).items():
+    absolute = absolute_magnitudes(star.luminosity, star.teff)
+    for band, magnitude in absolute.items():
         limit = faintest.get(band, np.inf) + ROUGHNESS[band] + PAIR
         seen &= magnitude + modulus < limit
     return seen

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from multistar.mock.phases import Stratum
-from multistar.mock.population import PAIR, ROUGHNESS, Population, absolute_magnitudes
+from multistar.mock.population import (
+    PAIR,
+    ROUGHNESS,
+    Population,
+    absolute_magnitudes,
+    distance_modulus,
+)
 from multistar.mock.sed import BANDS
 from multistar.mock.variability.pulsators import CLASSES
 
@@ -74,7 +80,7 @@ class Selection:
         """
         keep = self._within_limits(stars)
         absolute = absolute_magnitudes(stars.star.luminosity, stars.star.teff)
-        modulus = 5 * np.log10(stars.distance * 100)
+        modulus = distance_modulus(stars.distance)
         for band, (bright, faint) in self.magnitude.items():
             least_dust, most_dust = EXTINCTION[band]
             undimmed = absolute[band] + modulus
@@ -94,7 +100,8 @@ class Selection:
         """(n,) True for stars within the limits of reddening and gravity."""
         lowest, highest = self.logg
         logg = stars.star.logg
-        return (stars.ebv < self.max_ebv) & (logg > lowest) & (logg < highest)
+        inside = (logg > lowest) & (logg < highest)
+        return inside & (stars.ebv < self.max_ebv)
 
 
 SELECTIONS = {

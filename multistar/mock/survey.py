@@ -185,9 +185,10 @@ def _measure_stars(
         measured[band] = values[:, i], errors[:, i]
     measured["parallax"] = noise.noisy_parallax(stars.distance, g_mag, rng)
     for name, (value, error) in measured.items():
-        quantity = QUANTITIES[name]
-        columns[quantity.columns[0]] = value
-        columns[quantity.error_columns[0]] = error
+        value_column = QUANTITIES[name].columns[0]
+        error_column = QUANTITIES[name].error_columns[0]
+        columns[value_column] = value
+        columns[error_column] = error
     return columns
 
 
@@ -203,10 +204,13 @@ def _measure_xp(
         observed = noise.noisy_coefficients(
             band, exact[band], g_mag, transits, rng, config.correlations
         )
-        columns[f"{band}_coefficients"] = observed.value[:, :orders].astype(np.float32)
-        columns[f"{band}_coefficient_errors"] = observed.sigma[:, :orders].astype(np.float32)
+        value = observed.value[:, :orders]
+        sigma = observed.sigma[:, :orders]
+        columns[f"{band}_coefficients"] = value.astype(np.float32)
+        columns[f"{band}_coefficient_errors"] = sigma.astype(np.float32)
         if observed.correlation is not None:
-            packed = noise.pack_correlations(observed.correlation[:, :orders, :orders])
+            correlation = observed.correlation[:, :orders, :orders]
+            packed = noise.pack_correlations(correlation)
             columns[f"{band}_coefficient_correlations"] = packed.astype(np.float32)
     return columns
 

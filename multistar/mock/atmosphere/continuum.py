@@ -84,7 +84,8 @@ def h_minus(wave: np.ndarray, temperature: np.ndarray) -> np.ndarray:
 
 def _bound_free(um: np.ndarray, temperature: np.ndarray) -> np.ndarray:
     """H- bound-free opacity; temperature (n_depth, 1)."""
-    x = np.sqrt(np.maximum(1 / um - 1 / DETACHMENT, 0))
+    beyond_threshold = 1 / um - 1 / DETACHMENT
+    x = np.sqrt(np.maximum(beyond_threshold, 0))
     series = np.zeros(len(um))
     for n, coefficient in enumerate(BOUND_FREE):
         series = series + coefficient * x**n
@@ -107,9 +108,10 @@ def _free_free(
     total = np.zeros((len(theta), len(um)))
     for n, row in enumerate(table):
         term = np.zeros(len(um))
-        for coefficient, power in zip(row, FREE_FREE_POWERS, strict=True):
-            term = term + coefficient * um**power
-        total = total + theta ** ((n + first_power) / 2) * term
+        for coefficient, um_power in zip(row, FREE_FREE_POWERS, strict=True):
+            term = term + coefficient * um**um_power
+        power = (n + first_power) / 2
+        total = total + theta**power * term
     return total
 
 
@@ -138,7 +140,8 @@ def continuous_opacity(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> n
         cross_section = _hydrogen_cross_section(n, wave)
         population = hydrogen_population(n, temperature, gas)
         opacity += cross_section * population[:, None] * induced
-    collisions = gas.electrons * gas.protons / np.sqrt(temperature)
+    encounters = gas.electrons * gas.protons
+    collisions = encounters / np.sqrt(temperature)
     free_free = HYDROGEN_FREE_FREE * GAUNT_FACTOR * collisions
     period = wave / LIGHT
     opacity += free_free[:, None] * period**3 * induced
@@ -148,8 +151,10 @@ def continuous_opacity(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> n
 
 def hydrogen_population(level: int, temperature: np.ndarray, gas: Gas) -> np.ndarray:
     """Density (n_depth,) of hydrogen atoms in a level [cm-3], counted from 1."""
-    excitation = ELEMENTS["H"].ionisation * (1 - 1 / level**2)
-    return gas.hydrogen * level**2 * boltzmann_factor(excitation, temperature)
+    weight = level**2
+    excitation = ELEMENTS["H"].ionisation * (1 - 1 / weight)
+    excited_share = boltzmann_factor(excitation, temperature)
+    return gas.hydrogen * weight * excited_share
 
 
 def _hydrogen_cross_section(level: int, wave: np.ndarray) -> np.ndarray:

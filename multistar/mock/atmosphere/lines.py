@@ -91,7 +91,8 @@ def wavelength_grid() -> np.ndarray:
 
 def _doppler_width(temperature: np.ndarray, mass: float, centre: float) -> np.ndarray:
     """Doppler width (n_depth, 1) [nm] of a line at `centre` [nm]; mass in atomic mass units."""
-    thermal = 2 * BOLTZMANN * temperature / (mass * ATOMIC_MASS)
+    grams = mass * ATOMIC_MASS
+    thermal = 2 * BOLTZMANN * temperature / grams
     speed = np.sqrt(thermal + MICROTURBULENCE**2)
     width = centre * speed / LIGHT
     return width[:, None]
@@ -134,7 +135,8 @@ def metal_lines(wave: np.ndarray, temperature: np.ndarray, gas: Gas) -> np.ndarr
         population = ground_state * boltzmann_factor(line.lower, temperature)
 
         hotter = temperature / 1e4
-        collisions = 2 * 10**line.damping * gas.hydrogen * hotter**0.3
+        collision_rate = 2 * 10**line.damping * hotter**0.3
+        collisions = collision_rate * gas.hydrogen
         rate = collisions + RADIATIVE_DAMPING
         wing_width = rate * line.centre**2 * CM_PER_NM / (4 * np.pi * LIGHT)
         wing_width = wing_width[:, None]
@@ -198,7 +200,8 @@ def _line_opacity(
 ) -> np.ndarray:
     """Opacity (n_depth, n_wave) [cm-1] of a line at `centre` [nm] with a profile [nm-1]."""
     absorbers = population[:, None] * strength
-    return absorbers * CLASSICAL * (centre**2 * CM_PER_NM) * profile
+    wavelengths = centre**2 * CM_PER_NM
+    return absorbers * CLASSICAL * wavelengths * profile
 
 
 def forest(temperature: np.ndarray, gas: Gas, strength: np.ndarray) -> np.ndarray:
@@ -220,7 +223,8 @@ def forest(temperature: np.ndarray, gas: Gas, strength: np.ndarray) -> np.ndarra
     """
     iron = ELEMENTS["Fe"]
     atoms = gas.atoms["Fe"] * boltzmann_factor(FOREST_ATOM_ENERGY, temperature)
-    ions = gas.ions["Fe"] * iron.neutral / iron.ionised
+    per_state = iron.neutral / iron.ionised
+    ions = gas.ions["Fe"] * per_state
     ions = ions * boltzmann_factor(FOREST_ION_ENERGY, temperature)
     absorbers = atoms + FOREST_ION_SHARE * ions
     return absorbers[:, None] * strength

@@ -151,8 +151,10 @@ def _formal_solution(source: np.ndarray, relative: np.ndarray) -> np.ndarray:
         thickness = np.maximum(np.diff(slant, axis=0), 1e-9)
         slope = np.diff(source, axis=0) / thickness
         above = source[0] * (1 - transmitted[0])
-        top = (source[:-1] + slope) * transmitted[:-1]
-        bottom = (source[1:] + slope) * transmitted[1:]
+        top = source[:-1] + slope
+        top = top * transmitted[:-1]
+        bottom = source[1:] + slope
+        bottom = bottom * transmitted[1:]
         layers = (top - bottom).sum(0)
         below = (source[-1] + slope[-1]) * transmitted[-1]
         intensity = above + (layers + below)
@@ -164,7 +166,8 @@ def _optical_depth(relative: np.ndarray) -> np.ndarray:
     """Optical depth (n_depth, n_wave): the trapezoidal rule in ln tau at 500 nm."""
     tau_500 = 10 ** LOG_TAU[:, None]
     integrand = relative * tau_500
-    middle = (integrand[1:] + integrand[:-1]) / 2
+    neighbours = integrand[1:] + integrand[:-1]
+    middle = neighbours / 2
     log_step = np.diff(np.log(tau_500), axis=0)
     below_surface = np.cumsum(middle * log_step, axis=0)
     surface = integrand[:1]
@@ -176,7 +179,8 @@ def bolometric(flux: np.ndarray) -> float:
     inside = np.trapezoid(flux, WAVE)
     blue = flux[0] * WAVE[0] / 6
     red = flux[-1] * WAVE[-1] / 3
-    return float(inside + blue + red)
+    total = inside + blue + red
+    return float(total)
 
 
 def model_atmosphere(teff: float, logg: float, m_h: float, strength: np.ndarray) -> Atmosphere:
@@ -192,8 +196,9 @@ def model_atmosphere(teff: float, logg: float, m_h: float, strength: np.ndarray)
         Strength of the forest, cm2 per iron atom.
     """
     temperature = temperature_structure(teff)
-    flux, scale = _flux_and_scale(temperature, teff, logg, m_h, strength)
-    temperature = temperature * np.clip(scale, *TEMPERATURE_CORRECTION)
+    _, scale = _flux_and_scale(temperature, teff, logg, m_h, strength)
+    correction = np.clip(scale, *TEMPERATURE_CORRECTION)
+    temperature = temperature * correction
     flux, scale = _flux_and_scale(temperature, teff, logg, m_h, strength)
     return Atmosphere(teff, logg, m_h, temperature, scale, flux * scale**4)
 

@@ -77,11 +77,13 @@ def pressure_structure(
     gravity = 10**logg
 
     def find_opacity(depth: int, log_p: float) -> float:
+        """Opacity at 500 nm, cm2 g-1."""
         inside = np.clip(log_p, LOG_PRESSURE[0], LOG_PRESSURE[-1])
         log_opacity = table([[log_temperature[depth], float(inside)]])
         return 10 ** log_opacity.item()
 
     def find_slope(depth: int, log_p: float) -> float:
+        """d log P / d log tau."""
         weight = find_opacity(depth, log_p) * 10**log_p
         return gravity * tau[depth] / weight
 

@@ -59,7 +59,8 @@ def solar_spectrum() -> np.ndarray:
 def bin_average(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
     """Average a spectrum (n,) between EDGES, (n_bin,); wavelength in nm."""
     middle = (flux[1:] + flux[:-1]) / 2
-    integral = np.r_[0, np.cumsum(middle * np.diff(wavelength))]
+    steps = np.diff(wavelength)
+    integral = np.r_[0, np.cumsum(middle * steps)]
     at_edges = np.interp(EDGES, wavelength, integral)
     return np.diff(at_edges) / np.diff(EDGES)
 
@@ -73,8 +74,10 @@ def calibrate_forest() -> Forest:
     strength = np.full(len(WAVELENGTH), NO_FOREST)
     for _ in range(ROUNDS):
         strength = _improve_strength(observed, model_atmosphere(*SUN, strength))
-    model = bin_average(WAVELENGTH, model_atmosphere(*SUN, strength).flux)
-    return Forest(strength, np.interp(WAVELENGTH, CENTRES, observed / model))
+    sun = model_atmosphere(*SUN, strength)
+    model = bin_average(WAVELENGTH, sun.flux)
+    correction = np.interp(WAVELENGTH, CENTRES, observed / model)
+    return Forest(strength, correction)
 
 
 def _improve_strength(observed: np.ndarray, sun: Atmosphere) -> np.ndarray:
@@ -103,8 +106,10 @@ def _extend_strength(log_strength: np.ndarray) -> np.ndarray:
     log_all = np.interp(WAVELENGTH, CENTRES, log_strength, left=log_strength[0])
     strength = 10**log_all
     red = CENTRES[-1] < WAVELENGTH
-    fading = np.clip((3000 - WAVELENGTH[red]) / 1934, 0, 1)
-    strength[red] = 10 ** log_strength[-1] * 0.08 * fading
+    fading = (3000 - WAVELENGTH[red]) / 1934
+    fading = np.clip(fading, 0, 1)
+    reddest = 10 ** log_strength[-1]
+    strength[red] = reddest * 0.08 * fading
     return strength
 
 

@@ -63,7 +63,8 @@ def overlap_area(distance, radius_1, radius_2) -> np.ndarray:
     smaller = np.minimum(radius_1, radius_2)
     larger = np.maximum(radius_1, radius_2)
     within = distance <= larger - smaller
-    partial = (distance < smaller + larger) & ~within
+    touching = distance < smaller + larger
+    partial = touching & ~within
     whole = np.pi * smaller**2
     area = np.where(within, whole, 0.0)
     area[partial] = _lens_area(distance[partial], larger[partial], smaller[partial])
@@ -76,8 +77,9 @@ def _lens_area(d: np.ndarray, r: np.ndarray, s: np.ndarray) -> np.ndarray:
     cos_s = (d**2 + s**2 - r**2) / (2 * d * s)
     sector_r = r**2 * np.arccos(np.clip(cos_r, -1, 1))
     sector_s = s**2 * np.arccos(np.clip(cos_s, -1, 1))
-    kite = (s + r - d) * (d + s - r) * (d + r - s) * (d + s + r)  # (4 times its area)^2 / 4
-    return sector_r + sector_s - np.sqrt(np.maximum(kite, 0)) / 2
+    product = (s + r - d) * (d + s - r) * (d + r - s) * (d + s + r)  # Heron's formula
+    kite = np.sqrt(np.maximum(product, 0)) / 2
+    return sector_r + sector_s - kite
 
 
 def visible_fraction(
@@ -102,11 +104,13 @@ def visible_fraction(
     (n,) array
         Fractions.
     """
-    hidden = (1 - limb_darkening) * overlap_area(distance, radius, occulter)
+    overlap = overlap_area(distance, radius, occulter)
+    hidden = (1 - limb_darkening) * overlap
     if limb_darkening:
+        distance = np.asarray(distance)[:, None]
         discs = radius * _DISC_RADII
-        overlap = overlap_area(np.asarray(distance)[:, None], discs, occulter)
-        hidden = hidden + limb_darkening * overlap @ _DISC_WEIGHTS
+        overlaps = overlap_area(distance, discs, occulter)
+        hidden = hidden + limb_darkening * overlaps @ _DISC_WEIGHTS
     mean_brightness = 1 - limb_darkening + limb_darkening * _STACK_AREA
     return 1 - hidden / (np.pi * radius**2 * mean_brightness)
 
@@ -132,8 +136,10 @@ def visible_fractions(
     """
     angle = pair.phase_angle(time)
     front = np.cos(angle)  # of star 2, towards the observer
-    projected = front * np.cos(np.radians(pair.inclination))
-    distance = np.sqrt(np.sin(angle) ** 2 + projected**2)
+    inclination = np.radians(pair.inclination)
+    projected = front * np.cos(inclination)
+    sideways = np.sin(angle)
+    distance = np.sqrt(sideways**2 + projected**2)
     overlap = distance < pair.radius_1 + pair.radius_2
 
     star_1 = np.ones(angle.shape)

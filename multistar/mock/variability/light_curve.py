@@ -189,7 +189,8 @@ def _granulation(star: StarParameters, setup: Mission, rng: np.random.Generator)
     power = power_spectrum(
         frequency, star.mass, star.radius, star.teff, setup.exposure, star.helium_burning
     )
-    return PPM * setup.band_factor * synthesise(power, setup.n_cadences, rng)
+    change = synthesise(power, setup.n_cadences, rng)
+    return PPM * setup.band_factor * change
 
 
 def _granulation_by_visit(
@@ -204,15 +205,18 @@ def _granulation_by_visit(
         return np.zeros(len(time))
     new_visit = np.diff(time, prepend=time[0]) > 1
     visit = np.cumsum(new_visit)
-    rms = PPM * np.sqrt(granulation_variance(star.mass, star.radius, star.teff))
-    return rms * rng.standard_normal(len(time))[visit]
+    variance = granulation_variance(star.mass, star.radius, star.teff)
+    rms = PPM * np.sqrt(variance)
+    by_visit = rng.standard_normal(len(time))
+    return rms * by_visit[visit]
 
 
 @lru_cache(maxsize=8)
 def _frequencies(n: int, cadence: float) -> np.ndarray:
     """Frequencies [muHz] of a period 1.3 times as long as the data, so that ends do not meet."""
-    length = 2 * next_fast_len(int(0.65 * n) + 1)  # type: ignore[operator]
-    return np.fft.rfftfreq(length, MICROHERTZ_DAYS * cadence)
+    enough = int(0.65 * n) + 1
+    half: int = next_fast_len(enough)  # type: ignore[assignment]
+    return np.fft.rfftfreq(2 * half, MICROHERTZ_DAYS * cadence)
 
 
 def _flux_of_both(

@@ -37,7 +37,8 @@ def kepler_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
     30 of the 1-min cadences of Jenkins et al. (2010).
     """
     g_mag = np.asarray(g_mag, float)
-    electrons = 1.28e7 * 10 ** (0.4 * (12 - g_mag))
+    brighter = 0.4 * (12 - g_mag)
+    electrons = 1.28e7 * 10**brighter
     background = 9.5e5 * (14 / g_mag) ** 5
     one_minute = np.sqrt(electrons + background) / electrons
     return one_minute / np.sqrt(30)

@@ -15,6 +15,7 @@ HOT_LIMIT, HOT_WIDTH = 6700.0, 100.0  # K: where convection becomes too weak to 
 # muHz: numax of stars with mixed dipole modes; above it dwarfs, below it too dense to matter.
 MIXED_RANGE = (5.0, 500.0)
 MICROHERTZ_DAYS = 0.0864  # muHz times d
+SUPER_LORENTZIAN = 2 * np.sqrt(2) / np.pi  # norm of 1 / (1 + x^4)
 LINE_REACH = 10  # line widths at which a Lorentzian is cut
 
 
@@ -26,7 +27,8 @@ def numax(mass, radius, teff):
 
 def delta_nu(mass, radius):
     """Large frequency separation [muHz]: the square root of the mean density."""
-    return DELTA_NU_SUN * np.sqrt(mass / radius**3.0)
+    mean_density = mass / radius**3.0
+    return DELTA_NU_SUN * np.sqrt(mean_density)
 
 
 def granulation_variance(mass, radius, teff):
@@ -39,7 +41,8 @@ def granulation_variance(mass, radius, teff):
     Kallinger et al. (2014, Table 2); the relation that has the mass in it is from memory.
     """
     peak = numax(mass, radius, teff)
-    rms = 3710 * peak**-0.613 * mass**-0.26 * _convection(teff)
+    rms = 3710 * peak**-0.613 * mass**-0.26
+    rms = rms * _convection(teff)
     return 2 * rms**2
 
 
@@ -54,7 +57,7 @@ def granulation_density(frequency: np.ndarray, mass, radius, teff) -> np.ndarray
     variance = granulation_variance(mass, radius, teff) / 2
     density = np.zeros(np.shape(frequency))
     for width in (0.317 * peak**0.970, 0.948 * peak**0.992):
-        height = 2 * np.sqrt(2) / np.pi * variance / width
+        height = SUPER_LORENTZIAN * variance / width
         ratio = frequency / width
         density += height / (1 + ratio**4)
     return density
@@ -113,13 +116,15 @@ def oscillation_modes(
     ones = np.ones(len(radial))
     share = np.concatenate([ones, dipole_share, ones])
     counts = [len(radial), len(dipole), len(quadrupole)]
-    visibility = np.repeat(VISIBILITY, counts) / np.sum(VISIBILITY)
+    visibility = np.repeat(VISIBILITY, counts)
+    visibility = visibility / np.sum(VISIBILITY)
     height = 2.03e7 * peak**-2.38 * _convection(teff) ** 2
     from_peak = (frequency - peak) / envelope_width
     exponent = -4 * np.log(2) * from_peak**2
     envelope = height * np.exp(exponent)
     power = envelope * spacing * visibility * share
-    radial_width = 1.39 * np.exp((teff - TEFF_SUN) / 601)
+    hotter = (teff - TEFF_SUN) / 601
+    radial_width = 1.39 * np.exp(hotter)
     radial_width = min(radial_width, 0.1 * spacing)
     return Modes(frequency, power, radial_width * share)
 
@@ -134,7 +139,8 @@ def _radial_frequencies(peak: float, spacing: float, envelope_width: float) -> n
     orders = np.arange(first, last + 1)
     from_peak = orders - order_of_peak
     curvature = 0.0075 * spacing**-0.32 * from_peak**2
-    return (orders + offset + curvature) * spacing
+    phases = orders + offset + curvature
+    return phases * spacing
 
 
 def _small_separation(spacing: float) -> float:
@@ -188,7 +194,8 @@ def _pressure_phase(grid: np.ndarray, pressure: np.ndarray, spacing: float) -> n
     theta = np.pi * np.interp(grid, pressure, np.arange(len(pressure)))
     below = np.minimum(grid - pressure[0], 0)
     above = np.maximum(grid - pressure[-1], 0)
-    theta += np.pi * (below + above) / spacing
+    beyond = below + above
+    theta += np.pi * beyond / spacing
     return theta
 
 
@@ -237,7 +244,8 @@ def _bin_lines(modes: Modes, n_bins: int, step: float) -> np.ndarray:
     modes = _select_modes(modes, reaches_grid)
     narrow = modes.width < step / 3  # unresolved: all in one bin
     lines = _select_modes(modes, narrow)
-    centre = np.round(lines.frequency / step).astype(int)
+    nearest_bin = np.round(lines.frequency / step)
+    centre = nearest_bin.astype(int)
     inside = centre < n_bins
     total = np.bincount(centre[inside], lines.power[inside], n_bins)
     if narrow.all():
@@ -251,9 +259,11 @@ def _bin_broad_lines(modes: Modes, n_bins: int, step: float) -> np.ndarray:
     bins = centre[:, None] + np.arange(-half, half + 1)
     edges = centre[:, None] + np.arange(-half, half + 2) - 0.5
     from_centre = edges * step - modes.frequency[:, None]
-    cumulative = np.arctan(2 * from_centre / modes.width[:, None])
+    width = modes.width[:, None]
+    cumulative = np.arctan(2 * from_centre / width)
     whole = cumulative[:, -1] - cumulative[:, 0]
-    power = np.diff(cumulative, axis=1) * (modes.power / whole)[:, None]
+    norm = modes.power / whole
+    power = np.diff(cumulative, axis=1) * norm[:, None]
     inside = (bins >= 0) & (bins < n_bins)
     return np.bincount(bins[inside], power[inside], n_bins)
 

@@ -105,9 +105,9 @@ def fourier_shape(
 
 def _sum_series(angle: np.ndarray, ratios: np.ndarray, phases: np.ndarray) -> np.ndarray:
     total = np.zeros(np.shape(angle))
-    for i in range(len(ratios)):
-        harmonic = (i + 1) * angle + phases[i]
-        total = total + ratios[i] * np.cos(harmonic)
+    for k, (ratio, phase) in enumerate(zip(ratios, phases, strict=True), start=1):
+        harmonic = k * angle + phase
+        total = total + ratio * np.cos(harmonic)
     return total
 
 
@@ -185,7 +185,8 @@ def _delta_scuti_curve(
     phases = rng.uniform(0, 6.3, n_modes)
     others = np.zeros(np.shape(angle))
     for ratio, share, phase in zip(ratios, shares, phases, strict=True):
-        others = others + share * np.cos(ratio * angle + phase)
+        mode_angle = ratio * angle + phase
+        others = others + share * np.cos(mode_angle)
     return main + amplitude / 2 * others
 
 
@@ -198,8 +199,12 @@ def _lpv_curve(
 ) -> np.ndarray:
     slow_1, slow_2 = rng.uniform(5, 12, 2) * period
     start_1, start_2, start_3 = rng.uniform(0, 2 * np.pi, 3)
-    angle = angle + 0.4 * np.sin(2 * np.pi * time / slow_1 + start_1)
-    strength = 1 + 0.2 * np.sin(2 * np.pi * time / slow_2 + start_2)
+    phase_angle = 2 * np.pi * time / slow_1 + start_1
+    strength_angle = 2 * np.pi * time / slow_2 + start_2
+    angle = angle + 0.4 * np.sin(phase_angle)
+    strength = 1 + 0.2 * np.sin(strength_angle)
+    overtone_angle = 1.9 * angle + start_3
     overtone = rng.uniform(0.05, 0.3) * amplitude / 2
-    overtone = overtone * np.cos(1.9 * angle + start_3)
-    return strength * template(angle, "lpv", period, amplitude) + overtone
+    overtone = overtone * np.cos(overtone_angle)
+    main = template(angle, "lpv", period, amplitude)
+    return strength * main + overtone

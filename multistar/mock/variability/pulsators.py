@@ -77,7 +77,8 @@ def rr_lyrae_period(mass: np.ndarray, luminosity: np.ndarray, teff: np.ndarray) 
     log_mass = np.log10(mass)
     log_luminosity = np.log10(luminosity)
     log_cooler = np.log10(6500 / teff)
-    return 10 ** (-1.772 - 0.68 * log_mass + 0.84 * log_luminosity + 3.48 * log_cooler)
+    log_period = -1.772 - 0.68 * log_mass + 0.84 * log_luminosity + 3.48 * log_cooler
+    return 10**log_period
 
 
 def _rr_lyrae(
@@ -90,10 +91,11 @@ def _rr_lyrae(
     branch are up to 0.1 dex brighter.
     """
     n = len(m_h)
-    typical_mass = np.clip(0.65 - 0.06 * (m_h + 1.5), 0.52, 0.80)
+    richer = m_h + 1.5
+    typical_mass = np.clip(0.65 - 0.06 * richer, 0.52, 0.80)
     mass = typical_mass + rng.normal(0, 0.015, n)
     evolved = np.minimum(rng.exponential(0.025, n), 0.1)
-    log_luminosity = 1.66 - 0.086 * (m_h + 1.5) + evolved
+    log_luminosity = 1.66 - 0.086 * richer + evolved
     teff = rng.uniform(cool, hot, n)
     return mass, 10**log_luminosity, teff
 
@@ -163,8 +165,10 @@ def _draw_cepheids(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
 
 def _typical_cepheid_amplitude(log_period: np.ndarray) -> np.ndarray:
     from_ten_days = log_period - 1
-    dip = np.exp(-((from_ten_days / 0.08) ** 2))
-    return 0.62 - 0.2 * dip + 0.4 * np.maximum(from_ten_days, 0)
+    distance = from_ten_days / 0.08
+    dip = np.exp(-(distance**2))
+    longer = np.maximum(from_ten_days, 0)
+    return 0.62 - 0.2 * dip + 0.4 * longer
 
 
 def delta_scuti_mode(
@@ -212,7 +216,9 @@ def lpv_mode(
     Period: log P = -2.07 + 1.94 log R - 0.9 log M (Vassiliadis & Wood 1993). The amplitudes, which
     grow steeply with period up to those of Miras, are our own.
     """
-    log_period = -2.07 + 1.94 * np.log10(radius) - 0.9 * np.log10(mass)
+    log_radius = np.log10(radius)
+    log_mass = np.log10(mass)
+    log_period = -2.07 + 1.94 * log_radius - 0.9 * log_mass
     period = 10**log_period
     typical = 0.16 * (period / 60) ** 1.5
     amplitude = typical * rng.lognormal(0, 0.35, len(mass))

@@ -33,8 +33,9 @@ def b_minus_v(teff: ArrayLike, m_h: ArrayLike = 0.0) -> np.ndarray:
     # teff = 4600 (1 / (c + 1.7) + 1 / (c + 0.62)) with c = 0.92 B-V is a quadratic in c
     linear = 2.32 - 2 * x
     constant = 1.7 * 0.62 - 2.32 * x
+    half = linear / 2
     discriminant = linear**2 / 4 - constant
-    c = np.sqrt(discriminant) - linear / 2
+    c = np.sqrt(discriminant) - half
     return c / 0.92 + 0.11 * np.asarray(m_h)
 
 
@@ -58,9 +59,10 @@ def rotation_period(b_v: ArrayLike, age: ArrayLike) -> np.ndarray:
     ----------
     Mamajek & Hillenbrand (2008, eqs. 12-14).
     """
-    redder = np.asarray(b_v, float) - BLUE_LIMIT
+    b_v, age = np.asarray(b_v, float), np.asarray(age)
+    redder = b_v - BLUE_LIMIT
     redder = np.where(redder > 0, redder, np.nan)
-    age_myr = 1e3 * np.asarray(age)
+    age_myr = 1e3 * age
     return 0.407 * redder**0.325 * age_myr**0.566
 
 
@@ -71,7 +73,8 @@ def convective_turnover(mass: ArrayLike) -> np.ndarray:
     ----------
     Wright et al. (2011, eq. 11).
     """
-    log_mass = np.log10(np.clip(mass, 0.09, 1.36))
+    mass = np.clip(mass, 0.09, 1.36)
+    log_mass = np.log10(mass)
     log_time = 1.16 - 1.49 * log_mass - 0.54 * log_mass**2
     return 10**log_time
 
@@ -93,7 +96,8 @@ def spot_amplitude(period: ArrayLike, mass: ArrayLike) -> np.ndarray:
     than theirs, which lacks quiet stars, and puts the Sun at 0.1 %.
     """
     rossby = np.asarray(period) / convective_turnover(mass)
-    beyond_saturation = np.maximum(rossby / SATURATION, 1)
+    beyond_saturation = rossby / SATURATION
+    beyond_saturation = np.maximum(beyond_saturation, 1)
     return SATURATED_AMPLITUDE * beyond_saturation**AMPLITUDE_SLOPE
 
 
@@ -184,6 +188,8 @@ def _sum_of_spots(time: np.ndarray, spots: _Spots, inclination: float) -> np.nda
     turning = np.cos(spots.latitude) * np.sin(tilt)
     longitude = spots.frequency[spot] * since + spots.phase[spot]
     facing = steady[spot] + turning[spot] * np.cos(longitude)
-    strength = 0.5 + 0.5 * np.cos(np.pi / spots.lifetime * since)
-    hidden = spots.depth[spot] * np.maximum(facing, 0) * strength
+    facing = np.maximum(facing, 0)  # on the near side
+    life = np.pi / spots.lifetime * since
+    strength = 0.5 + 0.5 * np.cos(life)
+    hidden = spots.depth[spot] * facing * strength
     return -np.bincount(moment, hidden, len(time))

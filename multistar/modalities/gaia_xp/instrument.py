@@ -75,7 +75,8 @@ class XPBand:
         """Photo-electrons s-1 nm-1 per unit flux [W m-2 nm-1] at `wavelength` (n,) [nm]."""
         response = self.model.get_response(wavelength)  # pyright: ignore[reportArgumentType]
         area = TELESCOPE_PUPIL_AREA * np.clip(response, 0, None)
-        return area * wavelength / (1e9 * LIGHT_SPEED * PLANCK)
+        photon_energy = 1e9 * LIGHT_SPEED * PLANCK  # J nm
+        return area * wavelength / photon_energy
 
     def forward(self, wavelength: np.ndarray) -> np.ndarray:
         """Matrix from flux to coefficients.
@@ -94,10 +95,14 @@ class XPBand:
         x = pseudo_wavelength * self.scale + self.offset
         n_functions = self.inverse.shape[1]
         beyond_start = (np.arange(n_functions) - TAPER_START) / TAPER_WIDTH
-        taper = np.exp(-(np.clip(beyond_start, 0, 9) ** 2))
-        weight = self.photon_rate(wavelength) * np.abs(np.gradient(x))
-        projection = taper[:, None] * hermite_functions(n_functions, x) * weight
-        return self.rotation @ np.linalg.solve(self.inverse.T, projection)
+        beyond_start = np.clip(beyond_start, 0, 9)
+        taper = np.exp(-(beyond_start**2))
+        step = np.abs(np.gradient(x))
+        weight = self.photon_rate(wavelength) * step
+        functions = hermite_functions(n_functions, x)
+        projection = taper[:, None] * functions * weight
+        solution = np.linalg.solve(self.inverse.T, projection)
+        return self.rotation @ solution
 
     def internal_basis(self, pseudo_wavelength: np.ndarray) -> np.ndarray:
         """Basis functions of the mean internal spectrum.
@@ -113,7 +118,8 @@ class XPBand:
             The spectrum is h(u) = c @ basis, e-/s per pixel.
         """
         x = pseudo_wavelength * self.scale + self.offset
-        return self.rotation @ hermite_functions(self.n_basis, x)
+        functions = hermite_functions(self.n_basis, x)
+        return self.rotation @ functions
 
 
 def resampling_matrix(source: np.ndarray, target: np.ndarray) -> np.ndarray:
