@@ -29,7 +29,8 @@ class DustDisc:
 
     def __init__(self, seed: int = 7):
         rng = np.random.default_rng(seed)
-        length = 10 ** rng.uniform(*np.log10(WAVE_LENGTH), N_WAVES)
+        shortest, longest = WAVE_LENGTH
+        length = 10 ** rng.uniform(np.log10(shortest), np.log10(longest), N_WAVES)
         direction = rng.normal(size=(N_WAVES, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         phase = rng.uniform(0, 2 * np.pi, N_WAVES)
