@@ -30,10 +30,8 @@ def test_same_seed_same_bytes(tmp_path):
 
 
 def test_a_longer_survey_starts_with_the_shorter_one():
-    short, long = (
-        pa.concat_tables(survey(50, SurveyConfig(1))),
-        pa.concat_tables(survey(6000, SurveyConfig(1))),
-    )
+    short = pa.concat_tables(survey(50, SurveyConfig(1)))
+    long = pa.concat_tables(survey(6000, SurveyConfig(1)))
     assert len(long) == 6000
     assert_same_table(short, long[:50])
     assert len(set(long["source_id"].to_pylist())) == 6000
@@ -52,29 +50,29 @@ def test_source_ids_hold_the_sky_position(mock_table):
 
 
 def test_the_sun_has_its_magnitudes():
-    """Absolute G 4.67, BP-RP 0.82, Ks 3.27 (Vega) in the literature; 0.05 mag is what our spectra are good for."""
+    """Absolute G 4.67, BP-RP 0.82, Ks 3.27 (Vega) in the literature.
+
+    0.05 mag is what our spectra are good for.
+    """
     table = load_sed_table()
     solar = (np.array([x]) for x in (5772.0, 4.438, 0.0, 0.0, 0.0))
     flux = np.exp(table.ln_flux(*solar)) * 1e-10 * (RSUN_IN_PC / 10) ** 2
-    mag = dict(
-        zip(BANDS, (table.zero_point - 2.5 * np.log10(flux @ table.passband.T))[0], strict=True)
-    )
+    magnitudes = table.zero_point - 2.5 * np.log10(flux @ table.passband.T)
+    mag = dict(zip(BANDS, magnitudes[0], strict=True))
     assert mag["g"] == pytest.approx(4.67, abs=0.05)
     assert mag["bp"] - mag["rp"] == pytest.approx(0.82, abs=0.05)
     assert mag["ks"] == pytest.approx(3.27, abs=0.05)
 
 
 def test_xp_coefficients_calibrate_back_to_the_spectrum():
-    """Spectrum -> coefficients -> GaiaXPy's own calibration, against the spectrum at XP resolution."""
+    """Coefficients of a spectrum, calibrated by GaiaXPy, give the spectrum at XP resolution."""
     table = load_sed_table()
     giant = (np.array([x]) for x in (4750.0, 2.5, 0.0, 0.0, 0.0))
     flux = np.exp(table.ln_flux(*giant))[0] * 1e-30
     back = (xp_matrix(table.wavelength) @ flux) @ flux_matrix()
     fine = np.arange(300, 1100, 0.25)
-    resolution = (
-        np.interp(WAVELENGTH, [330, 400, 500, 640, 650, 800, 1000], [3, 4, 7.5, 14, 7, 10, 14])
-        * 0.3
-    )  # nm
+    wavelengths = [330, 400, 500, 640, 650, 800, 1000]
+    resolution = 0.3 * np.interp(WAVELENGTH, wavelengths, [3, 4, 7.5, 14, 7, 10, 14])  # nm
     kernel = np.exp(-0.5 * ((fine - WAVELENGTH[:, None]) / resolution[:, None]) ** 2)
     smooth = kernel @ np.interp(fine, table.wavelength, flux) / kernel.sum(1)
     for low, high, tolerance in ((420, 500, 0.05), (500, 640, 0.025), (640, 1000, 0.012)):
@@ -93,9 +91,8 @@ def test_noise_has_the_quoted_errors_and_correlations():
     assert np.all(np.abs(z.mean(0)) < 5 / np.sqrt(n))
     assert np.all(np.abs(z.std(0) - 1) < 5 / np.sqrt(2 * n))
     np.testing.assert_allclose(np.corrcoef(z.T), observed.correlation[0], atol=5 / np.sqrt(n))
-    assert (
-        np.abs(observed.correlation[0] - np.eye(55)).max() > 0.3
-    )  # the noise is far from independent
+    # The noise is far from independent.
+    assert np.abs(observed.correlation[0] - np.eye(55)).max() > 0.3
 
 
 def test_correlations_are_packed_as_gaiaxpy_unpacks_them():
@@ -114,9 +111,13 @@ def test_the_dr4_like_layout_has_51_bp_coefficients():
         if name[:2] in ("bp", "rp")
     }
     assert sizes == {
-        "bp_coefficients": 51, "bp_coefficient_errors": 51, "bp_coefficient_correlations": 51 * 50 // 2,
-        "rp_coefficients": 55, "rp_coefficient_errors": 55, "rp_coefficient_correlations": 55 * 54 // 2,
-    }  # fmt: skip
+        "bp_coefficients": 51,
+        "bp_coefficient_errors": 51,
+        "bp_coefficient_correlations": 51 * 50 // 2,
+        "rp_coefficients": 55,
+        "rp_coefficient_errors": 55,
+        "rp_coefficient_correlations": 55 * 54 // 2,
+    }
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
@@ -155,9 +156,8 @@ def test_evolved_stars_lie_on_the_giant_branch():
     }
     star, exists = draw_evolved(tracks[5.0], GIANTS, rng)
     assert 0.05 < exists.mean() < 1
-    assert (
-        draw_evolved(tracks[1.0], GIANTS, rng)[1].mean() > exists.mean()
-    )  # more giants per star formed at 1 Gyr
+    _, young_exists = draw_evolved(tracks[1.0], GIANTS, rng)
+    assert young_exists.mean() > exists.mean()  # more giants per star formed at 1 Gyr
     assert 1.1 < np.median(star.mass) < 1.35  # 5 Gyr, solar metallicity: about 1.25 Msun
     assert 4400 < np.median(star.teff) < 4900
     clump = (star.luminosity > 45) & (star.luminosity < 65)
@@ -176,18 +176,15 @@ def test_dust_grows_with_distance_and_is_the_same_every_time():
 
 def test_labels_carry_the_stated_errors(mock_table):
     for name in ("teff", "logg", "m_h", "mass", "age", "ebv", "distance", "alpha_m"):
-        z = (mock_table[name].to_numpy() - mock_table[f"true_{name}"].to_numpy()) / mock_table[
-            f"{name}_error"
-        ].to_numpy()
+        deviation = mock_table[name].to_numpy() - mock_table[f"true_{name}"].to_numpy()
+        z = deviation / mock_table[f"{name}_error"].to_numpy()
         assert abs(z.mean()) < 0.2
         assert abs(z.std() - 1) < 0.15
 
 
 def test_blocks_are_independent_of_each_other():
-    assert not np.isin(
-        survey_block(SurveyConfig(1), 0)["source_id"].to_numpy(),
-        survey_block(SurveyConfig(1), 1)["source_id"].to_numpy(),
-    ).any()
+    first, second = (survey_block(SurveyConfig(1), i)["source_id"].to_numpy() for i in (0, 1))
+    assert not np.isin(first, second).any()
 
 
 def test_no_stars_and_existing_files_are_refused(tmp_path):

@@ -40,7 +40,7 @@ from multistar.mock.survey import SurveyConfig, survey
 
 
 def test_both_ways_to_draw_places_have_the_same_density():
-    """The share of the sector's stars in a cylinder around the Sun equals the cylinder's mean density ratio."""
+    """The share of the sector's stars in a cylinder equals the cylinder's mean density ratio."""
     n, reach = 400_000, 3.0
     for index in range(3):
         component, age = np.full(n, index), np.full(n, 5.0)
@@ -75,9 +75,8 @@ def test_a_star_of_given_mass_is_found_on_its_isochrone():
     found = at_initial_mass(tracks, points.initial_mass)
     np.testing.assert_allclose(found.teff, points.teff, rtol=1e-6)
     np.testing.assert_allclose(found.luminosity, points.luminosity, rtol=1e-6)
-    assert np.isnan(
-        at_initial_mass(tracks, np.array([0.2, 5.0])).mass
-    ).all()  # too light; long dead
+    impossible = at_initial_mass(tracks, np.array([0.2, 5.0]))  # too light; long dead
+    assert np.isnan(impossible.mass).all()
 
 
 def test_turn_off_stars_are_where_isochrones_have_them():
@@ -132,17 +131,15 @@ def test_only_close_and_old_pairs_are_synchronised():
 def test_companions_have_the_multiplicity_and_share_the_primarys_age():
     tracks = load_evolution().isochrone(np.full(20_000, 5.0), np.zeros(20_000))
     star, _ = draw_evolved(tracks, Stratum(giants=False), np.random.default_rng(1))
-    orbits = draw_orbits(
-        star, tracks, np.full(20_000, 1e-4), np.random.default_rng(2)
-    )  # so near that all are resolved
+    near = np.full(20_000, 1e-4)  # so near that all are resolved
+    orbits = draw_orbits(star, tracks, near, np.random.default_rng(2))
     assert np.isfinite(orbits.period).mean() < 0.25
     orbits = draw_orbits(star, tracks, np.full(20_000, 50.0), np.random.default_rng(2))
     pair = np.isfinite(orbits.period)
     assert pair.mean() == pytest.approx(0.44, abs=0.04)
     assert np.nanmax(orbits.mass_ratio) < 1.02
-    bright = np.isfinite(orbits.companion.teff) & (
-        orbits.mass_ratio < 0.95
-    )  # subgiants dim for a while as they evolve
+    # Subgiants dim for a while as they evolve.
+    bright = np.isfinite(orbits.companion.teff) & (orbits.mass_ratio < 0.95)
     assert np.all(orbits.companion.luminosity[bright] < star.luminosity[bright] * 1.01)
     assert np.array_equal(np.isfinite(orbits.inclination), pair)
 
@@ -196,9 +193,8 @@ def test_shards_hold_the_same_stars_as_one_file_and_go_on_after_an_interruption(
 
     before = {name: (tmp_path / "shards" / name).read_bytes() for name in names}
     manifest = json.loads(before["manifest.json"])
-    manifest["shards"] = manifest["shards"][
-        :1
-    ]  # as a run leaves it that was killed in the second shard
+    # As a run leaves it that was killed in the second shard.
+    manifest["shards"] = manifest["shards"][:1]
     (tmp_path / "shards" / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "shards" / names[3]).unlink()
     write_survey(900, config, tmp_path / "shards", shard_size=400, quiet=True)

@@ -1,11 +1,12 @@
 """Companions: how many stars have one, of what mass, on what orbit; eclipses and tides.
 
-Orbits are circular. Multiplicity, periods and mass ratios follow Raghavan et al. (2010) for solar-type
-primaries at all masses: 44 % have a companion, log10(P / d) is normal with mean 5.03 and standard
-deviation 2.28, and mass ratios are uniform. The companion is the less massive star, born with the primary.
+Orbits are circular. Multiplicity, periods and mass ratios follow Raghavan et al. (2010) for
+solar-type primaries at all masses: 44 % have a companion, log10(P / d) is normal with mean 5.03
+and standard deviation 2.28, and mass ratios are uniform. The companion is the less massive star,
+born with the primary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -22,78 +23,119 @@ GIANT_SHARE = 0.05  # of its age that a giant has had about its present radius
 
 @dataclass(frozen=True)
 class Orbits:
-    """All (n,), NaN for a star without an unresolved companion: period [d], scaled_axis a / R1,
-    inclination [deg], mass_ratio M2 / M1 (present masses), radius_ratio R2 / R1; `companion` holds the companions."""
+    """Orbits of unresolved companions; arrays are (n,), NaN for a star without a companion."""
 
-    period: np.ndarray
-    scaled_axis: np.ndarray
-    inclination: np.ndarray
-    mass_ratio: np.ndarray
-    radius_ratio: np.ndarray
+    period: np.ndarray  # d
+    scaled_axis: np.ndarray  # a / R1
+    inclination: np.ndarray  # deg
+    mass_ratio: np.ndarray  # M2 / M1, present masses
+    radius_ratio: np.ndarray  # R2 / R1
     companion: Evolved
 
 
 def red_dwarf_radius(mass: np.ndarray) -> np.ndarray:
-    """Rsun, for masses below 0.5 Msun: nearly proportional (from memory, good to 10 %)."""
+    """Radius [Rsun] of dwarfs below 0.5 Msun, nearly proportional to `mass` [Msun].
+
+    From memory, good to 10 %.
+    """
     return 0.95 * mass**0.9
 
 
 def semi_major_axis(period: np.ndarray, total_mass: np.ndarray) -> np.ndarray:
-    """Kepler's third law: AU from days and solar masses."""
-    return (total_mass * (period / 365.25) ** 2) ** (1 / 3)
+    """Semi-major axis [AU] from period [d] and total mass [Msun]: Kepler's third law."""
+    years = period / 365.25
+    return (total_mass * years**2) ** (1 / 3)
 
 
 def draw_orbits(
     primary: Evolved, tracks: np.ndarray, distance: np.ndarray, rng: np.random.Generator
 ) -> Orbits:
-    """Companions for primaries on the isochrones `tracks` (n, n_eep, 5) at `distance` [kpc].
+    """Draw companions for some of the primaries.
 
-    A companion lighter than the isochrone's first point (0.45 Msun) gives no light: its state is NaN, its orbit and
-    its radius count.
+    A companion lighter than the isochrone's first point (0.45 Msun) gives no light: its state is
+    NaN, its orbit and its radius count.
+
+    Parameters
+    ----------
+    primary : Evolved
+        (n,) primaries.
+    tracks : (n, n_eep, 5) array
+        Their isochrones, as `Evolution.isochrone` gives them.
+    distance : (n,) array
+        Distance, kpc; it decides which pairs are unresolved.
+    rng : numpy.random.Generator
+        Source of all random numbers.
     """
     n = len(distance)
     mass_ratio = rng.uniform(*MASS_RATIO, n)
-    companion = at_initial_mass(tracks, primary.initial_mass * mass_ratio)
+    initial_mass = primary.initial_mass * mass_ratio
+    companion = at_initial_mass(tracks, initial_mass)
     bright = np.isfinite(companion.mass)
-    mass = np.where(bright, companion.mass, primary.initial_mass * mass_ratio)
+    mass = np.where(bright, companion.mass, initial_mass)
+    radius = np.where(bright, companion.radius, red_dwarf_radius(mass))
+    radius_ratio = radius / primary.radius
+
     period = 10 ** rng.normal(*LOG_PERIOD, n)
     axis = semi_major_axis(period, primary.mass + mass)
-    scaled = axis * SOLAR_RADII_PER_AU / primary.radius
-    radius_ratio = np.where(bright, companion.radius, red_dwarf_radius(mass)) / primary.radius
-    apart = scaled > ROCHE * (1 + radius_ratio)
+    scaled_axis = axis * SOLAR_RADII_PER_AU / primary.radius
+    detached = scaled_axis > ROCHE * (1 + radius_ratio)
     unresolved = axis / (distance * 1000) < RESOLVED
-    pair = (rng.random(n) < FRACTION) & apart & unresolved
-    inclination = np.degrees(np.arccos(rng.random(n)))
-
-    def only(x: np.ndarray) -> np.ndarray:
-        return np.where(pair, x, np.nan)
-
-    companion = Evolved(**{name: only(x) for name, x in vars(companion).items()})
-    ratio = only(mass / primary.mass)
-    return Orbits(
-        only(period), only(scaled), only(inclination), ratio, only(radius_ratio), companion
+    pair = (rng.random(n) < FRACTION) & detached & unresolved
+    orbits = Orbits(
+        period=period,
+        scaled_axis=scaled_axis,
+        inclination=np.degrees(np.arccos(rng.random(n))),
+        mass_ratio=mass / primary.mass,
+        radius_ratio=radius_ratio,
+        companion=companion,
     )
+    return _keep_pairs(orbits, pair)
+
+
+def _keep_pairs(orbits: Orbits, pair: np.ndarray) -> Orbits:
+    """NaN everywhere but where `pair` (n,) is True."""
+    kept = {}
+    for name, value in vars(orbits).items():
+        if name != "companion":
+            kept[name] = np.where(pair, value, np.nan)
+    companion = {}
+    for name, value in vars(orbits.companion).items():
+        companion[name] = np.where(pair, value, np.nan)
+    return Orbits(**kept, companion=Evolved(**companion))
 
 
 def no_orbits(n: int) -> Orbits:
-    """`n` single stars."""
-    nobody = Evolved(**{name: np.full(n, np.nan) for name in Evolved.__dataclass_fields__})
+    """Orbits of `n` single stars: all NaN."""
     nothing = np.full(n, np.nan)
-    return Orbits(nothing, nothing, nothing, nothing, nothing, nobody)
+    companion = Evolved(**{field.name: nothing for field in fields(Evolved)})
+    return Orbits(nothing, nothing, nothing, nothing, nothing, companion)
 
 
 def is_eclipsing(orbits: Orbits) -> np.ndarray:
     """(n,) True where the discs overlap as seen from here."""
+    inclination = np.radians(orbits.inclination)
+    closest = orbits.scaled_axis * np.cos(inclination)
     with np.errstate(invalid="ignore"):
-        closest = orbits.scaled_axis * np.cos(np.radians(orbits.inclination))
         return closest < 1 + orbits.radius_ratio
 
 
 def is_synchronised(orbits: Orbits, age: np.ndarray, logg: np.ndarray) -> np.ndarray:
     """(n,) True where tides have had the time to make the primary rotate once per orbit.
 
-    The time is q^-2 (a / R1)^6 yr for stars with convective envelopes (Zahn 1977, as an order of magnitude).
+    Parameters
+    ----------
+    orbits : Orbits
+        (n,) orbits.
+    age, logg : (n,) array
+        Age [Gyr] and surface gravity [cgs dex] of the primary.
+
+    References
+    ----------
+    The time is q^-2 (a / R1)^6 yr for stars with convective envelopes (Zahn 1977, as an order of
+    magnitude).
     """
-    available = age * 1e9 * np.where(logg < GIANT_LOGG, GIANT_SHARE, 1.0)
+    share = np.where(logg < GIANT_LOGG, GIANT_SHARE, 1.0)
+    available = age * 1e9 * share
     with np.errstate(invalid="ignore"):
-        return orbits.mass_ratio**-2 * orbits.scaled_axis**6 < available
+        needed = orbits.mass_ratio**-2 * orbits.scaled_axis**6
+        return needed < available

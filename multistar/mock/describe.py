@@ -11,6 +11,7 @@ from multistar.mock.selection import SELECTIONS
 from multistar.mock.survey import LABEL_ERROR, SurveyConfig, survey
 
 SUBGIANT_LOGG = 4.0
+FAST_PERIOD, YOUNG_AGE = 8, 1  # d, Gyr
 PERCENTILES = (2.5, 16, 50, 84, 97.5)
 COMPONENT_TEXT = {
     "thin": (
@@ -23,77 +24,106 @@ COMPONENT_TEXT = {
 
 
 def describe(config: SurveyConfig, n_stars: int = 4000) -> Group:
-    """A printable description of the survey that `config` gives, with statistics of its first `n_stars`."""
+    """Describe the survey that a configuration gives, with statistics of its first stars.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        Settings of the survey.
+    n_stars : int
+        Size of the sample.
+
+    Returns
+    -------
+    rich.console.Group
+        Text and tables that rich prints.
+    """
     sample = pa.concat_tables(survey(n_stars, config))
+    coolest, hottest = TEFF_RANGE
     lines = (
         f"[bold]{config.selection}[/bold], seed {config.seed}, layout {config.layout}",
-        f"Stars of {TEFF_RANGE[0]:.0f}-{TEFF_RANGE[1]:.0f} K; PARSEC isochrones, LTE spectra, Chabrier masses.",
-        f"{binaries.FRACTION:.0%} of the systems have a companion; unresolved ones (< {binaries.RESOLVED} arcsec) "
-        "add their light. Dust: exponential disc with fixed lumps, R_V = 3.1 +- 0.18.",
+        f"Stars of {coolest:.0f}-{hottest:.0f} K; PARSEC isochrones, LTE spectra, Chabrier masses.",
+        f"{binaries.FRACTION:.0%} of the systems have a companion; "
+        f"unresolved ones (< {binaries.RESOLVED} arcsec) add their light. "
+        "Dust: exponential disc with fixed lumps, R_V = 3.1 +- 0.18.",
     )
-    return Group(*lines, _selections(), _components(), _kinds(sample), _labels(sample))
+    return Group(
+        *lines,
+        _selection_table(),
+        _component_table(),
+        _population_table(sample),
+        _label_table(sample),
+    )
 
 
-def _selections() -> Table:
+def _selection_table() -> Table:
     table = Table("selection", "stars taken", title="Selections")
     for name, selection in SELECTIONS.items():
         table.add_row(name, selection.description)
     return table
 
 
-def _components() -> Table:
-    table = Table(
-        "component", "of stars formed", "ages", "[M/H]", "length [kpc]", title="The Galaxy"
-    )
-    for name, fraction, length in zip(
-        galaxy.COMPONENTS, galaxy.FRACTIONS, galaxy.SCALE_LENGTH, strict=True
-    ):
+def _component_table() -> Table:
+    heads = ("component", "of stars formed", "ages", "[M/H]", "length [kpc]")
+    table = Table(*heads, title="The Galaxy")
+    components = zip(galaxy.COMPONENTS, galaxy.FRACTIONS, galaxy.SCALE_LENGTH, strict=True)
+    for name, fraction, length in components:
         table.add_row(name, f"{fraction:.0%}", *COMPONENT_TEXT[name], f"{length}")
     return table
 
 
-def kinds(sample: pa.Table) -> dict[str, np.ndarray]:
-    """Name of each population -> (n,) True for its stars; populations overlap."""
+def find_populations(sample: pa.Table) -> dict[str, np.ndarray]:
+    """Find the stars of each population in a table of a mock survey; populations overlap.
+
+    Returns
+    -------
+    dict of str to (n,) array of bool
+        Name of a population -> True for its stars.
+    """
     logg = sample["true_logg"].to_numpy()
     component = np.array(sample["component"].to_pylist())
-    out = {name: component == name for name in galaxy.COMPONENTS}
-    out |= {
-        "giants": logg < GIANT_LOGG,
-        "subgiants": (logg >= GIANT_LOGG) & (logg < SUBGIANT_LOGG),
-        "dwarfs": logg >= SUBGIANT_LOGG,
-    }
-    out |= {
-        name: sample[name].to_numpy(zero_copy_only=False)
-        for name in ("binary", "eclipsing", "synchronised")
-    }
-    rotation, synchronised = sample["rotation_period"].to_numpy(), out["synchronised"]
-    out["young fast rotators (P < 8 d, < 1 Gyr)"] = (
-        (rotation < 8) & ~synchronised & (sample["true_age"].to_numpy() < 1)
-    )
     variability = np.array(sample["variability"].to_pylist())
-    return out | {
-        f"variable: {name}": variability == name for name in sorted(set(variability) - {""})
-    }
+    found = {}
+    for name in galaxy.COMPONENTS:
+        found[name] = component == name
+    found["giants"] = logg < GIANT_LOGG
+    found["subgiants"] = (logg >= GIANT_LOGG) & (logg < SUBGIANT_LOGG)
+    found["dwarfs"] = logg >= SUBGIANT_LOGG
+    for name in ("binary", "eclipsing", "synchronised"):
+        found[name] = sample[name].to_numpy(zero_copy_only=False)
+    fast = sample["rotation_period"].to_numpy() < FAST_PERIOD
+    young = sample["true_age"].to_numpy() < YOUNG_AGE
+    name = f"young fast rotators (P < {FAST_PERIOD} d, < {YOUNG_AGE} Gyr)"
+    found[name] = fast & ~found["synchronised"] & young
+    for name in sorted(set(variability) - {""}):
+        found[f"variable: {name}"] = variability == name
+    return found
 
 
-def _kinds(sample: pa.Table) -> Table:
-    table = Table("population", "stars", "share", title=f"In the first {len(sample)} stars")
-    for name, inside in kinds(sample).items():
+def _population_table(sample: pa.Table) -> Table:
+    title = f"In the first {len(sample)} stars"
+    table = Table("population", "stars", "share", title=title)
+    for name, inside in find_populations(sample).items():
         table.add_row(name, f"{inside.sum()}", f"{inside.mean():.1%}")
     return table
 
 
-def _labels(sample: pa.Table) -> Table:
+def _label_table(sample: pa.Table) -> Table:
     heads = [f"{p:g} %" for p in PERCENTILES]
     table = Table("quantity", *heads, "median error", title="Percentiles")
     for name in LABEL_ERROR:
-        values = np.percentile(sample[f"true_{name}"].to_numpy(), PERCENTILES)
-        error = np.median(sample[f"{name}_error"].to_numpy())
-        table.add_row(name, *(f"{x:.4g}" for x in values), f"{error:.2g}")
-    g = np.percentile(sample["phot_g_mean_mag"].to_numpy(), PERCENTILES)
-    table.add_row("G", *(f"{x:.4g}" for x in g), "")
+        errors = sample[f"{name}_error"].to_numpy()
+        percentiles = _format_percentiles(sample, f"true_{name}")
+        table.add_row(name, *percentiles, f"{np.median(errors):.2g}")
+    table.add_row("G", *_format_percentiles(sample, "phot_g_mean_mag"), "")
     return table
 
 
+def _format_percentiles(sample: pa.Table, column: str) -> list[str]:
+    values = np.percentile(sample[column].to_numpy(), PERCENTILES)
+    return [f"{value:.4g}" for value in values]
+
+
 def print_description(config: SurveyConfig) -> None:
+    """Print the description of a survey."""
     Console().print(describe(config))

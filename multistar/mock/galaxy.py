@@ -13,76 +13,166 @@ SECTOR = 0.9  # rad; the Galaxy within this angle of the Sun as seen from its ce
 NEARBY = R_SUN * np.sin(SECTOR)  # kpc; a circle around the Sun of this radius lies in the sector
 AGE_RANGE = (0.1, 12.6)  # Gyr
 M_H_RANGE = (-2.1, 0.5)
+DISC_AGE, DISC_E_FOLD = 10, 14  # Gyr; the thin disc's star formation
+ALPHA_SCATTER = 0.025  # dex
 
 
 @dataclass(frozen=True)
 class Places:
-    """Galactic l, b [rad], distance from the Sun and Galactocentric radius [kpc], all (n,)."""
+    """Where stars are; every array is (n,)."""
 
-    l: np.ndarray  # noqa: E741
-    b: np.ndarray
-    distance: np.ndarray
-    radius: np.ndarray
+    l: np.ndarray  # noqa: E741 - Galactic longitude, rad
+    b: np.ndarray  # Galactic latitude, rad
+    distance: np.ndarray  # from the Sun, kpc
+    radius: np.ndarray  # Galactocentric, kpc
 
 
 def draw_ages(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Component index and age [Gyr]: the thin disc formed stars for 10 Gyr with an e-fold of 14 Gyr."""
-    component = rng.choice(3, n, p=FRACTIONS)
-    since = -14 * np.log(1 - rng.random(n) * (1 - np.exp(-10 / 14)))
-    thin = np.clip(10 - since, AGE_RANGE[0], 10)
-    thick = np.clip(rng.normal(10.0, 1.2, n), 7, AGE_RANGE[1])
-    halo = np.clip(rng.normal(12.0, 0.6, n), 10, AGE_RANGE[1])
+    """Draw components and ages.
+
+    The thin disc formed stars for 10 Gyr with an e-fold of 14 Gyr.
+
+    Returns
+    -------
+    component : (n,) array
+        Index into COMPONENTS.
+    age : (n,) array
+        Age, Gyr.
+    """
+    component = rng.choice(len(COMPONENTS), n, p=FRACTIONS)
+    decline = 1 - np.exp(-DISC_AGE / DISC_E_FOLD)
+    formed = rng.random(n) * decline
+    since_start = -DISC_E_FOLD * np.log(1 - formed)
+    youngest, oldest = AGE_RANGE
+    thin = np.clip(DISC_AGE - since_start, youngest, DISC_AGE)
+    thick = rng.normal(10.0, 1.2, n)
+    thick = np.clip(thick, 7, oldest)
+    halo = rng.normal(12.0, 0.6, n)
+    halo = np.clip(halo, 10, oldest)
     return component, np.choose(component, [thin, thick, halo])
 
 
 def draw_composition(
-    component, age, radius, rng: np.random.Generator
+    component: np.ndarray, age: np.ndarray, radius: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[M/H] with the thin disc's gradient in Galactocentric radius [kpc] and age, and [alpha/M]."""
+    """Draw the composition of stars.
+
+    The thin disc's metallicity has a gradient in Galactocentric radius and age.
+
+    Parameters
+    ----------
+    component : (n,) array
+        Index into COMPONENTS.
+    age, radius : (n,) array
+        Age [Gyr] and Galactocentric radius [kpc].
+    rng : numpy.random.Generator
+        Source of all random numbers.
+
+    Returns
+    -------
+    m_h, alpha_m : (n,) array
+        [M/H] and [alpha/M], dex.
+    """
     n = len(age)
-    gradient = 0.10 - 0.045 * (np.clip(radius, 4, 14) - R_SUN) - 0.022 * age
-    thin = gradient + rng.normal(size=n) * (0.06 + 0.017 * age)
+    outwards = np.clip(radius, 4, 14) - R_SUN
+    gradient = 0.10 - 0.045 * outwards - 0.022 * age
+    thin_scatter = 0.06 + 0.017 * age
+    thin = gradient + rng.normal(size=n) * thin_scatter
     thick = rng.normal(-0.55, 0.25, n) - 0.05 * (age - 10)
     halo = rng.normal(-1.5, 0.45, n)
     m_h = np.choose(component, [thin, thick, halo])
-    low, high = M_H_RANGE
-    m_h = np.clip(
-        np.where(m_h < low, 2 * low - m_h, np.where(m_h > high, 2 * high - m_h, m_h)), low, high
-    )  # folded back
+    m_h = _fold_back(m_h, *M_H_RANGE)
+
     thin_alpha = np.clip(0.04 - 0.12 * m_h, -0.05, 0.2)
     thick_alpha = np.clip(0.22 - 0.12 * (m_h + 0.5), 0.05, 0.32)
-    alpha_m = np.choose(component, [thin_alpha, thick_alpha, np.full(n, 0.30)])
-    return m_h, alpha_m + rng.normal(0, 0.025, n)
+    halo_alpha = np.full(n, 0.30)
+    alpha_m = np.choose(component, [thin_alpha, thick_alpha, halo_alpha])
+    return m_h, alpha_m + rng.normal(0, ALPHA_SCATTER, n)
 
 
-def draw_places(component, age, rng: np.random.Generator, reach: float | None) -> Places:
-    """Positions from the sector's exponential discs or, with `reach` [kpc], from a cylinder around the Sun.
+def _fold_back(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Reflect values at the limits of a range, so that none piles up there."""
+    from_high = 2 * high - values
+    from_low = 2 * low - values
+    folded = np.where(values > high, from_high, values)
+    folded = np.where(values < low, from_low, folded)
+    return np.clip(folded, low, high)
 
-    In the cylinder the surface density is uniform; `density_ratio` makes up for it. Heights are exponential either way.
+
+def draw_places(
+    component: np.ndarray, age: np.ndarray, rng: np.random.Generator, reach: float | None
+) -> Places:
+    """Draw positions from the sector's exponential discs or from a cylinder around the Sun.
+
+    In the cylinder the surface density is uniform; `density_ratio` makes up for it. Heights are
+    exponential either way.
+
+    Parameters
+    ----------
+    component : (n,) array
+        Index into COMPONENTS.
+    age : (n,) array
+        Age, Gyr; older stars of the thin disc are higher.
+    rng : numpy.random.Generator
+        Source of all random numbers.
+    reach : float or None
+        Radius of the cylinder, kpc; None draws from the whole sector.
     """
     n = len(age)
-    height = np.choose(component, [0.10 + 0.035 * age, np.full(n, 0.8), np.full(n, 3.0)])
-    z = rng.laplace(0, 1, n) * height - Z_SUN
+    thin = 0.10 + 0.035 * age
+    thick = np.full(n, 0.8)
+    halo = np.full(n, 3.0)
+    scale_height = np.choose(component, [thin, thick, halo])
+    z = rng.laplace(0, 1, n) * scale_height - Z_SUN
     if reach is None:
         radius = rng.gamma(2, 1, n) * SCALE_LENGTH[component]
         azimuth = rng.uniform(-SECTOR, SECTOR, n)
-        x, y = R_SUN - radius * np.cos(azimuth), radius * np.sin(azimuth)
+        x = R_SUN - radius * np.cos(azimuth)
+        y = radius * np.sin(azimuth)
     else:
-        flat, azimuth = reach * np.sqrt(rng.random(n)), rng.uniform(-np.pi, np.pi, n)
-        x, y = flat * np.cos(azimuth), flat * np.sin(azimuth)
+        share = np.sqrt(rng.random(n))
+        from_sun = reach * share
+        azimuth = rng.uniform(-np.pi, np.pi, n)
+        x = from_sun * np.cos(azimuth)
+        y = from_sun * np.sin(azimuth)
         radius = np.hypot(R_SUN - x, y)
     distance = np.sqrt(x**2 + y**2 + z**2)
-    return Places(np.arctan2(y, x), np.arcsin(z / distance), distance, radius)
+    longitude = np.arctan2(y, x)
+    latitude = np.arcsin(z / distance)
+    return Places(longitude, latitude, distance, radius)
 
 
-def density_ratio(component, radius, reach: float) -> np.ndarray:
-    """(n,) surface density of the component at `radius` [kpc] over that of the cylinder's uniform draw.
+def density_ratio(component: np.ndarray, radius: np.ndarray, reach: float) -> np.ndarray:
+    """Surface density of a component over that of the cylinder's uniform draw.
 
-    The sector's discs have surface density exp(-R / L) / (2 SECTOR L^2), the cylinder's 1 / (pi reach^2).
+    The sector's discs have surface density exp(-R / L) / (2 SECTOR L^2), the cylinder's
+    1 / (pi reach^2).
+
+    Parameters
+    ----------
+    component : (n,) array
+        Index into COMPONENTS.
+    radius : (n,) array
+        Galactocentric radius, kpc.
+    reach : float
+        Radius of the cylinder, kpc.
+
+    Returns
+    -------
+    (n,) array
+        The ratio at each radius.
+
+    Raises
+    ------
+    ValueError
+        If the cylinder leaves the sector.
     """
     if reach > NEARBY:
         raise ValueError(
-            f"reach must be at most {NEARBY:.1f} kpc, or the cylinder leaves the sector; got {reach}"
+            f"reach must be at most {NEARBY:.1f} kpc, or the cylinder leaves the sector; "
+            f"got {reach}"
         )
     length = SCALE_LENGTH[component]
-    return np.pi * reach**2 * np.exp(-radius / length) / (2 * SECTOR * length**2)
+    cylinder_area = np.pi * reach**2
+    sector_area = 2 * SECTOR * length**2
+    return cylinder_area * np.exp(-radius / length) / sector_area

@@ -1,4 +1,4 @@
-"""Light curves for the rows of a mock survey: written beside them, or made on the fly from the row and the seed."""
+"""Light curves for the rows of a mock survey, made on the fly from the row and the seed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,48 +34,95 @@ EDGE_ON = 90.0  # deg; the spin of single stars is drawn nowhere, their spot amp
 
 
 def star_parameters(row: Mapping) -> StarParameters:
-    """The physical state of a star from one row (column -> value) of a mock survey."""
+    """Physical state of a star from one row (column -> value) of a mock survey."""
     state = {field: row[column] for field, column in COLUMNS.items()}
     state["source_id"] = int(state["source_id"])
-    state["inclination"] = state["inclination"] if np.isfinite(state["inclination"]) else EDGE_ON
-    state["flux_ratio"] = float(np.nan_to_num(state["flux_ratio"]))
-    return StarParameters(**state, helium_burning=row["phase"] == "clump")
+    state["helium_burning"] = row["phase"] == "clump"
+    if not np.isfinite(state["inclination"]):
+        state["inclination"] = EDGE_ON
+    if not np.isfinite(state["flux_ratio"]):
+        state["flux_ratio"] = 0.0  # a single star
+    return StarParameters(**state)
 
 
 def light_curve_of(row: Mapping, mission: str, seed: int) -> LightCurve:
-    """The light curve of one row (column -> value) of a survey of this seed, as it would have been written."""
+    """Make the light curve of one row of a mock survey, as it would have been written.
+
+    Parameters
+    ----------
+    row : mapping
+        Column -> value.
+    mission : str
+        A name in `MISSIONS`.
+    seed : int
+        Seed of the survey.
+    """
     return light_curve(star_parameters(row), mission, seed)
 
 
-def with_views(table: pa.Table, mission: str, seed: int) -> pa.Table:
-    """Rows with `light_curve_value` and `light_curve_sigma`: what a model sees of a mission's light curve, 5 kB a star.
+def _make_curves(table: pa.Table, mission: str, seed: int) -> list[LightCurve]:
+    rows = table.select([*COLUMNS.values(), "phase"]).to_pylist()
+    return [light_curve_of(row, mission, seed) for row in rows]
 
-    The points themselves, up to 2 MB a star, are not kept. See LightCurveFeatures for them.
+
+def with_views(table: pa.Table, mission: str, seed: int) -> pa.Table:
+    """Add what a model sees of a mission's light curves, 5 kB a star.
+
+    The points themselves, up to 2 MB a star, are not kept. The slots are those of
+    `multistar.modalities.light_curve.features`.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows of a mock survey.
+    mission : str
+        A name in `MISSIONS`.
+    seed : int
+        Seed of the survey.
+
+    Returns
+    -------
+    pyarrow.Table
+        With the list columns `light_curve_value` and `light_curve_sigma`.
     """
-    curves = [
-        light_curve_of(row, mission, seed)
-        for row in table.select([*COLUMNS.values(), "phase"]).to_pylist()
-    ]
-    first = np.concatenate([[0], np.cumsum([len(c.time) for c in curves])]).astype(np.int64)
-    time, flux, error = (np.concatenate([getattr(c, part) for c in curves]) for part in PARTS)
-    ids = table["source_id"].to_numpy()
-    seen = compute_features(
-        from_points(ids, time, flux, error, mission.removesuffix("-long"), unit="flux", first=first)
+    curves = _make_curves(table, mission, seed)
+    lengths = [len(curve.time) for curve in curves]
+    points = from_points(
+        table["source_id"].to_numpy(),
+        np.concatenate([curve.time for curve in curves]),
+        np.concatenate([curve.flux for curve in curves]),
+        np.concatenate([curve.flux_error for curve in curves]),
+        mission.removesuffix("-long"),
+        unit="flux",
+        first=np.cumsum([0, *lengths]).astype(np.int64),
     )
-    for name, array in vars(seen).items():
+    for name, array in vars(compute_features(points)).items():
         column = pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), N_SLOTS)
         table = table.append_column(f"light_curve_{name}", column)
     return table
 
 
 def with_light_curves(table: pa.Table, missions: Sequence[str], seed: int) -> pa.Table:
-    """Rows of a survey with `kepler_time` [d], `kepler_flux`, `kepler_flux_error` (relative) and so on: lists."""
-    rows = table.select([*COLUMNS.values(), "phase"]).to_pylist()
+    """Add light curves as list columns.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows of a mock survey.
+    missions : sequence of str
+        Names in `MISSIONS`.
+    seed : int
+        Seed of the survey.
+
+    Returns
+    -------
+    pyarrow.Table
+        With `kepler_time` [d], `kepler_flux`, `kepler_flux_error` (relative) and so on.
+    """
     for mission in missions:
-        curves = [light_curve_of(row, mission, seed) for row in rows]
+        curves = _make_curves(table, mission, seed)
         for part, dtype in PARTS.items():
             values = [getattr(curve, part).astype(dtype) for curve in curves]
-            table = table.append_column(
-                f"{mission}_{part}", pa.array(values, pa.list_(pa.from_numpy_dtype(dtype)))
-            )
+            column = pa.array(values, pa.list_(pa.from_numpy_dtype(dtype)))
+            table = table.append_column(f"{mission}_{part}", column)
     return table

@@ -14,11 +14,15 @@ from multistar.modalities.gaia_xp.instrument import load_band
 EXPOSURE = 4.42  # s per CCD transit
 BACKGROUND = 1.0  # e- s-1 per pixel
 SAMPLES = np.linspace(0, 60, 121)  # pseudo-wavelengths at which the mean spectrum is constrained
-CHUNK = 500
+CHUNK = 500  # stars whose covariance matrices are held at once
+RIDGE = 1e-9  # added to the diagonal of a Fisher matrix that is scaled to a unit diagonal
+
+# Focal-plane transits per mean spectrum: log-normal (median, scatter in ln), and limits.
+TRANSITS_MEDIAN, TRANSITS_SCATTER, TRANSITS_RANGE = 34, 0.4, (8, 110)
 
 # Real DR3 errors of orders 0-9 over photon noise, measured on GaiaXPy's test sources (G 13-17.5).
 INFLATION = {"bp": 1.15, "rp": 1.25}
-# Fractional scatter per transit and sample at the bright end, from two real stars only.
+# G [mag], and the fractional scatter per transit and sample; bright end: from two real stars only.
 CALIBRATION_SCATTER = ([6, 9, 11.5, 13], [0.02, 0.012, 0.006, 0.0045])
 
 # mag: floor, amplitude at the reference magnitude, exponent per mag, reference magnitude
@@ -33,23 +37,39 @@ PHOTOMETRIC_ERROR = {
     "w2": (0.022, 0.1, 0.3, 15.0),
 }
 PARALLAX_ZERO_POINT = -0.017  # mas, Lindegren et al. 2021 (mean over quasars)
+PARALLAX_FLOOR = 0.011  # mas
 
 
 def draw_transits(n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n,) focal-plane transits that went into each mean spectrum."""
-    return np.clip(rng.lognormal(np.log(34), 0.4, n), 8, 110).astype(int)
+    """Draw (n,) numbers of focal-plane transits that went into each mean spectrum."""
+    log_median = np.log(TRANSITS_MEDIAN)
+    transits = rng.lognormal(log_median, TRANSITS_SCATTER, n)
+    transits = np.clip(transits, *TRANSITS_RANGE)
+    return transits.astype(int)
 
 
 @lru_cache(maxsize=1)
 def _order_shape() -> dict[str, np.ndarray]:
-    """Real errors over photon noise by order, median 1 over orders 0-9; made by scripts/calibrate_xp_noise.py."""
-    table = json.loads((files("multistar.mock") / "xp_noise.json").read_text())
+    """Real errors over photon noise by order, median 1 over orders 0-9.
+
+    Made by scripts/calibrate_xp_noise.py.
+    """
+    path = files("multistar.mock") / "xp_noise.json"
+    table = json.loads(path.read_text())
     return {band: np.array(table[band]) for band in ("bp", "rp")}
 
 
 @dataclass(frozen=True)
 class NoisyCoefficients:
-    """value, sigma (n, n_basis) in e-/s; correlation (n, n_basis, n_basis) if it was asked for."""
+    """Coefficients of one band as observed.
+
+    Attributes
+    ----------
+    value, sigma : (n, n_basis) array
+        Coefficients and their standard errors, e-/s.
+    correlation : (n, n_basis, n_basis) array or None
+        Their correlations, if they were asked for.
+    """
 
     value: np.ndarray
     sigma: np.ndarray
@@ -57,70 +77,139 @@ class NoisyCoefficients:
 
 
 def noisy_coefficients(
-    name: str, coefficients, g_mag, transits, rng: np.random.Generator, correlations: bool = False
+    band: str,
+    coefficients: np.ndarray,
+    g_mag: np.ndarray,
+    transits: np.ndarray,
+    rng: np.random.Generator,
+    correlations: bool = False,
 ) -> NoisyCoefficients:
-    """Observed coefficients of one band and their errors.
+    """Observe the XP coefficients of one band with noise.
 
-    A mean spectrum is a weighted least-squares fit, so the coefficient covariance is the inverse of
-    the Fisher matrix basis @ diag(1 / variance) @ basis.T; noise is drawn from that full covariance.
+    A mean spectrum is a weighted least-squares fit, so the coefficient covariance is the inverse
+    of the Fisher matrix basis @ diag(1 / variance) @ basis.T; noise is drawn from that full
+    covariance.
+
+    Parameters
+    ----------
+    band : str
+        "bp" or "rp".
+    coefficients : (n, n_basis) array
+        Exact coefficients, e-/s.
+    g_mag : (n,) array
+        G magnitudes.
+    transits : (n,) array
+        Focal-plane transits.
+    rng : numpy.random.Generator
+        Source of the noise.
+    correlations : bool
+        Whether to return the correlations, too.
     """
     n, orders = coefficients.shape
-    value, sigma = np.empty_like(coefficients), np.empty_like(coefficients)
+    value = np.empty_like(coefficients)
+    sigma = np.empty_like(coefficients)
     correlation = np.empty((n, orders, orders), np.float32) if correlations else None
     scatter = np.interp(g_mag, *CALIBRATION_SCATTER)
-    inflation = INFLATION[name] * _order_shape()[name]
+    order_shape = _order_shape()[band]
+    inflation = INFLATION[band] * order_shape
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
-        draw = rng.standard_normal(coefficients[rows].shape, np.float32)
-        inverse = _inverse_factor(name, coefficients[rows], scatter[rows], transits[rows])
-        noise = (inverse.mT @ torch.from_numpy(draw)[:, :, None]).squeeze(2).numpy()
-        deviation = inverse.square().sum(1).sqrt()
-        value[rows] = coefficients[rows] + noise * inflation
+        exact = coefficients[rows]
+        draw = torch.from_numpy(rng.standard_normal(exact.shape, np.float32))
+        factor = _covariance_factor(band, exact, scatter[rows], transits[rows])
+        noise = factor.mT @ draw[:, :, None]
+        noise = noise.squeeze(2).numpy()
+        deviation = _standard_deviation(factor)
+        value[rows] = exact + noise * inflation
         sigma[rows] = deviation.numpy() * inflation
         if correlation is not None:
-            scaled = inverse / deviation[:, None, :]
-            correlation[rows] = (scaled.mT @ scaled).numpy()
+            unit = factor / deviation[:, None, :]
+            matrices = unit.mT @ unit
+            correlation[rows] = matrices.numpy()
     return NoisyCoefficients(value, sigma, correlation)
 
 
-def photon_sigma(name: str, coefficients, scatter, transits) -> np.ndarray:
-    """Standard errors (n, n_basis) as they would be with photon, background and bright-star noise alone."""
-    return _inverse_factor(name, coefficients, scatter, transits).square().sum(1).sqrt().numpy()
+def photon_sigma(
+    band: str, coefficients: np.ndarray, scatter: np.ndarray, transits: np.ndarray
+) -> np.ndarray:
+    """Standard errors of coefficients with photon, background and bright-star noise alone.
+
+    Parameters
+    ----------
+    band : str
+        "bp" or "rp".
+    coefficients : (n, n_basis) array
+        Exact coefficients, e-/s.
+    scatter : (n,) array
+        Fractional scatter of the calibration per transit and sample.
+    transits : (n,) array
+        Focal-plane transits.
+
+    Returns
+    -------
+    (n, n_basis) array
+        Errors, e-/s.
+    """
+    factor = _covariance_factor(band, coefficients, scatter, transits)
+    return _standard_deviation(factor).numpy()
+
+
+def _standard_deviation(factor: torch.Tensor) -> torch.Tensor:
+    """(n, n_basis) square root of the diagonal of factor.T @ factor."""
+    return factor.square().sum(1).sqrt()
 
 
 @lru_cache(maxsize=2)
-def _outer_products(name: str) -> torch.Tensor:
+def _basis_products(band: str) -> torch.Tensor:
     """(n_samples, n_basis^2) products of basis functions at SAMPLES."""
-    basis = torch.from_numpy(load_band(name).internal_basis(SAMPLES))
-    return (basis.T[:, :, None] * basis.T[:, None, :]).flatten(1)
+    basis = load_band(band).internal_basis(SAMPLES)
+    basis = torch.from_numpy(basis).T
+    products = basis[:, :, None] * basis[:, None, :]
+    return products.flatten(1)
 
 
-def _inverse_factor(name: str, coefficients, scatter, transits) -> torch.Tensor:
-    """(n, n_basis, n_basis) W with covariance = W.T @ W, from the Cholesky factor of the Fisher matrix.
+def _covariance_factor(
+    band: str, coefficients: np.ndarray, scatter: np.ndarray, transits: np.ndarray
+) -> torch.Tensor:
+    """(n, n_basis, n_basis) W with covariance = W.T @ W: the inverse of a Cholesky factor.
 
-    The Fisher matrices of all stars are one matrix product of weights and outer products of the basis. The
-    factor needs double precision, its inverse does not.
+    The Fisher matrices of all stars are one matrix product of weights and products of the basis.
+    Their Cholesky factors need double precision, the inverses do not.
     """
-    band = load_band(name)
-    basis = band.internal_basis(SAMPLES)
-    signal = (torch.from_numpy(coefficients) @ torch.from_numpy(basis)).clamp(min=0)
-    step = SAMPLES[1] - SAMPLES[0]
-    variance = (signal + BACKGROUND) / EXPOSURE + (torch.from_numpy(scatter)[:, None] * signal) ** 2
-    weight = torch.from_numpy(transits * step)[:, None] / variance
-    fisher = (weight @ _outer_products(name)).view(-1, band.n_basis, band.n_basis)
-    unit = fisher.diagonal(
-        dim1=1, dim2=2
-    ).rsqrt()  # scaled to a unit diagonal, so that one ridge fits all
-    identity = torch.eye(band.n_basis, dtype=torch.float64)
-    factor = torch.linalg.cholesky(fisher * unit[:, :, None] * unit[:, None, :] + 1e-9 * identity)
-    inverse = torch.linalg.solve_triangular(
-        factor.float(), identity.float().expand_as(factor), upper=False
-    )
+    fisher = _fisher_matrices(band, coefficients, scatter, transits)
+    # All matrices are scaled to a unit diagonal, so that one ridge fits all.
+    unit = fisher.diagonal(dim1=1, dim2=2).rsqrt()
+    scaled = fisher * unit[:, :, None] * unit[:, None, :]
+    identity = torch.eye(fisher.shape[1], dtype=torch.float64)
+    cholesky = torch.linalg.cholesky(scaled + RIDGE * identity).float()
+    right_side = identity.float().expand_as(cholesky)
+    inverse = torch.linalg.solve_triangular(cholesky, right_side, upper=False)
     return inverse * unit[:, None, :].float()
 
 
+def _fisher_matrices(
+    band: str, coefficients: np.ndarray, scatter: np.ndarray, transits: np.ndarray
+) -> torch.Tensor:
+    """(n, n_basis, n_basis) inverse covariances of the coefficients of mean spectra."""
+    n_basis = load_band(band).n_basis
+    basis = torch.from_numpy(load_band(band).internal_basis(SAMPLES))
+    signal = torch.from_numpy(coefficients) @ basis
+    signal = signal.clamp(min=0)
+    photon_variance = (signal + BACKGROUND) / EXPOSURE
+    calibration_error = torch.from_numpy(scatter)[:, None] * signal
+    variance = photon_variance + calibration_error**2
+    sample_step = SAMPLES[1] - SAMPLES[0]
+    exposure = torch.from_numpy(transits * sample_step)
+    weight = exposure[:, None] / variance
+    matrices = weight @ _basis_products(band)
+    return matrices.view(-1, n_basis, n_basis)
+
+
 def pack_correlations(correlation: np.ndarray) -> np.ndarray:
-    """(n, k, k) -> (n, k (k - 1) / 2): the upper triangle column by column, as the Gaia archive stores it."""
+    """Pack symmetric matrices (n, k, k) as the Gaia archive does: (n, k (k - 1) / 2).
+
+    The upper triangles are written column by column.
+    """
     column, row = np.tril_indices(correlation.shape[1], -1)  # row < column, in order of columns
     return correlation[:, row, column]
 
@@ -128,22 +217,50 @@ def pack_correlations(correlation: np.ndarray) -> np.ndarray:
 def noisy_magnitudes(
     magnitudes: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Observed magnitudes and errors, (n, n_band) in the order of BANDS."""
+    """Observe magnitudes (n, n_band), in the order of BANDS, with noise.
+
+    Returns
+    -------
+    value, error : (n, n_band) array
+        Magnitudes and their standard errors.
+    """
     errors = np.empty_like(magnitudes)
     for i, band in enumerate(BANDS):
         floor, amplitude, exponent, reference = PHOTOMETRIC_ERROR[band]
-        errors[:, i] = np.hypot(
-            floor, amplitude * 10 ** (exponent * (magnitudes[:, i] - reference))
-        )
-    return magnitudes + rng.normal(size=magnitudes.shape) * errors, errors
+        fainter_by = magnitudes[:, i] - reference
+        growing = amplitude * 10 ** (exponent * fainter_by)
+        errors[:, i] = np.hypot(floor, growing)
+    noise = rng.normal(size=magnitudes.shape) * errors
+    return magnitudes + noise, errors
 
 
-def noisy_parallax(distance: np.ndarray, g_mag: np.ndarray, rng: np.random.Generator):
-    """Observed parallax and error [mas].
+def noisy_parallax(
+    distance: np.ndarray, g_mag: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Observe parallaxes with noise and with Gaia's zero point.
 
-    The function of G is the prediction of de Bruijne et al. (2014) for the whole mission (from memory) with a floor
-    of 0.011 mas; at G = 15 and 17 it gives 0.029 and 0.075 mas, about DR3's medians of 0.03 and 0.07.
+    Parameters
+    ----------
+    distance, g_mag : (n,) array
+        Distance [kpc] and G magnitude.
+    rng : numpy.random.Generator
+        Source of the noise.
+
+    Returns
+    -------
+    value, error : (n,) array
+        Parallaxes and their standard errors, mas.
+
+    References
+    ----------
+    The function of G is the prediction of de Bruijne et al. (2014) for the whole mission (from
+    memory) with a floor of 0.011 mas; at G = 15 and 17 it gives 0.029 and 0.075 mas, about DR3's
+    medians of 0.03 and 0.07.
     """
-    z = np.maximum(10 ** (0.4 * (12.09 - 15)), 10 ** (0.4 * (g_mag - 15)))
-    errors = np.hypot(0.011, 1e-3 * np.sqrt(-1.631 + 680.766 * z + 32.732 * z * z))
-    return 1 / distance + PARALLAX_ZERO_POINT + rng.normal(size=len(distance)) * errors, errors
+    brightest = 10 ** (0.4 * (12.09 - 15))
+    flux = 10 ** (0.4 * (g_mag - 15))
+    z = np.maximum(brightest, flux)
+    micro_arcsec = np.sqrt(-1.631 + 680.766 * z + 32.732 * z * z)
+    errors = np.hypot(PARALLAX_FLOOR, 1e-3 * micro_arcsec)
+    noise = rng.normal(size=len(distance)) * errors
+    return 1 / distance + PARALLAX_ZERO_POINT + noise, errors

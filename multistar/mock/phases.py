@@ -1,4 +1,4 @@
-"""Single stars of given age and composition: which points of an isochrone they are at, and how many there are."""
+"""Single stars of given age and composition: which points of an isochrone they are at, how many."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,15 +13,24 @@ TEFF_RANGE = (3800.0, 8000.0)
 GIANT_TEFF, GIANT_LOGG = 5800.0, 3.6  # red giants are cooler and have lower gravities
 LOWEST_LOGG = 0.0
 SOLAR_LOGG, SOLAR_TEFF = 4.438, 5772.0
+CHABRIER_PEAK, CHABRIER_WIDTH = 0.08, 0.69  # Msun, dex
+UNKNOWN_PHASE = np.array(-1, np.int8)
 
 
 @dataclass(frozen=True)
 class Stratum:
     """A part of the Hertzsprung-Russell diagram and how far from the Sun its stars are drawn.
 
-    giants: only red giants (True), all others (False), or all (None); log_luminosity: range;
-    reach: radius of a cylinder around the Sun [kpc], or None for the whole sector;
-    variability: a pulsation class, whose stars are then drawn instead of those of isochrones.
+    Attributes
+    ----------
+    giants : bool or None
+        Only red giants (True), all others (False), or all (None).
+    log_luminosity : tuple of float
+        Range of log10(L / Lsun).
+    reach : float or None
+        Radius of a cylinder around the Sun [kpc], or None for the whole sector.
+    variability : str
+        A pulsation class, whose stars are then drawn instead of those of isochrones.
     """
 
     giants: bool | None = None
@@ -32,116 +41,213 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Evolved:
-    """State of stars, all (n,): masses [Msun], luminosity [Lsun], teff [K], logg [cgs dex]; phase indexes
-    evolution.PHASES, -1 for stars that were not taken from an isochrone's points."""
+    """State of stars; every array is (n,)."""
 
-    initial_mass: np.ndarray
-    mass: np.ndarray
-    luminosity: np.ndarray
-    teff: np.ndarray
-    logg: np.ndarray
-    phase: np.ndarray
+    initial_mass: np.ndarray  # Msun
+    mass: np.ndarray  # Msun
+    luminosity: np.ndarray  # Lsun
+    teff: np.ndarray  # K
+    logg: np.ndarray  # cgs dex
+    phase: np.ndarray  # index into evolution.PHASES; -1 if not from an isochrone's points
 
     @property
     def radius(self) -> np.ndarray:
-        """Rsun"""
-        return np.sqrt(self.luminosity) * (SOLAR_TEFF / self.teff) ** 2
+        """Radius, Rsun."""
+        cooler = SOLAR_TEFF / self.teff
+        return np.sqrt(self.luminosity) * cooler**2
 
     def select(self, rows: np.ndarray | slice) -> "Evolved":
-        return Evolved(**{name: values[rows] for name, values in vars(self).items()})
+        """The stars of some rows (a mask, indices or a slice)."""
+        fields = {name: values[rows] for name, values in vars(self).items()}
+        return Evolved(**fields)
 
 
 def chabrier(mass: np.ndarray) -> np.ndarray:
-    """Chabrier (2003) initial mass function, number per unit mass up to a constant."""
-    low = 0.158 / mass * np.exp(-(np.log10(mass / 0.08) ** 2) / (2 * 0.69**2))
-    return np.where(mass < 1, low, 0.0443 * mass**-2.3)
+    """Evaluate the initial mass function of Chabrier (2003).
+
+    Parameters
+    ----------
+    mass : array
+        Initial mass, Msun.
+
+    Returns
+    -------
+    array
+        Number per unit mass, up to a constant.
+    """
+    from_peak = np.log10(mass / CHABRIER_PEAK)
+    exponent = -(from_peak**2) / (2 * CHABRIER_WIDTH**2)
+    low = 0.158 / mass * np.exp(exponent)
+    high = 0.0443 * mass**-2.3
+    return np.where(mass < 1, low, high)
 
 
-def surface_gravity(mass, luminosity, teff) -> np.ndarray:
-    """logg [cgs dex] from mass, luminosity [solar] and Teff [K]."""
-    return SOLAR_LOGG + np.log10(mass) - np.log10(luminosity) + 4 * np.log10(teff / SOLAR_TEFF)
+def surface_gravity(mass: np.ndarray, luminosity: np.ndarray, teff: np.ndarray) -> np.ndarray:
+    """log g [cgs dex] from mass [Msun], luminosity [Lsun] and Teff [K]."""
+    log_mass = np.log10(mass)
+    log_luminosity = np.log10(luminosity)
+    log_hotter = np.log10(teff / SOLAR_TEFF)
+    return SOLAR_LOGG + log_mass - log_luminosity + 4 * log_hotter
 
 
 def state(track_points: np.ndarray, phase: np.ndarray | None = None) -> Evolved:
-    """Points of `Evolution.isochrone` (..., 5) as physical quantities."""
-    initial, luminosity, teff, ratio = (10 ** track_points[..., i] for i in range(4))
-    mass = initial * ratio
-    phase = np.broadcast_to(np.int8(-1) if phase is None else phase, mass.shape)
-    return Evolved(initial, mass, luminosity, teff, surface_gravity(mass, luminosity, teff), phase)
+    """Turn points of isochrones into physical quantities.
+
+    Parameters
+    ----------
+    track_points : (..., 5) array
+        Points as `Evolution.isochrone` gives them.
+    phase : (...) array, optional
+        Their phases; -1 (unknown) if not given.
+    """
+    if phase is None:
+        phase = UNKNOWN_PHASE
+    log_initial, log_luminosity, log_teff, log_ratio, _ = np.moveaxis(track_points, -1, 0)
+    initial_mass = 10**log_initial
+    luminosity = 10**log_luminosity
+    teff = 10**log_teff
+    mass = initial_mass * 10**log_ratio
+    return Evolved(
+        initial_mass=initial_mass,
+        mass=mass,
+        luminosity=luminosity,
+        teff=teff,
+        logg=surface_gravity(mass, luminosity, teff),
+        phase=np.broadcast_to(phase, mass.shape),
+    )
 
 
 def is_red_giant(logg: np.ndarray, log_teff: np.ndarray) -> np.ndarray:
-    """Cool and of low gravity; log_teff is log10(Teff / K)."""
-    return (logg < GIANT_LOGG) & (log_teff < np.log10(GIANT_TEFF))
+    """True for cool stars of low gravity; log_teff is log10(Teff / K)."""
+    cool = log_teff < np.log10(GIANT_TEFF)
+    return cool & (logg < GIANT_LOGG)
 
 
-def weights(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
-    """(n, n_eep) stars per star formed that each point of the isochrones stands for, zero outside the stratum."""
+def count_stars(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
+    """How many stars each point of isochrones stands for.
+
+    Parameters
+    ----------
+    tracks : (n, n_eep, 5) array
+        Isochrones as `Evolution.isochrone` gives them.
+    stratum : Stratum
+        Points outside it stand for no stars.
+
+    Returns
+    -------
+    (n, n_eep) array
+        Stars per star formed, up to a constant.
+    """
     log_initial, log_luminosity, log_teff, log_ratio, ln_step = np.moveaxis(tracks, -1, 0)
-    logg = (
-        SOLAR_LOGG
-        + log_initial
-        + log_ratio
-        - log_luminosity
-        + 4 * (log_teff - np.log10(SOLAR_TEFF))
-    )
-    inside = (
-        (log_teff > np.log10(TEFF_RANGE[0]))
-        & (log_teff < np.log10(TEFF_RANGE[1]))
-        & (logg > LOWEST_LOGG)
-    )
+    log_hotter = log_teff - np.log10(SOLAR_TEFF)
+    logg = SOLAR_LOGG + log_initial + log_ratio - log_luminosity + 4 * log_hotter
+    coolest, hottest = np.log10(TEFF_RANGE)
+    faintest, brightest = stratum.log_luminosity
+    inside = (log_teff > coolest) & (log_teff < hottest)
+    inside &= logg > LOWEST_LOGG
+    inside &= (log_luminosity > faintest) & (log_luminosity <= brightest)
     if stratum.giants is not None:
         inside &= is_red_giant(logg, log_teff) == stratum.giants
-    inside &= (log_luminosity > stratum.log_luminosity[0]) & (
-        log_luminosity <= stratum.log_luminosity[1]
-    )
     number = np.zeros(inside.shape)
-    number[inside] = chabrier(10 ** log_initial[inside]) * np.exp(ln_step[inside])
+    initial_mass = 10 ** log_initial[inside]
+    mass_interval = np.exp(ln_step[inside])
+    number[inside] = chabrier(initial_mass) * mass_interval
     return number
 
 
 @lru_cache(maxsize=16)
 def most_numerous(stratum: Stratum) -> float:
-    """The most stars per star formed at any age and [M/H]: the scale of `draw_evolved`'s `exists`."""
-    grid = np.meshgrid(np.geomspace(*AGE_RANGE, 60), np.linspace(*M_H_RANGE, 14))
-    age, m_h = (x.ravel() for x in grid)
-    return float(weights(load_evolution().isochrone(age, m_h), stratum).sum(1).max())
+    """The most stars per star formed that a stratum has at any age and [M/H].
+
+    It is the scale of the probabilities with which `draw_evolved` says that a star exists.
+    """
+    ages = np.geomspace(*AGE_RANGE, 60)
+    metallicities = np.linspace(*M_H_RANGE, 14)
+    age, m_h = np.meshgrid(ages, metallicities)
+    tracks = load_evolution().isochrone(age.ravel(), m_h.ravel())
+    stars = count_stars(tracks, stratum).sum(1)
+    return float(stars.max())
 
 
 def draw_evolved(
     tracks: np.ndarray, stratum: Stratum, rng: np.random.Generator
 ) -> tuple[Evolved, np.ndarray]:
-    """One star on each isochrone of `tracks` (n, n_eep, 5), and (n,) which of them there are at all.
+    """Draw one star on each isochrone, and whether it exists.
 
     Points are drawn with the weight of the stars that they stand for (initial mass function times
-    mass interval, which is time), then moved a random part of the way to a neighbour in the same phase.
-    A row exists with a probability proportional to the stratum's stars per star formed at its age and [M/H].
+    mass interval, which is time), then moved a random part of the way to a neighbour in the same
+    phase.
+
+    Parameters
+    ----------
+    tracks : (n, n_eep, 5) array
+        Isochrones as `Evolution.isochrone` gives them.
+    stratum : Stratum
+        The part of the Hertzsprung-Russell diagram that stars are drawn from.
+    rng : numpy.random.Generator
+        Source of all random numbers.
+
+    Returns
+    -------
+    star : Evolved
+        (n,) stars.
+    exists : (n,) array of bool
+        True with a probability proportional to the stratum's stars per star formed at the age and
+        [M/H] of the isochrone.
     """
     phase = load_evolution().phase
-    weight = weights(tracks, stratum)
+    weight = count_stars(tracks, stratum)
     cumulative = np.cumsum(weight, axis=1)
     total = cumulative[:, -1]
-    n, last = len(tracks), tracks.shape[1] - 1
-    point = np.minimum(np.sum(cumulative < (rng.random(n) * total)[:, None], axis=1), last)
-    neighbour = np.clip(point + rng.choice([-1, 1], n), 0, last)
+    n, n_points = weight.shape
     rows = np.arange(n)
-    same = (phase[neighbour] == phase[point]) & (weight[rows, neighbour] > 0)
-    neighbour = np.where(same, neighbour, point)
-    step = (rng.random(n) * 0.5)[:, None]
-    drawn = tracks[rows, point] * (1 - step) + tracks[rows, neighbour] * step
-    return state(drawn, phase[point]), rng.random(n) * most_numerous(stratum) < total
+
+    threshold = rng.random(n) * total
+    passed = cumulative < threshold[:, None]
+    point = np.minimum(np.sum(passed, axis=1), n_points - 1)
+    neighbour = point + rng.choice([-1, 1], n)
+    neighbour = np.clip(neighbour, 0, n_points - 1)
+    same_phase = phase[neighbour] == phase[point]
+    usable = same_phase & (weight[rows, neighbour] > 0)
+    neighbour = np.where(usable, neighbour, point)
+    step = 0.5 * rng.random(n)
+    drawn = _interpolate(tracks[rows, point], tracks[rows, neighbour], step)
+    exists = rng.random(n) * most_numerous(stratum) < total
+    return state(drawn, phase[point]), exists
 
 
 def at_initial_mass(tracks: np.ndarray, initial_mass: np.ndarray) -> Evolved:
-    """The star of each initial mass [Msun] (n,) on its isochrone, linear between points; (n,) fields.
+    """Find the star of each initial mass on its isochrone, linearly between points.
 
-    NaN where the isochrone has no such star: it is lighter than the first point, or already a remnant.
+    Parameters
+    ----------
+    tracks : (n, n_eep, 5) array
+        Isochrones as `Evolution.isochrone` gives them.
+    initial_mass : (n,) array
+        Initial masses, Msun.
+
+    Returns
+    -------
+    Evolved
+        (n,) stars; NaN where the isochrone has none, because it is lighter than the first point or
+        already a remnant.
     """
     log_mass = np.maximum.accumulate(tracks[..., 0], axis=1)
     target = np.log10(initial_mass)
-    right = np.clip(np.sum(log_mass < target[:, None], axis=1), 1, log_mass.shape[1] - 1)
+    right = np.sum(log_mass < target[:, None], axis=1)
+    right = np.clip(right, 1, log_mass.shape[1] - 1)
     rows = np.arange(len(tracks))
-    low, high = log_mass[rows, right - 1], log_mass[rows, right]
-    share = (target - low) / np.maximum(high - low, 1e-9)
-    share = np.where((share < 0) | (share > 1), np.nan, share)[:, None]
-    return state(tracks[rows, right - 1] * (1 - share) + tracks[rows, right] * share)
+    below = log_mass[rows, right - 1]
+    interval = log_mass[rows, right] - below
+    share = (target - below) / np.maximum(interval, 1e-9)
+    outside = (share < 0) | (share > 1)
+    share = np.where(outside, np.nan, share)
+    left_point = tracks[rows, right - 1]
+    right_point = tracks[rows, right]
+    return state(_interpolate(left_point, right_point, share))
+
+
+def _interpolate(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(n, k) points a `share` (n,) of the way from `one` to `other`."""
+    share = share[:, None]
+    return one * (1 - share) + other * share

@@ -1,4 +1,4 @@
-"""Stellar systems drawn from the Milky Way: a star, perhaps an unresolved companion, behind dust."""
+"""Stellar systems of the Milky Way: a star, perhaps an unresolved companion, behind dust."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,19 +8,33 @@ import numpy as np
 from multistar.mock.binaries import Orbits, draw_orbits, no_orbits
 from multistar.mock.dust import R_SUN, DustDisc
 from multistar.mock.evolution import load_evolution
-from multistar.mock.galaxy import M_H_RANGE, density_ratio, draw_ages, draw_composition, draw_places
+from multistar.mock.galaxy import (
+    COMPONENTS,
+    M_H_RANGE,
+    density_ratio,
+    draw_ages,
+    draw_composition,
+    draw_places,
+)
 from multistar.mock.phases import Evolved, Stratum, draw_evolved, most_numerous, surface_gravity
-from multistar.mock.pulsating import CLASS_NAME, OLD_CLASSES, Pulsation, natural_pulsation
+from multistar.mock.pulsating import CLASS_NAME, OLD_CLASSES, Pulsation, draw_pulsation
 from multistar.mock.variability.pulsators import draw_pulsators
 
 MAX_DISTANCE = 11.0  # kpc
-LOGG_DREDGE_UP, LOGG_BUMP = 3.45, 2.3  # where the surface abundances of a giant change
-NATAL_SCATTER = 0.05  # dex in [C/N]; our choice, and what limits the mass information of a spectrum
+# Surface gravities at which the abundances of a giant change, and how gradually.
+LOGG_DREDGE_UP, LOGG_BUMP, LOGG_WIDTH = 3.45, 2.3, 0.08
+# Scatter of [C/N] at birth, dex. Our choice, and what limits the mass information of a spectrum.
+NATAL_SCATTER = 0.05
+MEAN_R_V, R_V_SCATTER, R_V_RANGE = 3.1, 0.18, (2.5, 4.1)
+UNRESOLVED_DUST = 0.08  # scatter of ln E(B-V) about the map
+OLD_ALPHA_M = 0.3  # dex, of pulsators of the halo and the thick disc
+ROUGHNESS = {"g": 0.45, "h": 0.25}  # mag: the worst error of `absolute_magnitudes`
+PAIR = 2.5 * np.log10(2)  # mag by which a companion as bright as the primary raises it
 
 
 @dataclass
 class Population:
-    """One row per system: arrays are (n,). `star` is the primary, `orbits.companion` the other star, if any."""
+    """Stellar systems, one row each: every array is (n,)."""
 
     component: np.ndarray  # index into galaxy.COMPONENTS
     age: np.ndarray  # Gyr
@@ -32,165 +46,264 @@ class Population:
     distance: np.ndarray  # kpc
     ebv: np.ndarray  # mag
     r_v: np.ndarray  # A(V) / E(B-V)
-    star: Evolved
-    orbits: Orbits
+    star: Evolved  # the primary
+    orbits: Orbits  # with the companion, if there is one
     pulsation: Pulsation
 
     @property
     def c_n(self) -> np.ndarray:
         """[C/N] of the primary, dex."""
-        return self.natal_c_n + dredge_up(self.star.mass, self.m_h, self.star.logg)
+        star = self.star
+        change = dredge_up(star.mass, self.m_h, star.logg)
+        return self.natal_c_n + change
 
     def __len__(self) -> int:
         return len(self.age)
 
     def select(self, rows: np.ndarray | slice) -> "Population":
-        return Population(**{name: _select(value, rows) for name, value in vars(self).items()})
+        """The systems of some rows (a mask, indices or a slice)."""
+        return _select_rows(self, rows)
 
 
-def _select(value: Any, rows) -> Any:
+def _select_rows(value: Any, rows: np.ndarray | slice) -> Any:
+    """Rows of an array, or of every array in a dataclass of arrays and such dataclasses."""
     if isinstance(value, np.ndarray):
         return value[rows]
-    return type(value)(**{name: _select(x, rows) for name, x in vars(value).items()})
+    fields = {name: _select_rows(field, rows) for name, field in vars(value).items()}
+    return type(value)(**fields)
 
 
 def concatenate(parts: list[Any]) -> Any:
-    """Populations (or any of their fields) end to end."""
-    if isinstance(parts[0], np.ndarray):
+    """Put populations, or any of their fields, end to end."""
+    first = parts[0]
+    if isinstance(first, np.ndarray):
         return np.concatenate(parts)
-    return type(parts[0])(
-        **{name: concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])}
-    )
+    fields = {}
+    for name in vars(first):
+        fields[name] = concatenate([getattr(part, name) for part in parts])
+    return type(first)(**fields)
 
 
-def dredge_up(mass, m_h, logg) -> np.ndarray:
-    """Change of [C/N], dex: the first dredge-up, larger in massive giants, then extra mixing in metal-poor ones.
+def dredge_up(mass: np.ndarray, m_h: np.ndarray, logg: np.ndarray) -> np.ndarray:
+    """Change of a star's [C/N] since its birth, dex.
 
-    The shape follows Salaris et al. (2015) and Martig et al. (2016); the constants are our own. It is
+    The first dredge-up is larger in massive giants; extra mixing follows in metal-poor ones. It is
     the only way that a spectrum knows of the mass directly.
+
+    Parameters
+    ----------
+    mass, m_h, logg : (n,) array
+        Mass [Msun], metallicity [dex] and surface gravity [cgs dex].
+
+    Returns
+    -------
+    (n,) array
+        Zero or negative.
+
+    References
+    ----------
+    The shape follows Salaris et al. (2015) and Martig et al. (2016); the constants are our own.
     """
-    first = 0.10 + 0.50 * (1 - np.exp(-np.maximum(mass - 0.85, 0) / 0.55))
-    onset = 1 / (1 + np.exp((logg - LOGG_DREDGE_UP) / 0.08))
-    above_bump = 1 / (1 + np.exp((logg - LOGG_BUMP) / 0.08))
-    return -(first + 0.35 * np.clip(-0.4 - m_h, 0, 1.2) * above_bump) * onset
+    excess_mass = np.maximum(mass - 0.85, 0)
+    saturation = 1 - np.exp(-excess_mass / 0.55)
+    first = 0.10 + 0.50 * saturation
+    metal_poor = np.clip(-0.4 - m_h, 0, 1.2)
+    extra = 0.35 * metal_poor * _has_passed(logg, LOGG_BUMP)
+    return -(first + extra) * _has_passed(logg, LOGG_DREDGE_UP)
 
 
-def absolute_magnitudes(luminosity, teff) -> dict[str, np.ndarray]:
-    """Rough absolute G and H (fits to our own spectra, good to 0.4 and 0.2 mag), to drop faint stars early."""
-    x = np.log10(np.clip(teff, 3500, 8000) / 4750)
+def _has_passed(logg: np.ndarray, threshold: float) -> np.ndarray:
+    """Smooth step from 0 (higher gravity than `threshold`) to 1 (lower)."""
+    above = (logg - threshold) / LOGG_WIDTH
+    return 1 / (1 + np.exp(above))
+
+
+def absolute_magnitudes(luminosity: np.ndarray, teff: np.ndarray) -> dict[str, np.ndarray]:
+    """Rough absolute magnitudes in G and H, with which faint stars are dropped early.
+
+    Fits to our own spectra, good to 0.4 and 0.2 mag.
+
+    Parameters
+    ----------
+    luminosity, teff : (n,) array
+        Luminosity [Lsun] and effective temperature [K].
+
+    Returns
+    -------
+    dict of str to (n,) array
+        Magnitudes by band ("g", "h").
+    """
+    teff = np.clip(teff, 3500, 8000)
+    x = np.log10(teff / 4750)
+    square = x**2
+    cube = x**3
     light = 2.5 * np.log10(luminosity)
-    g = 4.856 - 3.353 * x + 17.296 * x**2 - 36.852 * x**3 - light
-    h = 2.724 + 6.460 * x + 3.335 * x**2 - 12.446 * x**3 - light
-    return {"g": g, "h": h}
+    g = 4.856 - 3.353 * x + 17.296 * square - 36.852 * cube
+    h = 2.724 + 6.460 * x + 3.335 * square - 12.446 * cube
+    return {"g": g - light, "h": h - light}
 
 
-ROUGHNESS = {"g": 0.45, "h": 0.25}  # mag: the worst error of `absolute_magnitudes`
-PAIR = 2.5 * np.log10(2)  # mag by which a companion as bright as the primary raises it
+def distance_modulus(distance: np.ndarray) -> np.ndarray:
+    """Apparent less absolute magnitude without dust, from a distance [kpc]."""
+    return 5 * np.log10(distance * 100)
 
 
-def shares(strata: tuple[Stratum, ...]) -> np.ndarray:
-    """How candidates are divided among strata so that all stand for the same number of stars ever formed.
+def stratum_shares(strata: tuple[Stratum, ...]) -> np.ndarray:
+    """How candidates are divided among strata so that all stand for as many stars ever formed.
 
     Strata of pulsation classes are divided evenly: how many such stars there are is not modelled.
+
+    Returns
+    -------
+    (n_strata,) array
+        Shares, whose sum is 1.
     """
-    if all(s.variability for s in strata):
+    if all(stratum.variability for stratum in strata):
         return np.full(len(strata), 1 / len(strata))
-    scale = [most_numerous(s) * (1.0 if s.reach is None else _densest(s.reach)) for s in strata]
-    return np.array(scale) / sum(scale)
+    stars = []
+    for stratum in strata:
+        density = 1.0 if stratum.reach is None else _highest_density(stratum.reach)
+        stars.append(most_numerous(stratum) * density)
+    return np.array(stars) / sum(stars)
 
 
-def _densest(reach: float) -> float:
+def _highest_density(reach: float) -> float:
     """The largest `density_ratio` in the cylinder: at the point nearest to the Galactic centre."""
-    component = np.arange(3)
-    return float(density_ratio(component, np.full(3, R_SUN - reach), reach).max())
+    component = np.arange(len(COMPONENTS))
+    radius = np.full(len(COMPONENTS), R_SUN - reach)
+    ratio = density_ratio(component, radius, reach)
+    return float(ratio.max())
 
 
 def draw_population(
-    n: int, rng: np.random.Generator, dust: DustDisc, strata, faintest: dict[str, float]
+    n: int,
+    rng: np.random.Generator,
+    dust: DustDisc,
+    strata: tuple[Stratum, ...],
+    faintest: dict[str, float],
 ) -> Population:
-    """The systems among `n` candidates that may be brighter than `faintest` [mag] in every band it names (g, h)."""
-    sizes = np.diff(np.round(np.r_[0, np.cumsum(shares(strata))] * n).astype(int))
-    draws = [_draw_pulsators if s.variability else _draw_stratum for s in strata]
-    parts = [
-        draw(n, s, rng, faintest) for draw, n, s in zip(draws, sizes, strata, strict=True) if n
-    ]
+    """Draw candidates and keep the systems that a survey may see.
+
+    Parameters
+    ----------
+    n : int
+        Number of candidates.
+    rng : numpy.random.Generator
+        Source of all random numbers.
+    dust : DustDisc
+        What reddens the stars.
+    strata : tuple of Stratum
+        Parts of the Hertzsprung-Russell diagram from which candidates are drawn.
+    faintest : dict of str to float
+        Magnitude limits by band ("g", "h"). Systems that surely are fainter are left out.
+
+    Returns
+    -------
+    Population
+        At most `n` systems, stratum by stratum.
+    """
+    boundaries = np.r_[0, np.cumsum(stratum_shares(strata))]
+    sizes = np.diff(np.round(boundaries * n).astype(int))
+    parts = []
+    for size, stratum in zip(sizes, strata, strict=True):
+        if size == 0:
+            continue
+        draw = _draw_pulsators if stratum.variability else _draw_stratum
+        parts.append(draw(size, stratum, rng, faintest))
     stars = concatenate(parts)
-    unresolved_dust = rng.lognormal(0, 0.08, len(stars))
-    stars.ebv = unresolved_dust * dust.ebv(stars.l, stars.b, stars.distance)
+    unresolved = rng.lognormal(0, UNRESOLVED_DUST, len(stars))
+    stars.ebv = unresolved * dust.ebv(stars.l, stars.b, stars.distance)
     return stars
 
 
 def _draw_stratum(
     n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]
 ) -> Population:
+    """Stars of isochrones, some with companions."""
     component, age = draw_ages(n, rng)
     places = draw_places(component, age, rng, stratum.reach)
-    here = places.distance < (stratum.reach or MAX_DISTANCE)
+    inside = places.distance < (stratum.reach or MAX_DISTANCE)
     if stratum.reach is not None:
-        ratio = density_ratio(component, places.radius, stratum.reach) / _densest(stratum.reach)
-        here &= rng.random(n) < ratio
-    component, age = component[here], age[here]
-    places = _select(places, here)
+        density = density_ratio(component, places.radius, stratum.reach)
+        inside &= rng.random(n) < density / _highest_density(stratum.reach)
+    component = component[inside]
+    age = age[inside]
+    places = _select_rows(places, inside)
+
     m_h, alpha_m = draw_composition(component, age, places.radius, rng)
     tracks = load_evolution().isochrone(age, m_h)
     star, exists = draw_evolved(tracks, stratum, rng)
-    bright = exists & _may_be_seen(star, places.distance, faintest)
-    star, m_h, distance = star.select(bright), m_h[bright], places.distance[bright]
-    orbits = draw_orbits(star, tracks[bright], distance, rng)
+    keep = exists & _may_be_seen(star, places.distance, faintest)
+    star = star.select(keep)
+    places = _select_rows(places, keep)
+    n_kept = len(places.distance)
     return Population(
-        component=component[bright],
-        age=age[bright],
-        m_h=m_h,
-        alpha_m=alpha_m[bright],
-        natal_c_n=rng.normal(0.0, NATAL_SCATTER, len(distance)),
-        l=places.l[bright],
-        b=places.b[bright],
-        distance=distance,
-        ebv=np.zeros(len(distance)),
-        r_v=np.clip(rng.normal(3.1, 0.18, len(distance)), 2.5, 4.1),
+        orbits=draw_orbits(star, tracks[keep], places.distance, rng),
+        component=component[keep],
+        age=age[keep],
+        m_h=m_h[keep],
+        alpha_m=alpha_m[keep],
+        natal_c_n=rng.normal(0.0, NATAL_SCATTER, n_kept),
+        l=places.l,
+        b=places.b,
+        distance=places.distance,
+        ebv=np.zeros(n_kept),  # filled in by draw_population
+        r_v=_draw_r_v(n_kept, rng),
         star=star,
-        orbits=orbits,
-        pulsation=natural_pulsation(star, rng),
+        pulsation=draw_pulsation(star, rng),
     )
 
 
 def _draw_pulsators(
     n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]
 ) -> Population:
-    """Single stars of one pulsation class: RR Lyrae from the halo and the thick disc, others from the thin disc."""
+    """Single stars of one pulsation class.
+
+    RR Lyrae stars are of the halo and the thick disc, others of the thin disc.
+    """
     drawn = draw_pulsators(stratum.variability, n, rng)
     old = stratum.variability in OLD_CLASSES
     component = rng.choice([1, 2], n) if old else np.zeros(n, int)
     places = draw_places(component, drawn.age, rng, stratum.reach)
-    alpha_m = np.full(n, 0.3 if old else 0.0)
-    logg = surface_gravity(drawn.mass, drawn.luminosity, drawn.teff)
-    star = Evolved(drawn.mass, drawn.mass, drawn.luminosity, drawn.teff, logg, np.full(n, -1))
+    star = Evolved(
+        initial_mass=drawn.mass,
+        mass=drawn.mass,
+        luminosity=drawn.luminosity,
+        teff=drawn.teff,
+        logg=surface_gravity(drawn.mass, drawn.luminosity, drawn.teff),
+        phase=np.full(n, -1),
+    )
+    variability = np.full(n, stratum.variability, CLASS_NAME)
     stars = Population(
         component=component,
         age=drawn.age,
         m_h=np.clip(drawn.m_h, *M_H_RANGE),
-        alpha_m=alpha_m,
+        alpha_m=np.full(n, OLD_ALPHA_M if old else 0.0),
         natal_c_n=rng.normal(0.0, NATAL_SCATTER, n),
         l=places.l,
         b=places.b,
         distance=places.distance,
-        ebv=np.zeros(n),
-        r_v=np.clip(rng.normal(3.1, 0.18, n), 2.5, 4.1),
+        ebv=np.zeros(n),  # filled in by draw_population
+        r_v=_draw_r_v(n, rng),
         star=star,
         orbits=no_orbits(n),
-        pulsation=Pulsation(
-            np.full(n, stratum.variability, CLASS_NAME), drawn.period, drawn.amplitude
-        ),
+        pulsation=Pulsation(variability, drawn.period, drawn.amplitude),
     )
-    near = (places.distance < MAX_DISTANCE) & _may_be_seen(star, places.distance, faintest)
-    return stars.select(near)
+    near = stars.distance < MAX_DISTANCE
+    return stars.select(near & _may_be_seen(star, stars.distance, faintest))
+
+
+def _draw_r_v(n: int, rng: np.random.Generator) -> np.ndarray:
+    r_v = rng.normal(MEAN_R_V, R_V_SCATTER, n)
+    return np.clip(r_v, *R_V_RANGE)
 
 
 def _may_be_seen(star: Evolved, distance: np.ndarray, faintest: dict[str, float]) -> np.ndarray:
     """False only for stars that no companion as bright as they could lift over the limits."""
-    modulus = 5 * np.log10(distance * 100)
+    modulus = distance_modulus(distance)
     seen = np.full(len(distance), True)
-    for band, magnitude in absolute_magnitudes(star.luminosity, star.teff).items():
+    absolute = absolute_magnitudes(star.luminosity, star.teff)
+    for band, magnitude in absolute.items():
         limit = faintest.get(band, np.inf) + ROUGHNESS[band] + PAIR
         seen &= magnitude + modulus < limit
     return seen

@@ -1,4 +1,4 @@
-"""Which stars pulsate: delta Scuti stars and long-period variables are found among ordinary stars by where they are."""
+"""Which ordinary stars pulsate: delta Scuti stars and long-period variables, by where they are."""
 
 from dataclasses import dataclass
 
@@ -7,34 +7,41 @@ import numpy as np
 from multistar.mock.phases import GIANT_LOGG, Evolved
 from multistar.mock.variability.pulsators import delta_scuti_mode, lpv_mode
 
-CLASS_NAME = "U12"
+CLASS_NAME = "U12"  # dtype of the names of classes
 OLD_CLASSES = ("rrab", "rrc")
 STRIP = (6900.0, 8500.0)  # K, of dwarfs
-SHARE_IN_STRIP = 0.5  # of the stars in the strip that pulsate; 0.5-0.7 near its centre (Murphy et al. 2019, from memory)
+# Of the stars in the strip that pulsate; 0.5-0.7 near its centre (Murphy et al. 2019, from memory).
+SHARE_IN_STRIP = 0.5
 LPV_LOGG = 0.8  # more luminous giants all vary
 
 
 @dataclass(frozen=True)
 class Pulsation:
-    """All (n,): name of the class or "", period [d] or NaN, amplitude [mag] or 0."""
+    """How stars pulsate; every array is (n,)."""
 
-    variability: np.ndarray
-    period: np.ndarray
-    amplitude: np.ndarray
+    variability: np.ndarray  # name of the class, or ""
+    period: np.ndarray  # d, or NaN
+    amplitude: np.ndarray  # peak to peak in G, mag, or 0
 
 
-def natural_pulsation(star: Evolved, rng: np.random.Generator) -> Pulsation:
-    """Pulsation of stars drawn from isochrones. RR Lyrae stars and Cepheids are not among them."""
+def draw_pulsation(star: Evolved, rng: np.random.Generator) -> Pulsation:
+    """Draw the pulsation of stars from isochrones.
+
+    RR Lyrae stars and Cepheids are not among them.
+    """
     n = len(star.mass)
-    out = Pulsation(np.full(n, "", CLASS_NAME), np.full(n, np.nan), np.zeros(n))
-    in_strip = (star.teff > STRIP[0]) & (star.teff < STRIP[1]) & (star.logg > GIANT_LOGG)
-    groups = {
-        "delta_scuti": (in_strip & (rng.random(n) < SHARE_IN_STRIP), delta_scuti_mode),
-        "lpv": (star.logg < LPV_LOGG, lpv_mode),
-    }
-    for name, (chosen, mode) in groups.items():
-        out.variability[chosen] = name
-        out.period[chosen], out.amplitude[chosen] = mode(
-            star.mass[chosen], star.radius[chosen], rng
-        )
-    return out
+    coolest, hottest = STRIP
+    in_strip = (star.teff > coolest) & (star.teff < hottest)
+    in_strip &= star.logg > GIANT_LOGG
+    delta_scuti = in_strip & (rng.random(n) < SHARE_IN_STRIP)
+    lpv = star.logg < LPV_LOGG
+    pulsation = Pulsation(np.full(n, "", CLASS_NAME), np.full(n, np.nan), np.zeros(n))
+    for name, chosen, draw_mode in (
+        ("delta_scuti", delta_scuti, delta_scuti_mode),
+        ("lpv", lpv, lpv_mode),
+    ):
+        period, amplitude = draw_mode(star.mass[chosen], star.radius[chosen], rng)
+        pulsation.variability[chosen] = name
+        pulsation.period[chosen] = period
+        pulsation.amplitude[chosen] = amplitude
+    return pulsation

@@ -5,45 +5,62 @@ from dataclasses import dataclass
 import numpy as np
 
 from multistar.mock.phases import Stratum
-from multistar.mock.population import PAIR, ROUGHNESS, Population, absolute_magnitudes
+from multistar.mock.population import (
+    PAIR,
+    ROUGHNESS,
+    Population,
+    absolute_magnitudes,
+    distance_modulus,
+)
 from multistar.mock.sed import BANDS
 from multistar.mock.variability.pulsators import CLASSES
 
 GIANTS = Stratum(giants=True)
-# Dwarfs, subgiants and hot giants: bright ones from the whole sector, faint ones from where G < 17.6 sees even pairs.
-BRIGHT, MIDDLE, FAINT = (0.0, 9.0), (-0.7, 0.0), (-9.0, -0.7)
+
+# Dwarfs, subgiants and hot giants: bright ones from the whole sector, faint ones from where
+# G < 17.6 sees even pairs.
 NOT_GIANTS = (
-    Stratum(giants=False, log_luminosity=BRIGHT),
-    Stratum(giants=False, log_luminosity=MIDDLE, reach=5.4),
-    Stratum(giants=False, log_luminosity=FAINT, reach=2.4),
+    Stratum(giants=False, log_luminosity=(0.0, 9.0)),
+    Stratum(giants=False, log_luminosity=(-0.7, 0.0), reach=5.4),
+    Stratum(giants=False, log_luminosity=(-9.0, -0.7), reach=2.4),
 )
-# The same for G < 11.5: the more luminous, the farther out.
+# Stars for G < 11.5, likewise: the more luminous, the farther out.
 NEAR_ENOUGH = (
-    *(
-        Stratum(True, limits, reach)
-        for limits, reach in (((2.3, 9.0), None), ((1.7, 2.3), 5.5), ((-9.0, 1.7), 2.8))
-    ),
-    *(
-        Stratum(False, limits, reach)
-        for limits, reach in (
-            ((2.0, 9.0), None),
-            ((1.0, 2.0), 3.9),
-            ((0.0, 1.0), 1.3),
-            ((-9.0, 0.0), 0.4),
-        )
-    ),
+    Stratum(giants=True, log_luminosity=(2.3, 9.0)),
+    Stratum(giants=True, log_luminosity=(1.7, 2.3), reach=5.5),
+    Stratum(giants=True, log_luminosity=(-9.0, 1.7), reach=2.8),
+    Stratum(giants=False, log_luminosity=(2.0, 9.0)),
+    Stratum(giants=False, log_luminosity=(1.0, 2.0), reach=3.9),
+    Stratum(giants=False, log_luminosity=(0.0, 1.0), reach=1.3),
+    Stratum(giants=False, log_luminosity=(-9.0, 0.0), reach=0.4),
 )
-# The least and the most that dust can dim a star, in units of E(B-V): cool and hot stars, low and high R_V.
-EXTINCTION = {"g": (1.2, 3.8), "h": (0.3, 0.8)}
-MARGIN = {band: rough + PAIR for band, rough in ROUGHNESS.items()}
 VOLUME_RADIUS = 0.2  # kpc
 PULSATORS = tuple(Stratum(variability=name) for name in CLASSES)
+
+# The least and the most that dust can dim a star, in units of E(B-V): cool and hot stars, low and
+# high R_V.
+EXTINCTION = {"g": (1.2, 3.8), "h": (0.3, 0.8)}
+# How much brighter than its rough magnitude a system can be: a bad fit, and a companion.
+MARGIN = {band: rough + PAIR for band, rough in ROUGHNESS.items()}
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What stars are drawn at all (strata), limits in apparent magnitude (bright, faint) by band, in
-    reddening [mag] and in logg [dex]."""
+    """What a survey draws, and the limits of what it takes.
+
+    Attributes
+    ----------
+    description : str
+        The selection in words.
+    strata : tuple of Stratum
+        What stars are drawn at all.
+    magnitude : dict of str to tuple of float
+        Limits in apparent magnitude (bright, faint) by band.
+    max_ebv : float
+        Largest reddening E(B-V), mag.
+    logg : tuple of float
+        Limits in surface gravity, cgs dex.
+    """
 
     description: str
     strata: tuple[Stratum, ...]
@@ -53,64 +70,76 @@ class Selection:
 
     @property
     def faintest(self) -> dict[str, float]:
+        """The faint limit of each band, mag."""
         return {band: faint for band, (_, faint) in self.magnitude.items()}
 
     def may_take(self, stars: Population) -> np.ndarray:
-        """(n,) False for stars that this selection surely leaves out: no spectrum needs to be computed for them."""
-        logg = stars.star.logg
-        keep = (stars.ebv < self.max_ebv) & (logg > self.logg[0]) & (logg < self.logg[1])
+        """(n,) False for stars that this selection surely leaves out.
+
+        No spectrum needs to be computed for them.
+        """
+        keep = self._within_limits(stars)
         absolute = absolute_magnitudes(stars.star.luminosity, stars.star.teff)
+        modulus = distance_modulus(stars.distance)
         for band, (bright, faint) in self.magnitude.items():
-            dust = np.multiply.outer(EXTINCTION[band], stars.ebv)
-            apparent = absolute[band] + 5 * np.log10(stars.distance * 100) + dust
-            keep &= (apparent[0] < faint + MARGIN[band]) & (apparent[1] > bright - ROUGHNESS[band])
+            least_dust, most_dust = EXTINCTION[band]
+            undimmed = absolute[band] + modulus
+            keep &= undimmed + least_dust * stars.ebv < faint + MARGIN[band]
+            keep &= undimmed + most_dust * stars.ebv > bright - ROUGHNESS[band]
         return keep
 
     def __call__(self, stars: Population, magnitudes: np.ndarray) -> np.ndarray:
         """(n,) True for the stars taken; magnitudes (n, n_band) in the order of BANDS."""
-        logg = stars.star.logg
-        keep = (stars.ebv < self.max_ebv) & (logg > self.logg[0]) & (logg < self.logg[1])
+        keep = self._within_limits(stars)
         for band, (bright, faint) in self.magnitude.items():
             value = magnitudes[:, BANDS.index(band)]
             keep &= (value > bright) & (value < faint)
         return keep
 
+    def _within_limits(self, stars: Population) -> np.ndarray:
+        """(n,) True for stars within the limits of reddening and gravity."""
+        lowest, highest = self.logg
+        logg = stars.star.logg
+        inside = (logg > lowest) & (logg < highest)
+        return inside & (stars.ebv < self.max_ebv)
+
 
 SELECTIONS = {
     "apogee-like": Selection(
-        "giants, H < 12.3, E(B-V) < 2.5",
-        (GIANTS,),
-        {"g": (7.0, 17.6), "h": (0.0, 12.3)},
+        description="giants, H < 12.3, E(B-V) < 2.5",
+        strata=(GIANTS,),
+        magnitude={"g": (7.0, 17.6), "h": (0.0, 12.3)},
         max_ebv=2.5,
     ),
     "kepler-like": Selection(
-        "giants, 8 < G < 13.4, E(B-V) < 0.35, 1.6 < logg < 3.4",
-        (GIANTS,),
-        {"g": (8.0, 13.4)},
-        0.35,
-        (1.6, 3.4),
+        description="giants, 8 < G < 13.4, E(B-V) < 0.35, 1.6 < logg < 3.4",
+        strata=(GIANTS,),
+        magnitude={"g": (8.0, 13.4)},
+        max_ebv=0.35,
+        logg=(1.6, 3.4),
     ),
     "all-sky": Selection(
-        "giants, subgiants and dwarfs, 6 < G < 17.6, E(B-V) < 2.5",
-        (GIANTS, *NOT_GIANTS),
-        {"g": (6.0, 17.6)},
-        2.5,
+        description="giants, subgiants and dwarfs, 6 < G < 17.6, E(B-V) < 2.5",
+        strata=(GIANTS, *NOT_GIANTS),
+        magnitude={"g": (6.0, 17.6)},
+        max_ebv=2.5,
     ),
     "bright": Selection(
-        "giants, subgiants and dwarfs, 4 < G < 11.5, E(B-V) < 2.5",
-        NEAR_ENOUGH,
-        {"g": (4.0, 11.5)},
-        2.5,
+        description="giants, subgiants and dwarfs, 4 < G < 11.5, E(B-V) < 2.5",
+        strata=NEAR_ENOUGH,
+        magnitude={"g": (4.0, 11.5)},
+        max_ebv=2.5,
     ),
     "volume": Selection(
-        f"all stars within {VOLUME_RADIUS * 1000:.0f} pc, G < 17.6",
-        (Stratum(reach=VOLUME_RADIUS),),
-        {"g": (-9.0, 17.6)},
+        description=f"all stars within {VOLUME_RADIUS * 1000:.0f} pc, G < 17.6",
+        strata=(Stratum(reach=VOLUME_RADIUS),),
+        magnitude={"g": (-9.0, 17.6)},
     ),
     "pulsators": Selection(
-        "RR Lyrae (ab, c), Cepheids, delta Scuti and long-period variables in equal parts before 6 < G < 17.6",
-        PULSATORS,
-        {"g": (6.0, 17.6)},
-        2.5,
+        description="RR Lyrae (ab, c), Cepheids, delta Scuti and long-period variables in equal "
+        "parts before 6 < G < 17.6",
+        strata=PULSATORS,
+        magnitude={"g": (6.0, 17.6)},
+        max_ebv=2.5,
     ),
 }

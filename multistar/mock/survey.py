@@ -1,8 +1,8 @@
-"""Mock stars as a survey would deliver them: measurements with errors, labels with errors, and the truth."""
+"""Mock stars as a survey would deliver them: measurements, labels, their errors, and the truth."""
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import astropy.units as u
@@ -27,36 +27,67 @@ from multistar.mock.variability.missions import MISSIONS
 from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.quantities import QUANTITIES
 
-BLOCK = (
-    16384  # candidates per block; each block has its own random stream, so a survey can be streamed
-)
+# Candidates per block. Each block has its own random stream, so that a survey can be streamed.
+BLOCK = 16384
 LIGHT_CURVES_AT_ONCE = 500  # stars; 35 MB for Kepler
-SOURCE_ID_STEP = (
-    2**35
-)  # a Gaia source_id is (HEALPix level-12 nested pixel) * 2^35 + a running number
+
+# A Gaia source_id is (HEALPix level-12 nested pixel) * 2^35 + a running number.
+SOURCE_ID_STEP = 2**35
+HEALPIX_NSIDE = 4096  # level 12
+
+
+@dataclass(frozen=True)
+class LabelError:
+    """Standard error of a label: a constant and a fraction of its value, added in quadrature."""
+
+    constant: float = 0.0
+    fraction: float = 0.0
+
+    def evaluate(self, values: np.ndarray) -> np.ndarray:
+        """Standard errors (n,) of `values` (n,), in the same units."""
+        return np.hypot(self.constant, self.fraction * values)
+
 
 # Errors of the labels, as an APOGEE-like survey with seismic masses would quote them.
-LABEL_ERROR: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "teff": lambda x: np.full_like(x, 25.0),
-    "logg": lambda x: np.full_like(x, 0.05),
-    "m_h": lambda x: np.full_like(x, 0.025),
-    "alpha_m": lambda x: np.full_like(x, 0.02),
-    "mass": lambda x: 0.06 * x,
-    "age": lambda x: 0.15 * x,
-    "ebv": lambda x: np.hypot(0.01, 0.05 * x),
-    "distance": lambda x: 0.05 * x,
+LABEL_ERROR = {
+    "teff": LabelError(constant=25.0),
+    "logg": LabelError(constant=0.05),
+    "m_h": LabelError(constant=0.025),
+    "alpha_m": LabelError(constant=0.02),
+    "mass": LabelError(fraction=0.06),
+    "age": LabelError(fraction=0.15),
+    "ebv": LabelError(constant=0.01, fraction=0.05),
+    "distance": LabelError(fraction=0.05),
 }
 
-# XP orders per band; no DR4 basis is public yet, so "dr4-like" is the DR3 basis with BP cut to 51 orders.
+# XP orders by band. No DR4 basis is public yet: "dr4-like" is DR3's basis with BP cut to 51 orders.
 LAYOUTS = {"dr3": {"bp": 55, "rp": 55}, "dr4-like": {"bp": 51, "rp": 55}}
 
 
 @dataclass(frozen=True)
 class SurveyConfig:
-    """seed: same seed, same stars; selection: a name in SELECTIONS; layout: a name in LAYOUTS;
-    correlations: also write the coefficients' correlations, as the archive packs them;
-    light_curves: names in MISSIONS, whose light curves are written as list columns, or with `views` as what a model
-    sees of them (one mission only)."""
+    """Settings of a mock survey; the same settings give the same stars.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of all random numbers.
+    selection : str
+        Which stars are taken, a name in `SELECTIONS`.
+    layout : str
+        Number of XP coefficients per band, a name in `LAYOUTS`.
+    correlations : bool
+        Whether to write the correlations of the XP coefficients, too, packed as in the archive.
+    light_curves : tuple of str
+        Names in `MISSIONS`, whose light curves are written as list columns.
+    views : bool
+        Whether to write, instead of the light curve, what a model sees of it (one mission only).
+
+    Raises
+    ------
+    ValueError
+        For an unknown selection, layout or mission, and for `views` without exactly one mission.
+    """
 
     seed: int = 0
     selection: str = "apogee-like"
@@ -66,149 +97,218 @@ class SurveyConfig:
     views: bool = False
 
     def __post_init__(self):
-        for name, known in (("selection", SELECTIONS), ("layout", LAYOUTS)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"unknown {name} {getattr(self, name)!r}; known are {sorted(known)}"
-                )
-        if unknown := sorted(set(self.light_curves) - set(MISSIONS)):
-            raise ValueError(
-                f"unknown missions {unknown} for light curves; known are {sorted(MISSIONS)}"
-            )
-
+        _require_known("selection", self.selection, SELECTIONS)
+        _require_known("layout", self.layout, LAYOUTS)
+        unknown = sorted(set(self.light_curves) - set(MISSIONS))
+        if unknown:
+            known = sorted(MISSIONS)
+            raise ValueError(f"unknown missions {unknown} for light curves; known are {known}")
         if self.views and len(self.light_curves) != 1:
-            raise ValueError(
-                f"a star has one view; name one mission for it, not {list(self.light_curves)}"
-            )
+            missions = list(self.light_curves)
+            raise ValueError(f"a star has one view; name one mission for it, not {missions}")
 
 
-def _identify(stars: Population, block: int) -> dict[str, np.ndarray]:
-    """Coordinates [deg] and Gaia-like source_ids, unique over blocks."""
-    galactic = SkyCoord(l=stars.l * u.rad, b=stars.b * u.rad, frame=Galactic())
-    sky = galactic.transform_to(ICRS())
-    pixel = HEALPix(nside=4096, order="nested").lonlat_to_healpix(sky.ra, sky.dec)
-    source_id = np.asarray(pixel, np.int64) * SOURCE_ID_STEP + block * BLOCK + np.arange(len(stars))
-    angles = {"ra": sky.ra, "dec": sky.dec, "l": galactic.l, "b": galactic.b}
-    return {"source_id": source_id} | {
-        name: angle.to_value(u.deg) for name, angle in angles.items()
-    }  # type: ignore[union-attr]
+def _require_known(setting: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise ValueError(f"unknown {setting} {value!r}; known are {sorted(known)}")
 
 
-def _measure(
-    stars: Population, seen: Observation, config: SurveyConfig, rng: np.random.Generator
-) -> dict:
-    g_mag = seen.magnitudes[:, BANDS.index("g")]
-    transits = noise.draw_transits(len(stars), rng)
-    columns: dict = {}
-    split = load_band("bp").n_basis
-    for name, part in (("bp", seen.coefficients[:, :split]), ("rp", seen.coefficients[:, split:])):
-        orders = LAYOUTS[config.layout][name]
-        observed = noise.noisy_coefficients(name, part, g_mag, transits, rng, config.correlations)
-        columns[f"{name}_coefficients"] = observed.value[:, :orders].astype(np.float32)
-        columns[f"{name}_coefficient_errors"] = observed.sigma[:, :orders].astype(np.float32)
-        if observed.correlation is not None:
-            packed = noise.pack_correlations(observed.correlation[:, :orders, :orders])
-            columns[f"{name}_coefficient_correlations"] = packed.astype(np.float32)
-    value, error = noise.noisy_magnitudes(seen.magnitudes, rng)
-    measured = {band: (value[:, i], error[:, i]) for i, band in enumerate(BANDS)}
-    measured["parallax"] = noise.noisy_parallax(stars.distance, g_mag, rng)
-    for name, (x, sigma) in measured.items():
-        quantity = QUANTITIES[name]
-        columns[quantity.columns[0]], columns[quantity.error_columns[0]] = x, sigma
+def survey_block(config: SurveyConfig, block: int) -> pa.Table:
+    """Make the stars that the survey selects among the candidates of one block.
+
+    Light curves are not in it: they are large, and are added to a few stars at a time.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        Settings of the survey.
+    block : int
+        Number of the block, from 0. The same (config, block) gives the same stars.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per star, in random order: at most `BLOCK` rows, and their number varies.
+    """
+    rng = np.random.default_rng([config.seed, block])
+    selection = SELECTIONS[config.selection]
+    stars = draw_population(BLOCK, rng, DustDisc(), selection.strata, selection.faintest)
+    stars = stars.select(selection.may_take(stars))
+    observation = observe(stars)
+
+    taken = np.flatnonzero(selection(stars, observation.magnitudes))
+    mixed = rng.permutation(taken)  # candidates come stratum by stratum
+    stars = stars.select(mixed)
+    observation = observation.select(mixed)
+
+    columns = _identify_stars(stars, block)
+    columns |= _measure_stars(stars, observation, config, rng)
+    columns |= _label_stars(stars, rng)
+    columns |= _describe_stars(stars, observation, rng)
+    return to_arrow(columns, _metadata(config, columns))
+
+
+def _metadata(config: SurveyConfig, columns: Collection[str]) -> dict[str, str]:
+    units = []
+    for quantity in QUANTITIES.values():
+        name = quantity.columns[0]
+        if name in columns:
+            units.append(f"{name} [{quantity.unit}]")
+    settings = json.dumps(dataclasses.asdict(config))
+    return {"multistar": __version__, "mock": settings, "units": ", ".join(units)}
+
+
+def _identify_stars(stars: Population, block: int) -> dict[str, np.ndarray]:
+    """Coordinates [deg] and Gaia-like source_ids, which are unique over blocks."""
+    galactic: SkyCoord = SkyCoord(l=stars.l * u.rad, b=stars.b * u.rad, frame=Galactic())
+    equatorial: SkyCoord = galactic.transform_to(ICRS())
+    healpix = HEALPix(nside=HEALPIX_NSIDE, order="nested")
+    pixel = np.asarray(healpix.lonlat_to_healpix(equatorial.ra, equatorial.dec), np.int64)
+    running_number = block * BLOCK + np.arange(len(stars))
+    columns = {"source_id": pixel * SOURCE_ID_STEP + running_number}
+    for frame, names in ((equatorial, ("ra", "dec")), (galactic, ("l", "b"))):
+        for name in names:
+            columns[name] = getattr(frame, name).to_value(u.deg)
     return columns
 
 
-def _label(stars: Population, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Each label as surveyed (`teff`, `teff_error`) and as it is (`true_teff`); of a pair, the primary's."""
+def _measure_stars(
+    stars: Population, observation: Observation, config: SurveyConfig, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """XP coefficients, magnitudes and parallaxes with noise, and their errors."""
+    g_mag = observation.magnitudes[:, BANDS.index("g")]
+    columns = _measure_xp(observation.coefficients, g_mag, config, rng)
+
+    values, errors = noise.noisy_magnitudes(observation.magnitudes, rng)
+    measured = {}
+    for i, band in enumerate(BANDS):
+        measured[band] = values[:, i], errors[:, i]
+    measured["parallax"] = noise.noisy_parallax(stars.distance, g_mag, rng)
+    for name, (value, error) in measured.items():
+        value_column = QUANTITIES[name].columns[0]
+        error_column = QUANTITIES[name].error_columns[0]
+        columns[value_column] = value
+        columns[error_column] = error
+    return columns
+
+
+def _measure_xp(
+    coefficients: np.ndarray, g_mag: np.ndarray, config: SurveyConfig, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Noisy coefficients of both bands in the survey's layout, from exact ones (n, 110)."""
+    transits = noise.draw_transits(len(g_mag), rng)
+    n_bp = load_band("bp").n_basis
+    exact = {"bp": coefficients[:, :n_bp], "rp": coefficients[:, n_bp:]}
+    columns = {}
+    for band, orders in LAYOUTS[config.layout].items():
+        observed = noise.noisy_coefficients(
+            band, exact[band], g_mag, transits, rng, config.correlations
+        )
+        value = observed.value[:, :orders]
+        sigma = observed.sigma[:, :orders]
+        columns[f"{band}_coefficients"] = value.astype(np.float32)
+        columns[f"{band}_coefficient_errors"] = sigma.astype(np.float32)
+        if observed.correlation is not None:
+            correlation = observed.correlation[:, :orders, :orders]
+            packed = noise.pack_correlations(correlation)
+            columns[f"{band}_coefficient_correlations"] = packed.astype(np.float32)
+    return columns
+
+
+def _label_stars(stars: Population, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Each label as surveyed (`teff`, `teff_error`) and as it is (`true_teff`); the primary's."""
     columns = {}
     for name, error in LABEL_ERROR.items():
-        truth = getattr(stars.star if hasattr(stars.star, name) else stars, name)
-        sigma = error(truth)
-        columns[name], columns[f"{name}_error"] = truth + rng.normal(size=len(truth)) * sigma, sigma
+        owner = stars.star if hasattr(stars.star, name) else stars
+        truth = getattr(owner, name)
+        sigma = error.evaluate(truth)
+        columns[name] = truth + rng.normal(size=len(truth)) * sigma
+        columns[f"{name}_error"] = sigma
         columns[f"true_{name}"] = truth
     return columns
 
 
-def _describe(
-    stars: Population, seen: Observation, rng: np.random.Generator
+def _describe_stars(
+    stars: Population, observation: Observation, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """What else is true of a system: population, chemistry, dust, companion, rotation, pulsation."""
+    """What else is true of a system: its population, companion, rotation and pulsation."""
     orbits = stars.orbits
+    phase_names = np.array([*PHASES, "other"])  # "other" is phase -1
     columns = {
         "component": np.array(COMPONENTS)[stars.component],
         "c_n": stars.c_n,
         "r_v": stars.r_v,
         "radius": stars.star.radius,
         "luminosity": stars.star.luminosity,
-        "phase": np.array([*PHASES, "other"])[stars.star.phase],
+        "phase": phase_names[stars.star.phase],
         "binary": np.isfinite(orbits.period),
         "orbital_period": orbits.period,
         "inclination": orbits.inclination,
         "scaled_axis": orbits.scaled_axis,
         "mass_ratio": orbits.mass_ratio,
-        "flux_ratio": seen.flux_ratio,
+        "flux_ratio": observation.flux_ratio,
         "radius_ratio": orbits.radius_ratio,
         "companion_teff": orbits.companion.teff,
+        "variability": stars.pulsation.variability,
+        "pulsation_period": stars.pulsation.period,
+        "pulsation_amplitude": stars.pulsation.amplitude,
     }
-    pulsation = stars.pulsation
-    columns |= {"variability": pulsation.variability, "pulsation_period": pulsation.period}
-    columns["pulsation_amplitude"] = pulsation.amplitude
     return columns | vars(draw_activity(stars, rng))
 
 
-def survey_block(config: SurveyConfig, block: int) -> pa.Table:
-    """The selected stars among the BLOCK candidates of one block; the same (config, block) gives the same stars.
+class SurveyCursor:
+    """A position in the endless stream of a survey's stars.
 
-    Light curves are not in it: they are large, and made by `with_light_curves` for a few stars at a time.
+    Parameters
+    ----------
+    config : SurveyConfig
+        Settings of the survey.
+    block, row : int
+        The next star is this row of this block.
     """
-    rng = np.random.default_rng([config.seed, block])
-    selection = SELECTIONS[config.selection]
-    stars = draw_population(BLOCK, rng, DustDisc(), selection.strata, selection.faintest)
-    stars = stars.select(selection.may_take(stars))
-    seen = observe(stars)
-    keep = rng.permutation(np.flatnonzero(selection(stars, seen.magnitudes)))  # strata mixed
-    stars, seen = stars.select(keep), seen.select(keep)
-    columns = _identify(stars, block) | _measure(stars, seen, config, rng) | _label(stars, rng)
-    columns |= _describe(stars, seen, rng)
-    units = ", ".join(
-        f"{q.columns[0]} [{q.unit}]" for q in QUANTITIES.values() if q.columns[0] in columns
-    )
-    return to_arrow(
-        columns,
-        {"multistar": __version__, "mock": json.dumps(dataclasses.asdict(config)), "units": units},
-    )
-
-
-class Place:
-    """A place in the endless stream of a survey's stars: block, and row within it."""
 
     def __init__(self, config: SurveyConfig, block: int = 0, row: int = 0):
-        self.config, self.block, self.row = config, block, row
+        self.config = config
+        self.block = block
+        self.row = row
 
     def take(self, n_stars: int) -> Iterator[pa.Table]:
-        """The next `n_stars`, in tables of at most a block; afterwards the place is behind them."""
-        number, table = None, pa.table({})
+        """Yield the next `n_stars` in tables of at most a block, and move behind them."""
+        loaded = None
+        table = pa.table({})
         while n_stars > 0:
-            if number != self.block:
-                number, table = self.block, survey_block(self.config, self.block)
+            if loaded != self.block:
+                loaded = self.block
+                table = survey_block(self.config, self.block)
             part = table[self.row : self.row + n_stars]
             if self.config.light_curves:
-                part = self._with_light_curves(part[:LIGHT_CURVES_AT_ONCE])
+                part = self._add_light_curves(part[:LIGHT_CURVES_AT_ONCE])
             n_stars -= len(part)
             self.row += len(part)
             if self.row == len(table):
-                self.block, self.row = self.block + 1, 0
+                self.block += 1
+                self.row = 0
             yield part
 
-    def _with_light_curves(self, part: pa.Table) -> pa.Table:
-        missions, seed = self.config.light_curves, self.config.seed
-        return (
-            with_views(part, missions[0], seed)
-            if self.config.views
-            else with_light_curves(part, missions, seed)
-        )
+    def _add_light_curves(self, part: pa.Table) -> pa.Table:
+        missions = self.config.light_curves
+        if self.config.views:
+            return with_views(part, missions[0], self.config.seed)
+        return with_light_curves(part, missions, self.config.seed)
 
 
 def survey(n_stars: int, config: SurveyConfig) -> Iterator[pa.Table]:
-    """The first `n_stars` of a survey, in tables of at most a block."""
-    return Place(config).take(n_stars)
+    """Yield the first `n_stars` of a survey in tables of at most a block.
+
+    Parameters
+    ----------
+    n_stars : int
+        How many stars to make. A longer survey begins with the stars of a shorter one.
+    config : SurveyConfig
+        Settings of the survey.
+
+    Examples
+    --------
+    >>> table = pa.concat_tables(survey(100, SurveyConfig(seed=1)))
+    """
+    return SurveyCursor(config).take(n_stars)

@@ -18,9 +18,15 @@ ATOMIC_MASS = constants.atomic_mass * 1e3  # g
 EV = constants.eV * 1e7  # erg
 SECOND_RADIATION = PLANCK * LIGHT / BOLTZMANN  # hc/k, cm K
 
+LOG_ELECTRON_SHARE = (-12.0, -0.02)  # where the share of electrons among all particles lies
+BISECTIONS = 40  # finds its logarithm to 1e-11
+RAREST = 1e-12  # share of the carbon and oxygen nuclei that is never bound in CO
+
 
 @dataclass(frozen=True)
 class Element:
+    """A chemical element, neutral or singly ionised."""
+
     log_abundance: float  # Asplund et al. 2009, log N(H) = 12
     ionisation: float  # eV
     neutral: float  # partition function of the atom
@@ -44,12 +50,15 @@ ELEMENTS = {
     "Cr": Element(5.64, 6.766, 10.0, 7.0, 52.0),
     "Fe": Element(7.50, 7.902, 27.0, 43.0, 55.85),
 }
+PRIMORDIAL_ELEMENTS = ("H", "He")
 ALPHA_ELEMENTS = ("O", "Mg", "Si", "Ca", "Ti")
 METALS = tuple(name for name in ELEMENTS if name != "H")
 
 
 @dataclass(frozen=True)
 class Molecule:
+    """A diatomic molecule."""
+
     first: str
     second: str
     dissociation: float  # eV
@@ -73,20 +82,9 @@ MOLECULES = {  # Huber & Herzberg 1979
 }
 
 
-def abundances(m_h: float, alpha_m: float = 0.0, c_n: float = 0.0) -> dict[str, float]:
-    """Number of nuclei per hydrogen nucleus. [C/N] lowers C and raises N as the dredge-up does, conserving C + N."""
-    out = {}
-    for name, element in ELEMENTS.items():
-        metal = 0.0 if name in ("H", "He") else m_h + (alpha_m if name in ALPHA_ELEMENTS else 0.0)
-        out[name] = 10 ** (element.log_abundance - 12 + metal)
-    out["C"] *= 10 ** (0.3 * c_n)  # at [C/N] = -0.4: C down by 0.12 dex, N up by 0.28 dex
-    out["N"] *= 10 ** (-0.7 * c_n)
-    return out
-
-
 @dataclass(frozen=True)
 class Gas:
-    """Every density is (n_depth,)."""
+    """Densities [cm-3] of what a gas consists of; every array is (n_depth,)."""
 
     electrons: np.ndarray
     hydrogen: np.ndarray  # neutral atoms
@@ -97,97 +95,181 @@ class Gas:
     mass_density: np.ndarray  # g cm-3
 
 
+def abundances(m_h: float, alpha_m: float = 0.0, c_n: float = 0.0) -> dict[str, float]:
+    """Number of nuclei of each element per hydrogen nucleus.
+
+    [C/N] lowers C and raises N as the dredge-up does, conserving C + N: at [C/N] = -0.4 C is down
+    by 0.12 dex and N up by 0.28 dex.
+
+    Parameters
+    ----------
+    m_h, alpha_m, c_n : float
+        [M/H], [alpha/M] and [C/N], dex.
+    """
+    numbers = {}
+    for name, element in ELEMENTS.items():
+        enhancement = 0.0
+        if name not in PRIMORDIAL_ELEMENTS:
+            enhancement = m_h
+        if name in ALPHA_ELEMENTS:
+            enhancement += alpha_m
+        numbers[name] = 10 ** (element.log_abundance - 12 + enhancement)
+    numbers["C"] *= 10 ** (0.3 * c_n)
+    numbers["N"] *= 10 ** (-0.7 * c_n)
+    return numbers
+
+
+def boltzmann_factor(energy: float, temperature: np.ndarray) -> np.ndarray:
+    """exp(-E / kT) for an energy in eV, with the shape of `temperature`."""
+    thermal_energy = BOLTZMANN * temperature
+    return np.exp(-energy * EV / thermal_energy)
+
+
+def _translation(mass: float, temperature: np.ndarray) -> np.ndarray:
+    """Translational partition function per volume [cm-3] of a particle of `mass` [g]."""
+    momentum_squared = 2 * np.pi * mass * BOLTZMANN * temperature
+    per_wavelength_squared = momentum_squared / PLANCK**2
+    return per_wavelength_squared**1.5
+
+
 def equilibrium_constant(name: str, temperature: np.ndarray) -> np.ndarray:
-    """n(A) n(B) / n(AB) of a diatomic molecule, cm-3."""
-    m = MOLECULES[name]
-    a, b = ELEMENTS[m.first], ELEMENTS[m.second]
-    reduced = a.mass * b.mass / (a.mass + b.mass) * ATOMIC_MASS
-    rotation = temperature / (SECOND_RADIATION * m.rotation) / m.symmetry
-    vibration = 1 / (1 - np.exp(-SECOND_RADIATION * m.vibration / temperature))
-    translation = (2 * np.pi * reduced * BOLTZMANN * temperature / PLANCK**2) ** 1.5
-    bound = np.exp(-m.dissociation * EV / (BOLTZMANN * temperature))
-    return translation * a.neutral * b.neutral / (m.electronic * rotation * vibration) * bound
+    """Equilibrium constant n(A) n(B) / n(AB) of a diatomic molecule, cm-3."""
+    molecule = MOLECULES[name]
+    first = ELEMENTS[molecule.first]
+    second = ELEMENTS[molecule.second]
+    total_mass = first.mass + second.mass
+    reduced_mass = first.mass * second.mass / total_mass * ATOMIC_MASS
+    rotation_temperature = SECOND_RADIATION * molecule.rotation
+    rotation = temperature / rotation_temperature / molecule.symmetry
+    vibration_temperature = SECOND_RADIATION * molecule.vibration
+    vibration = 1 / (1 - np.exp(-vibration_temperature / temperature))
+    bound = molecule.electronic * rotation * vibration
+    free = _translation(reduced_mass, temperature)
+    free = free * first.neutral * second.neutral
+    return free / bound * boltzmann_factor(molecule.dissociation, temperature)
 
 
 def saha_factor(name: str, temperature: np.ndarray) -> np.ndarray:
-    """n(ion) n(electron) / n(atom), cm-3."""
-    e = ELEMENTS[name]
-    free = (2 * np.pi * ELECTRON_MASS * BOLTZMANN * temperature / PLANCK**2) ** 1.5
-    return 2 * e.ionised / e.neutral * free * np.exp(-e.ionisation * EV / (BOLTZMANN * temperature))
+    """Saha's n(ion) n(electron) / n(atom), cm-3."""
+    element = ELEMENTS[name]
+    states = 2 * element.ionised / element.neutral
+    free = states * _translation(ELECTRON_MASS, temperature)
+    return free * boltzmann_factor(element.ionisation, temperature)
 
 
 def equation_of_state(
     temperature: np.ndarray, pressure: np.ndarray, abundance: dict[str, float]
 ) -> Gas:
-    """Solve charge conservation by bisection, then the molecules in order of their binding."""
+    """Solve charge conservation by bisection, then the molecules in order of their binding.
+
+    Parameters
+    ----------
+    temperature, pressure : (n_depth,) array
+        Temperature [K] and gas pressure [dyn cm-2].
+    abundance : dict of str to float
+        Nuclei per hydrogen nucleus.
+    """
     particles = pressure / (BOLTZMANN * temperature)
     saha = {name: saha_factor(name, temperature) for name in ELEMENTS}
-    electrons, hydrogen, nuclei = _ionisation(temperature, particles, abundance, saha)
-    neutral = {name: electrons / (electrons + saha[name]) for name in ELEMENTS}
+    electrons, hydrogen, nuclei = _solve_ionisation(temperature, particles, abundance, saha)
     total = {name: nuclei * abundance[name] for name in ELEMENTS}
-    atoms = {name: total[name] * neutral[name] for name in METALS} | {"H": hydrogen}
-    mean_mass = sum(abundance[n] * ELEMENTS[n].mass for n in ELEMENTS) * ATOMIC_MASS
+    neutral = {name: electrons / (electrons + saha[name]) for name in ELEMENTS}
+    atoms = {name: total[name] * neutral[name] for name in METALS}
+    ions = {name: total[name] - atoms[name] for name in METALS}
+    mean_mass = sum(abundance[name] * ELEMENTS[name].mass for name in ELEMENTS)
     return Gas(
-        electrons,
-        hydrogen,
-        hydrogen * saha["H"] / electrons,
-        atoms,
-        {name: total[name] - atoms[name] for name in METALS},
-        _molecules(temperature, hydrogen, total, neutral),
-        nuclei * mean_mass,
+        electrons=electrons,
+        hydrogen=hydrogen,
+        protons=hydrogen * saha["H"] / electrons,
+        atoms=atoms | {"H": hydrogen},
+        ions=ions,
+        molecules=_solve_molecules(temperature, hydrogen, total, neutral),
+        mass_density=nuclei * (mean_mass * ATOMIC_MASS),
     )
 
 
-def _ionisation(temperature, particles, abundance, saha):
+def _solve_ionisation(
+    temperature: np.ndarray,
+    particles: np.ndarray,
+    abundance: dict[str, float],
+    saha: dict[str, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Electrons, neutral hydrogen atoms and hydrogen nuclei, with H2 in equilibrium."""
     h2 = equilibrium_constant("H2", temperature)
-    everything = sum(abundance.values())
-    low, high = np.full_like(temperature, -12.0), np.full_like(temperature, -0.02)
-    for _ in range(40):  # log10 of the electron share, to 1e-11
+    nuclei_per_hydrogen = sum(abundance.values())
+    low = np.full_like(temperature, LOG_ELECTRON_SHARE[0])
+    high = np.full_like(temperature, LOG_ELECTRON_SHARE[1])
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
         electrons = particles * 10**middle
-        ionised = 1 + saha["H"] / electrons
-        a, b = (2 * everything - 1) / h2, ionised * everything
         rest = particles - electrons
-        hydrogen = 2 * rest / (b + np.sqrt(b**2 + 4 * a * rest))
+        # Neutral hydrogen from the number of all nuclei and molecules, a quadratic equation.
+        ionised = 1 + saha["H"] / electrons
+        quadratic = (2 * nuclei_per_hydrogen - 1) / h2
+        linear = ionised * nuclei_per_hydrogen
+        root = np.sqrt(linear**2 + 4 * quadratic * rest)
+        hydrogen = 2 * rest / (linear + root)
         nuclei = ionised * hydrogen + 2 * hydrogen**2 / h2
-        charge = hydrogen * saha["H"] / electrons
-        charge = charge + sum(
-            nuclei * abundance[n] * saha[n] / (electrons + saha[n]) for n in METALS
-        )
+        metal_ions = 0
+        for name in METALS:
+            metal_ions += nuclei * abundance[name] * saha[name] / (electrons + saha[name])
+        charge = hydrogen * saha["H"] / electrons + metal_ions
         more = charge > electrons
-        low, high = np.where(more, middle, low), np.where(more, high, middle)
+        low = np.where(more, middle, low)
+        high = np.where(more, high, middle)
     return electrons, hydrogen, nuclei
 
 
-def _pair(first, neutral_first, second, neutral_second, constant) -> np.ndarray:
+def _solve_pair(
+    first: np.ndarray,
+    neutral_first: np.ndarray,
+    second: np.ndarray,
+    neutral_second: np.ndarray,
+    constant: np.ndarray,
+) -> np.ndarray:
     """Density of a molecule that takes both of its elements from finite stocks."""
     constant = constant / (neutral_first * neutral_second)
-    sum_ = first + second + constant
-    return 2 * first * second / (sum_ + np.sqrt(np.maximum(sum_**2 - 4 * first * second, 0)))
+    linear = first + second + constant
+    discriminant = linear**2 - 4 * first * second
+    root = np.sqrt(np.maximum(discriminant, 0))
+    return 2 * first * second / (linear + root)
 
 
-def _molecules(temperature, hydrogen, total, neutral) -> dict[str, np.ndarray]:
+def _solve_molecules(
+    temperature: np.ndarray,
+    hydrogen: np.ndarray,
+    total: dict[str, np.ndarray],
+    neutral: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Densities of molecules, from those that bind their elements most tightly on."""
     k = {name: equilibrium_constant(name, temperature) for name in MOLECULES}
-    co = _pair(total["C"], neutral["C"], total["O"], neutral["O"], k["CO"])
-    carbon = np.maximum(total["C"] - co, 1e-12 * total["C"]) * neutral["C"]
-    oxygen = np.maximum(total["O"] - co, 1e-12 * total["O"])
-    oxygen = oxygen - _pair(total["Si"], neutral["Si"], oxygen, neutral["O"], k["SiO"])
+    co = _solve_pair(total["C"], neutral["C"], total["O"], neutral["O"], k["CO"])
+    carbon = np.maximum(total["C"] - co, RAREST * total["C"]) * neutral["C"]
+    oxygen = np.maximum(total["O"] - co, RAREST * total["O"])
+    sio = _solve_pair(total["Si"], neutral["Si"], oxygen, neutral["O"], k["SiO"])
+    oxygen = oxygen - sio
+
     hydroxyl = hydrogen / k["OH"]
-    free_oxygen = oxygen * neutral["O"] / (1 + hydroxyl * neutral["O"])
+    oxygen_atoms = oxygen * neutral["O"]
+    free_oxygen = oxygen_atoms / (1 + hydroxyl * neutral["O"])
     nitrogen = total["N"] * neutral["N"]
-    free_nitrogen = (np.sqrt(1 + 8 * nitrogen / k["N2"]) - 1) * k["N2"] / 4
+    root = np.sqrt(1 + 8 * nitrogen / k["N2"])
+    free_nitrogen = (root - 1) * k["N2"] / 4
     hydride = hydrogen / k["CH"]
-    free_carbon = carbon / (1 + hydride + free_nitrogen / k["CN"])
-    titanium = free_oxygen * neutral["Ti"] / k["TiO"]
-    out = {
+    cyanide = free_nitrogen / k["CN"]
+    free_carbon = carbon / (1 + hydride + cyanide)
+    molecules = {
         "CO": co,
         "OH": hydroxyl * free_oxygen,
         "CH": hydride * free_carbon,
         "CN": free_carbon * free_nitrogen / k["CN"],
-        "TiO": total["Ti"] * titanium / (1 + titanium),
     }
-    for name, metal in (("MgH", "Mg"), ("CaH", "Ca")):
-        bound = neutral[metal] * hydrogen / k[name]
-        out[name] = total[metal] * bound / (1 + bound)
-    return out
+    # Molecules of rare metals take nothing noticeable from the stock of their partner.
+    for name, metal, partner in (
+        ("TiO", "Ti", free_oxygen),
+        ("MgH", "Mg", hydrogen),
+        ("CaH", "Ca", hydrogen),
+    ):
+        bound = partner * neutral[metal] / k[name]
+        molecules[name] = total[metal] * bound / (1 + bound)
+    return molecules

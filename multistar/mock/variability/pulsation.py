@@ -1,16 +1,16 @@
-"""Light curves of pulsating stars: Fourier series with the shapes that each class has at each period.
+"""Light curves of pulsating stars: Fourier series with the shapes of each class at each period.
 
-A series is mag(t) = sum over k of A_k cos(k theta + phi_k); its shape is given by R_k1 = A_k / A_1 and
-phi_k1 = phi_k - k phi_1 (cosines of magnitudes, as of Simon & Lee 1981).
+A series is mag(t) = sum over k of A_k cos(k theta + phi_k); its shape is given by R_k1 = A_k / A_1
+and phi_k1 = phi_k - k phi_1 (cosines of magnitudes, as of Simon & Lee 1981).
 """
 
 import numpy as np
 
-VARIABILITY_CLASSES = ("rrab", "rrc", "cepheid", "delta_scuti", "lpv")
 PHASES = np.linspace(0, 2 * np.pi, 200, endpoint=False)
 
-# Period [d], R21, R31, phi21, phi31 of fundamental-mode Cepheids: the Hertzsprung progression. Up to 9 d measured on
-# Gaia DR3 epoch photometry; beyond from memory, phi31 unwrapped through the resonance at 10 d.
+# Period [d], R21, R31, phi21, phi31 of fundamental-mode Cepheids: the Hertzsprung progression. Up
+# to 9 d measured on Gaia DR3 epoch photometry; beyond from memory, phi31 unwrapped through the
+# resonance at 10 d.
 CEPHEIDS = np.array(
     [
         (2.0, 0.42, 0.25, 4.20, 2.45),
@@ -28,77 +28,183 @@ CEPHEIDS = np.array(
 )
 
 
+def _rrab_shape(period: float, amplitude: float) -> tuple[list, list]:
+    x = period - 0.55
+    phases = [0, 3.97 + 0.8 * x, 2.00 + 1.3 * x, 0.06 + 2 * x, 4.45 + 2.5 * x]
+    return [1, 0.48, 0.34, 0.22, 0.14], phases
+
+
+def _rrc_shape(period: float, amplitude: float) -> tuple[list, list]:
+    r21 = 0.14 - 0.8 * (period - 0.32)
+    r21 = np.clip(r21, 0.03, 0.2)
+    return [1, r21, 0.06], [0, 4.7, 3.0]
+
+
+def _cepheid_shape(period: float, amplitude: float) -> tuple[list, list]:
+    periods, *columns = CEPHEIDS.T
+    log_periods = np.log(periods)
+    log_period = np.log(period)
+    r21, r31, phi21, phi31 = (np.interp(log_period, log_periods, x) for x in columns)
+    return [1, r21, r31], [0, phi21, phi31]
+
+
+def _delta_scuti_shape(period: float, amplitude: float) -> tuple[list, list]:
+    r21 = np.minimum(1.1 * amplitude, 0.35)  # harmonics need amplitude
+    return [1, r21], [0, 3.74]
+
+
+def _lpv_shape(period: float, amplitude: float) -> tuple[list, list]:
+    return [1, 0.12], [0, 4.5]
+
+
+SHAPES = {
+    "rrab": _rrab_shape,
+    "rrc": _rrc_shape,
+    "cepheid": _cepheid_shape,
+    "delta_scuti": _delta_scuti_shape,
+    "lpv": _lpv_shape,
+}
+VARIABILITY_CLASSES = tuple(SHAPES)
+
+
 def fourier_shape(
     variability_class: str, period: float, amplitude: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Amplitude ratios (1, R_21, ...) and phases (0, phi_21, ...) of a class at a period [d] and amplitude [mag].
+    """Shape of the light curves of a class.
 
-    Those of RRab stars and the second harmonic of delta Scuti stars are medians over Gaia DR3 epoch photometry, from
-    which single stars differ by 0.04 in R21 and 0.1 in phi21; those of RRc stars and LPVs are from memory.
+    Parameters
+    ----------
+    variability_class : str
+        A name in VARIABILITY_CLASSES.
+    period, amplitude : float
+        Period [d] and amplitude [mag].
+
+    Returns
+    -------
+    ratios, phases : (n_harmonic,) array
+        Amplitude ratios (1, R_21, ...) and phases (0, phi_21, ...).
+
+    Raises
+    ------
+    ValueError
+        For an unknown class.
+
+    Notes
+    -----
+    The shapes of RRab stars and the second harmonic of delta Scuti stars are medians over Gaia DR3
+    epoch photometry, from which single stars differ by 0.04 in R21 and 0.1 in phi21; those of RRc
+    stars and LPVs are from memory.
     """
-    if variability_class == "rrab":
-        x = period - 0.55
-        return np.array([1, 0.48, 0.34, 0.22, 0.14]), np.array(
-            [0, 3.97 + 0.8 * x, 2.00 + 1.3 * x, 0.06 + 2 * x, 4.45 + 2.5 * x]
+    if variability_class not in SHAPES:
+        raise ValueError(
+            f"unknown variability class {variability_class!r}; known are {VARIABILITY_CLASSES}"
         )
-    if variability_class == "rrc":
-        return np.array([1, np.clip(0.14 - 0.8 * (period - 0.32), 0.03, 0.2), 0.06]), np.array(
-            [0, 4.7, 3.0]
-        )
-    if variability_class == "cepheid":
-        nodes = np.log(CEPHEIDS[:, 0])
-        r21, r31, phi21, phi31 = (
-            np.interp(np.log(period), nodes, column) for column in CEPHEIDS[:, 1:].T
-        )
-        return np.array([1, r21, r31]), np.array([0, phi21, phi31])
-    if variability_class == "delta_scuti":
-        return np.array([1, np.minimum(1.1 * amplitude, 0.35)]), np.array(
-            [0, 3.74]
-        )  # harmonics need amplitude
-    if variability_class == "lpv":
-        return np.array([1, 0.12]), np.array([0, 4.5])
-    raise ValueError(
-        f"unknown variability class {variability_class!r}; known are {VARIABILITY_CLASSES}"
-    )
+    ratios, phases = SHAPES[variability_class](period, amplitude)
+    return np.array(ratios), np.array(phases)
 
 
-def _series(angle, ratios: np.ndarray, phases: np.ndarray) -> np.ndarray:
-    terms = (ratio * np.cos((k + 1) * angle + phases[k]) for k, ratio in enumerate(ratios))
-    return sum(terms, np.zeros(np.shape(angle)))
+def _sum_series(angle: np.ndarray, ratios: np.ndarray, phases: np.ndarray) -> np.ndarray:
+    total = np.zeros(np.shape(angle))
+    for k, (ratio, phase) in enumerate(zip(ratios, phases, strict=True), start=1):
+        harmonic = k * angle + phase
+        total = total + ratio * np.cos(harmonic)
+    return total
 
 
-def template(angle, variability_class: str, period: float, amplitude: float) -> np.ndarray:
-    """Magnitudes (mean 0, peak to peak `amplitude` [mag]) at phase `angle` [rad]: one strictly periodic mode."""
+def template(
+    angle: np.ndarray, variability_class: str, period: float, amplitude: float
+) -> np.ndarray:
+    """Magnitudes of one strictly periodic mode.
+
+    Parameters
+    ----------
+    angle : array
+        Phase, rad.
+    variability_class : str
+        A name in VARIABILITY_CLASSES.
+    period, amplitude : float
+        Period [d] and peak-to-peak amplitude [mag].
+
+    Returns
+    -------
+    array
+        Magnitudes with mean 0, with the shape of `angle`.
+    """
     ratios, phases = fourier_shape(variability_class, period, amplitude)
-    return _series(angle, ratios, phases) * amplitude / np.ptp(_series(PHASES, ratios, phases))
+    one_cycle = _sum_series(PHASES, ratios, phases)
+    curve = _sum_series(angle, ratios, phases)
+    return curve * amplitude / np.ptp(one_cycle)
 
 
 def pulsation(
-    time, variability_class: str, period: float, amplitude: float, rng: np.random.Generator
+    time: np.ndarray,
+    variability_class: str,
+    period: float,
+    amplitude: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Change of magnitude at `time` (any shape) [d] of a star of a class, a period [d] and an amplitude [mag].
+    """Change of magnitude of a pulsating star.
 
-    The phase is random, and a function of absolute time for a given state of `rng`. Delta Scuti stars have two to five
-    further modes of at most 0.6 of the amplitude; LPVs wander in phase and amplitude and have a weaker first overtone.
-    Blazhko modulation and double-mode stars are left out.
+    Delta Scuti stars have two to five further modes of at most 0.6 of the amplitude; LPVs wander in
+    phase and amplitude and have a weaker first overtone. Blazhko modulation and double-mode stars
+    are left out.
+
+    Parameters
+    ----------
+    time : array of any shape
+        Time, d.
+    variability_class : str
+        A name in VARIABILITY_CLASSES.
+    period, amplitude : float
+        Period [d] and peak-to-peak amplitude [mag].
+    rng : numpy.random.Generator
+        The phase is random, and a function of absolute time for a given state of `rng`.
+
+    Returns
+    -------
+    array
+        Magnitudes, with the shape of `time`.
     """
     time = np.asarray(time, float)
-    phase = rng.uniform(0, 2 * np.pi)
-    angle = 2 * np.pi * time / period + phase
+    start = rng.uniform(0, 2 * np.pi)
+    angle = 2 * np.pi * time / period + start
     if variability_class == "delta_scuti":
-        extra = rng.integers(2, 6)
-        ratio, share, start = (
-            rng.uniform(0.85, 2.2, extra),
-            rng.uniform(0.1, 0.6, extra),
-            rng.uniform(0, 6.3, extra),
-        )
-        others = sum(share[i] * np.cos(ratio[i] * angle + start[i]) for i in range(extra))
-        return template(angle, variability_class, period, amplitude) + amplitude / 2 * others
+        return _delta_scuti_curve(angle, period, amplitude, rng)
     if variability_class == "lpv":
-        slow = rng.uniform(5, 12, 2) * period
-        wander = rng.uniform(0, 2 * np.pi, 3)
-        angle = angle + 0.4 * np.sin(2 * np.pi * time / slow[0] + wander[0])
-        strength = 1 + 0.2 * np.sin(2 * np.pi * time / slow[1] + wander[1])
-        overtone = rng.uniform(0.05, 0.3) * amplitude / 2 * np.cos(1.9 * angle + wander[2])
-        return strength * template(angle, variability_class, period, amplitude) + overtone
+        return _lpv_curve(time, angle, period, amplitude, rng)
     return template(angle, variability_class, period, amplitude)
+
+
+def _delta_scuti_curve(
+    angle: np.ndarray, period: float, amplitude: float, rng: np.random.Generator
+) -> np.ndarray:
+    main = template(angle, "delta_scuti", period, amplitude)
+    n_modes = rng.integers(2, 6)
+    ratios = rng.uniform(0.85, 2.2, n_modes)  # of frequency
+    shares = rng.uniform(0.1, 0.6, n_modes)  # of amplitude
+    phases = rng.uniform(0, 6.3, n_modes)
+    others = np.zeros(np.shape(angle))
+    for ratio, share, phase in zip(ratios, shares, phases, strict=True):
+        mode_angle = ratio * angle + phase
+        others = others + share * np.cos(mode_angle)
+    return main + amplitude / 2 * others
+
+
+def _lpv_curve(
+    time: np.ndarray,
+    angle: np.ndarray,
+    period: float,
+    amplitude: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    slow_1, slow_2 = rng.uniform(5, 12, 2) * period
+    start_1, start_2, start_3 = rng.uniform(0, 2 * np.pi, 3)
+    phase_angle = 2 * np.pi * time / slow_1 + start_1
+    strength_angle = 2 * np.pi * time / slow_2 + start_2
+    angle = angle + 0.4 * np.sin(phase_angle)
+    strength = 1 + 0.2 * np.sin(strength_angle)
+    overtone_angle = 1.9 * angle + start_3
+    overtone = rng.uniform(0.05, 0.3) * amplitude / 2
+    overtone = overtone * np.cos(overtone_angle)
+    main = template(angle, "lpv", period, amplitude)
+    return strength * main + overtone
