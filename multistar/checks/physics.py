@@ -229,7 +229,7 @@ def measure_extinction(model: Model, stars: Stars, truth: Labels, seed: int) -> 
         inputs = read_stars({"source_id": source_id} | reddened, labels=True)
         made = generate(model, inputs, SAMPLES, seed, True, True)
         flux.append(np.stack(made["flux"].to_pylist()))
-        teff.append(_predict_teff(model, made, giants["teff"]))
+        teff.append(_predict_teff(model, made))
 
     curve = _extinction_curve(flux)
     known = R_V * G23_CURVE(WAVELENGTH * u.nm)
@@ -247,12 +247,10 @@ def measure_extinction(model: Model, stars: Stars, truth: Labels, seed: int) -> 
     }
 
 
-def _predict_teff(model: Model, made: pa.Table, true_teff: np.ndarray) -> np.ndarray:
-    """(n,) temperatures [K] read from generated coefficients; with a truth they count as mock."""
-    table = made.drop_columns(["flux", "flux_error"])
-    table = table.append_column("true_teff", pa.array(true_teff))
-    predicted = predict(model, read_stars(table), quiet=True)
-    return predicted["teff"].to_numpy()
+def _predict_teff(model: Model, made: pa.Table) -> np.ndarray:
+    """(n,) temperatures [K] that the model reads from spectra that it generated."""
+    stars = read_stars(made.drop_columns(["flux", "flux_error"]), origin="mock")
+    return predict(model, stars, quiet=True)["teff"].to_numpy()
 
 
 def _extinction_curve(flux: list[np.ndarray]) -> np.ndarray:

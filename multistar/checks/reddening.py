@@ -199,8 +199,8 @@ def positions(stars: Stars) -> tuple[Any, str]:
     return position, "positions from source_id, to 0.9 arcmin"
 
 
-def _sky(longitude: np.ndarray, latitude: np.ndarray, valid: np.ndarray, frame: str) -> Any:
-    """SkyCoord (n,) of coordinates [deg]; NaN where they are not valid."""
+def _sky(longitude: Any, latitude: Any, valid: np.ndarray, frame: str) -> Any:
+    """SkyCoord (n,) of coordinates (n,) [deg]; NaN where they are not valid."""
     return SkyCoord(
         np.where(valid, longitude, np.nan) * u.deg,
         np.where(valid, latitude, np.nan) * u.deg,

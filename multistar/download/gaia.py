@@ -211,7 +211,7 @@ def _select(server: GaiaArchive, stars: Any, ids: list[int] | None) -> pa.Table:
         raise ValueError(f"{stars}: some rows have no source_id; select those that have")
     repeated = source_id.duplicated()
     if repeated.any():
-        first = source_id[repeated].iloc[0]
+        first = source_id.iloc[int(repeated.argmax())]
         raise ValueError(
             f"{stars}: source_id {first} is selected more than once "
             f"({repeated.sum()} rows too many)"
