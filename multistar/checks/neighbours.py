@@ -37,3 +37,13 @@ def squared_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Give R2 of a linear regression of one number (n,) on another (n,)."""
     correlation = np.corrcoef(one, other)[0, 1]
     return float(correlation**2)
+
+
+def average_neighbours(place: np.ndarray, values: np.ndarray, most: int) -> np.ndarray:
+    """Average a number (n,) over up to `most` nearest neighbours of each of places (n, d)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    k = min(most, len(place) - 1)
+    search = NearestNeighbors(n_neighbors=k + 1).fit(place)
+    _, rows = search.kneighbors()
+    return values[rows[:, 1:]].mean(1)

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from multistar.checks.figures import name_ticks, write_result
+from multistar.checks.neighbours import average_neighbours
 from multistar.inference.views import embed_views
 from multistar.modalities.light_curve.features import SAMPLING, SUMMARY
 from multistar.model.checkpoint import Model
@@ -47,6 +48,12 @@ NUMBERS: dict[str, tuple[str, Callable]] = {
 }
 # Feature sets in the order in which they are drawn.
 FEATURE_SETS = ("metadata", "light curve", "other data", "fused", "aligned", "eigenspace")
+# Kinds on the map: code, name, colour and size of a point.
+STYLES = (
+    (-1, "others", "lightgrey", 3),
+    (0, "young", "tab:blue", 10),
+    (1, "synchronised", "tab:red", 10),
+)
 
 Arrays = dict[str, np.ndarray]
 
@@ -100,11 +107,10 @@ def compute_metadata(stars: Stars) -> np.ndarray:
     assert stars.light_curve is not None
     summary = list(SUMMARY)
     columns = [stars.light_curve.value[:, summary.index(name)] for name in SAMPLING]
-    for name in ("g", "parallax"):
-        if name in stars.scalars:
-            columns.append(np.log(stars.scalars[name].sigma))
-        if name == "g" and name in stars.scalars:
-            columns.append(stars.scalars[name].value)
+    if "g" in stars.scalars:
+        columns += [np.log(stars.scalars["g"].sigma), stars.scalars["g"].value]
+    if "parallax" in stars.scalars:
+        columns.append(np.log(stars.scalars["parallax"].sigma))
     for band in stars.xp.values():
         columns.append(np.isfinite(band.value).sum(1))
     with np.errstate(invalid="ignore"):
@@ -336,23 +342,13 @@ def _map_synchronised(
         warnings.simplefilter("ignore")
         mapper = UMAP(metric="cosine", random_state=seed)
         place = np.asarray(mapper.fit_transform(x[rows]))
-    share = _mean_of_neighbours(place[: len(compared)], kind[compared])
+    share = average_neighbours(place[: len(compared)], kind[compared], NEIGHBOURS)
     return {
         "auc": float(roc_auc_score(kind[compared], share)),
         "x": place[:, 0].tolist(),
         "y": place[:, 1].tolist(),
         "kind": np.nan_to_num(kind[rows], nan=-1).astype(int).tolist(),
     }
-
-
-def _mean_of_neighbours(place: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """(n,) mean of values (n,) among the nearest of places (n, 2), the star itself left out."""
-    from sklearn.neighbors import NearestNeighbors
-
-    k = min(NEIGHBOURS, len(place) - 1)
-    search = NearestNeighbors(n_neighbors=k + 1).fit(place)
-    _, rows = search.kneighbors()
-    return values[rows[:, 1:]].mean(1)
 
 
 def draw_populations(result: dict) -> Figure:
@@ -385,12 +381,7 @@ def _draw_scores(axis, tasks: dict[str, dict], score: str) -> None:
 
 def _draw_synchronised(axis, places: dict) -> None:
     x, y, kind = (np.asarray(places[key]) for key in ("x", "y", "kind"))
-    styles = (
-        (-1, "others", "lightgrey", 3),
-        (0, "young", "tab:blue", 10),
-        (1, "synchronised", "tab:red", 10),
-    )
-    for code, label, colour, size in styles:
+    for code, label, colour, size in STYLES:
         here = kind == code
         axis.scatter(x[here], y[here], s=size, c=colour, label=label)
     axis.legend(fontsize=8)
