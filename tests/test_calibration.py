@@ -15,7 +15,7 @@ COVARIANCE = np.array([[1.0, 0.9], [0.9, 1.0]])
 
 @pytest.fixture(scope="module")
 def posterior():
-    """Truths and samples of correlated Gaussian posteriors with scattered means: right by construction."""
+    """Samples and truths of correlated Gaussian posteriors, right by construction, and an rng."""
     rng = np.random.default_rng(0)
     mean = rng.normal(0, 3, (N, 2))
     truth = mean + rng.multivariate_normal([0, 0], COVARIANCE, N)
@@ -60,18 +60,8 @@ def test_energy_score_of_a_gaussian_is_the_closed_form():
 
 def test_the_command_writes_numbers_and_a_figure(mock_file, model_folder, tmp_path, capsys):
     out = tmp_path / "check"
-    arguments = [
-        "check",
-        "calibration",
-        mock_file,
-        "--model",
-        model_folder,
-        "--out",
-        out,
-        "--samples",
-        16,
-    ]
-    assert main([str(a) for a in arguments]) == 0
+    command = f"check calibration {mock_file} --model {model_folder} --out {out} --samples 16"
+    assert main(command.split()) == 0
     assert "energy score" in capsys.readouterr().out
     result = json.loads((out / "calibration.json").read_text())
     assert (out / "calibration.png").stat().st_size > 10000
@@ -79,10 +69,7 @@ def test_the_command_writes_numbers_and_a_figure(mock_file, model_folder, tmp_pa
     assert teff["stars"] == 600
     assert teff["coverage"]["50%"] < teff["coverage"]["68%"] < teff["coverage"]["95%"]
     assert abs(teff["coverage"]["68%"] - teff["interval_68"]) < 0.1
-    assert {name: len(parts) for name, parts in teff["bins"].items()} == {
-        "ebv": 4,
-        "logg": 4,
-        "snr": 4,
-    }
+    numbers = {name: len(bins) for name, bins in teff["bins"].items()}
+    assert numbers == {"ebv": 4, "logg": 4, "snr": 4}
     assert result["joint"]["stars"] == 600
-    assert main([str(a) for a in arguments]) == 2
+    assert main(command.split()) == 2

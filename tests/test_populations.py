@@ -11,12 +11,14 @@ from conftest import small_run
 
 from multistar.api import MultiStar
 from multistar.checks.populations import (
-    classified,
-    figure,
-    metadata,
+    FEATURE_SETS,
+    compute_features,
+    compute_metadata,
+    draw_populations,
     populations,
-    questions,
-    regressed,
+    pose_questions,
+    score_classifier,
+    score_regression,
 )
 from multistar.cli.app import main
 from multistar.index.search import search_stars, search_table
@@ -51,11 +53,11 @@ def model(table, tmp_path_factory) -> MultiStar:
 def test_a_probe_finds_a_direction_and_nothing_in_noise():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(1000, 6)), rng.random(1000) < 0.2
-    noise = classified(x, y.astype(int))
+    noise = score_classifier(x, y.astype(int))
     assert abs(noise["auc"] - 0.5) < 0.07
     assert abs(noise["ap"] - 0.2) < 0.07
     x[:, 2] += 2 * y  # two Gaussians at a distance of 2: AUC = Phi(2 / sqrt 2)
-    assert classified(x, y.astype(int))["auc"] == pytest.approx(0.921, abs=0.02)
+    assert score_classifier(x, y.astype(int))["auc"] == pytest.approx(0.921, abs=0.02)
 
 
 def test_a_regression_reaches_the_known_share_of_the_variance():
@@ -63,7 +65,7 @@ def test_a_regression_reaches_the_known_share_of_the_variance():
     x = rng.normal(size=(3000, 5))
     y = x @ np.array([1.0, 0, 2, 0, 0]) + rng.normal(size=3000)  # variance 5 + 1
     few = np.arange(3000) % 5 == 0
-    score = regressed(x, y, few, ~few)
+    score = score_regression(x, y, few, ~few)
     assert score["r2"] == pytest.approx(5 / 6, abs=0.02)
     assert score["rms"] == pytest.approx(1, abs=0.05)
 
@@ -75,10 +77,10 @@ def test_synchronised_binaries_are_compared_with_young_single_stars_that_rotate_
         "rotation_period": np.array([5.0, 40, 5, 5, 5]),
         "true_age": np.array([5.0, 5, 0.3, 4, 0.3]),
     }
-    kind = questions(facts)[0]["synchronised"]
+    kind = pose_questions(facts)[0]["synchronised"]
     np.testing.assert_array_equal(kind, [1, np.nan, 0, np.nan, np.nan])
     with pytest.raises(ValueError, match="no column that the check knows"):
-        questions({"ra": np.ones(3)})
+        pose_questions({"ra": np.ones(3)})
 
 
 def test_views_are_the_embeddings_of_parts_of_the_stars(model, table):
@@ -105,37 +107,29 @@ def test_views_need_a_model_that_aligns(star_model, table):
 
 def test_metadata_hold_sampling_and_brightness_and_no_physics(table):
     stars = read_stars(table)
-    seen = metadata(stars)
+    seen = compute_metadata(stars)
     assert seen.shape == (240, len(SAMPLING) + 5)
     assert np.isfinite(seen).all()
     other = dataclasses.replace(stars.light_curve, value=stars.light_curve.value.copy())
     other.value[:, len(SAMPLING) + 30 :] = 0
     changed = stars.with_blocks(light_curve=other)
-    np.testing.assert_array_equal(metadata(changed), seen)
+    np.testing.assert_array_equal(compute_metadata(changed), seen)
 
 
 def test_the_check_gives_scores_for_every_feature_set_and_a_picture(model, table, tmp_path):
     pq.write_table(table, tmp_path / "stars.parquet")
     model.save_pretrained(tmp_path / "model")
-    command = [
-        "check",
-        "populations",
-        str(tmp_path / "stars.parquet"),
-        "--model",
-        str(tmp_path / "model"),
-    ]
-    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    inputs = f"{tmp_path}/stars.parquet --model {tmp_path}/model"
+    assert main(f"check populations {inputs} --out {tmp_path}/out".split()) == 0
     assert (tmp_path / "out" / "populations.png").stat().st_size > 10_000
     facts = {name: table[name].to_numpy() for name in ("binary", "true_age", "true_teff")}
     result = populations(model.model, read_stars(table), facts, umap=False)
     assert set(result["kinds"]) == {"binary"}
     assert set(result["numbers"]) == {"age", "teff"}
     for asked in (*result["kinds"].values(), *result["numbers"].values()):
-        assert {"metadata", "light curve", "other data", "fused", "aligned", "eigenspace"} <= set(
-            asked
-        )
+        assert set(FEATURE_SETS) <= set(asked)
     assert 0 <= result["kinds"]["binary"]["fused"]["auc"] <= 1
-    assert figure(result)
+    assert draw_populations(result)
 
 
 def test_without_light_curves_there_is_nothing_to_compare(model, table):
@@ -145,10 +139,8 @@ def test_without_light_curves_there_is_nothing_to_compare(model, table):
 
 
 def test_eigenspace_is_a_linear_map_of_both_views(model, table):
-    from multistar.checks.populations import features
-
     stars = read_stars(table[:5])
-    sets, seen = features(model.model, stars), embed_views(model.model, stars)
+    sets, seen = compute_features(model.model, stars), embed_views(model.model, stars)
     vectors = model.model.network.alignment.eigenspace()
     expected = torch.from_numpy(seen.curve + seen.rest) @ vectors
     np.testing.assert_allclose(sets["eigenspace"], expected.numpy(), rtol=1e-5, atol=1e-6)

@@ -1,0 +1,1 @@
+"""Checks of a model: calibration, physics, disentanglement of dust, populations, and baselines."""

@@ -1,6 +1,7 @@
-"""What a model must beat: the median of the training labels, XGBoost on the same inputs, labels alone.
+"""What a model must beat: the median of the training labels, XGBoost, labels alone, a Gaussian.
 
-All are fitted on the training rows only, on labels as the survey gives them. XGBoost comes with the extra `demo`.
+All are fitted on the training rows only, on labels as the survey gives them. XGBoost comes with
+the extra `demo`.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,11 +22,23 @@ XGBOOST = {
     "subsample": 0.8,
     "colsample_bytree": 0.6,
 }
+# The error of a coefficient that was not measured, in units of the typical coefficient.
+UNKNOWN = 1e3
 
 
 def median(train: Stars, test: Stars, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Label -> (n_test,) the median of the training labels."""
-    return {name: np.full(len(test), np.nanmedian(train.scalars[name].value)) for name in names}
+    """Predict the median of the training labels for every star.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_test,)
+        One constant array for each label in `names`.
+    """
+    predictions = {}
+    for name in names:
+        middle = np.nanmedian(train.scalars[name].value)
+        predictions[name] = np.full(len(test), middle)
+    return predictions
 
 
 def trees(
@@ -36,14 +49,35 @@ def trees(
     without: Collection[str] = (),
     title: str = "XGBoost",
 ) -> dict[str, np.ndarray]:
-    """Label -> (n_test,) predictions of XGBoost from everything that the model sees: values and log errors.
+    """Predict labels by XGBoost from everything that the model sees: values and log errors.
 
-    without: measurements that are left out. One regressor per label, in the label's transformed space.
+    One regressor is fitted per label, in the label's transformed space.
+
+    Parameters
+    ----------
+    model : Model
+        Says which measurements there are and standardises them.
+    train, test : Stars
+        Stars that the regressors are fitted to, and stars to predict.
+    names : sequence of str
+        Labels to predict.
+    without : collection of str
+        Measurements that are left out.
+    title : str
+        Shown beside the progress bar.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_test,)
+        Predictions of each label, in its own unit.
     """
     vocabulary = model.vocabulary
-    left_out = {vocabulary.slot(name) for name in without} | set(vocabulary.label_slots)
+    left_out = set(vocabulary.label_slots)
+    for name in without:
+        left_out.add(vocabulary.slot(name))
     slots = [slot for slot in range(vocabulary.n_slots) if slot not in left_out]
-    x_train, x_test = (_inputs(model.standardiser(stars), slots) for stars in (train, test))
+    x_train = _inputs(model.standardiser(train), slots)
+    x_test = _inputs(model.standardiser(test), slots)
     return _boost(x_train, x_test, train, names, title)
 
 
@@ -54,78 +88,130 @@ def from_labels(
     known: Sequence[str],
     title: str = "labels only",
 ) -> dict[str, np.ndarray]:
-    """Label -> (n_test,) predictions of XGBoost from other labels alone: what the spectrum must add to."""
-    x_train, x_test = (
-        np.stack([stars.scalars[k].value for k in known], -1) for stars in (train, test)
-    )
+    """Predict labels by XGBoost from other labels alone: what a spectrum must add to.
+
+    Parameters
+    ----------
+    train, test : Stars
+        Stars that the regressors are fitted to, and stars to predict.
+    names : sequence of str
+        Labels to predict.
+    known : sequence of str
+        Labels that are the input.
+    title : str
+        Shown beside the progress bar.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_test,)
+        Predictions of each label, in its own unit.
+    """
+    x_train = np.stack([train.scalars[name].value for name in known], -1)
+    x_test = np.stack([test.scalars[name].value for name in known], -1)
     return _boost(x_train, x_test, train, names, title)
 
 
 def _boost(
-    x_train, x_test, train: Stars, names: Sequence[str], title: str
+    x_train: np.ndarray, x_test: np.ndarray, train: Stars, names: Sequence[str], title: str
 ) -> dict[str, np.ndarray]:
+    """Fit one regressor per label to x_train (n, d) and predict for x_test (m, d)."""
     import xgboost
 
-    out = {}
+    predictions = {}
     for name in track(names, f"{title}, one regressor per label"):
-        quantity, label = QUANTITIES[name], train.scalars[name].value
+        quantity = QUANTITIES[name]
         with np.errstate(invalid="ignore"):
-            y = to_even_scale(quantity, label)
+            y = to_even_scale(quantity, train.scalars[name].value)
         known = np.isfinite(y)
         regressor = xgboost.XGBRegressor(**XGBOOST, tree_method="hist", random_state=0)
-        out[name] = from_even_scale(
-            quantity, regressor.fit(x_train[known], y[known]).predict(x_test)
-        )
-    return out
+        regressor.fit(x_train[known], y[known])
+        predictions[name] = from_even_scale(quantity, regressor.predict(x_test))
+    return predictions
 
 
-def _inputs(m: Measurement, slots: list[int]) -> np.ndarray:
-    """Values and log errors, which is all that the network gets; NaN where not observed."""
-    observed = m.observed[:, slots].numpy()
-    pair = np.stack([m.value[:, slots].numpy(), np.log(m.sigma[:, slots].numpy())])
-    return np.hstack(list(np.where(observed, pair, np.nan))).astype(np.float32)
+def _inputs(measurement: Measurement, slots: list[int]) -> np.ndarray:
+    """(n, 2 * slots) values and log errors, which is all that the network gets; NaN = missing."""
+    observed = measurement.observed[:, slots].numpy()
+    value = measurement.value[:, slots].numpy()
+    log_sigma = np.log(measurement.sigma[:, slots].numpy())
+    value = np.where(observed, value, np.nan)
+    log_sigma = np.where(observed, log_sigma, np.nan)
+    return np.hstack([value, log_sigma]).astype(np.float32)
 
 
 def conditional_gaussian(
     reference: Stars, stars: Stars, band: str, components: int = 20
 ) -> np.ndarray:
-    """(n, orders) coefficients [e-/s] of one XP band from the other, by a Gaussian fitted to `reference`.
+    """Predict the coefficients of one XP band from the other, by a Gaussian fitted to stars.
 
-    Its covariance is that of the G-normalised coefficients less their noise, cut to the leading principal
-    components; what is known enters with its own errors, so a noisy spectrum says less (PPCA-like, exact for
-    Gaussian stars). Coefficients that are missing count as known with a huge error.
+    Parameters
+    ----------
+    reference : Stars
+        Stars with both bands, to which the Gaussian is fitted.
+    stars : Stars
+        Stars of which the other band is known.
+    band : {"bp", "rp"}
+        The band to predict.
+    components : int
+        Number of principal components that the covariance is cut to.
+
+    Returns
+    -------
+    ndarray, shape (n, orders)
+        Expected coefficients [e-/s].
+
+    Notes
+    -----
+    The covariance is that of the G-normalised coefficients less their noise, cut to its leading
+    principal components. What is known enters with its own errors, so a noisy spectrum says less
+    (as in probabilistic PCA; exact for Gaussian stars). Missing coefficients count as known with
+    a huge error.
     """
-    known = "rp" if band == "bp" else "bp"
-    x, sigma = _normalised(reference, (known, band))
-    scale = np.sqrt(np.nan_to_num(x**2).mean(0)) + 1e-12 * np.nanmax(
-        np.abs(x)
-    )  # of an order that nobody has: not 0
-    x, sigma = np.nan_to_num(x / scale), sigma / scale
-    center = x.mean(0)
-    noise = (
-        np.nan_to_num(np.nanmedian(sigma, axis=0)) ** 2
-    )  # the mean would be that of the faintest
-    values, vectors = np.linalg.eigh(np.cov(x.T) - np.diag(noise))
-    values, vectors = np.maximum(values[-components:], 0), vectors[:, -components:]
-    covariance = (vectors * values) @ vectors.T
-    orders = reference.xp[known].value.shape[1]
-    y, error = _normalised(stars, (known,))
-    y, error = y / scale[:orders] - center[:orders], error / scale[:orders]
-    error, y = np.where(np.isfinite(y * error), error, 1e3), np.where(np.isfinite(y * error), y, 0)
-    marginal = covariance[:orders, :orders] + error[:, :, None] ** 2 * np.eye(orders)
-    weights = np.linalg.solve(marginal, y[..., None])[..., 0]
-    return (
-        (weights @ covariance[:orders, orders:] + center[orders:]) * scale[orders:] * _flux(stars)
-    )
+    known_band = "rp" if band == "bp" else "bp"
+    n_known = reference.xp[known_band].value.shape[1]
+    scale, mean, covariance = _fit_gaussian(reference, (known_band, band), components)
+
+    value, sigma = _normalise_by_g(stars, (known_band,))
+    value = value / scale[:n_known] - mean[:n_known]
+    sigma = sigma / scale[:n_known]
+    observed = np.isfinite(value * sigma)
+    value = np.where(observed, value, 0)
+    sigma = np.where(observed, sigma, UNKNOWN)
+
+    noise = sigma[:, :, None] ** 2 * np.eye(n_known)
+    marginal = covariance[:n_known, :n_known] + noise
+    weights = np.linalg.solve(marginal, value[..., None])[..., 0]
+    expected = weights @ covariance[:n_known, n_known:] + mean[n_known:]
+    return expected * scale[n_known:] * _g_flux(stars)
 
 
-def _flux(stars: Stars) -> np.ndarray:
+def _fit_gaussian(
+    stars: Stars, bands: tuple[str, str], components: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scale (d,), mean (d,) and covariance (d, d) of noise-free coefficients in units of scale."""
+    value, sigma = _normalise_by_g(stars, bands)
+    rms = np.sqrt(np.nan_to_num(value**2).mean(0))
+    # the addition keeps the scale of an order that no star has from being 0
+    scale = rms + 1e-12 * np.nanmax(np.abs(value))
+    value = np.nan_to_num(value / scale)
+    sigma = sigma / scale
+    # the mean error would be that of the faintest stars
+    noise = np.nan_to_num(np.nanmedian(sigma, axis=0)) ** 2
+    eigenvalues, vectors = np.linalg.eigh(np.cov(value.T) - np.diag(noise))
+    eigenvalues = np.maximum(eigenvalues[-components:], 0)
+    vectors = vectors[:, -components:]
+    covariance = (vectors * eigenvalues) @ vectors.T
+    return scale, value.mean(0), covariance
+
+
+def _normalise_by_g(stars: Stars, bands: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients over G flux and their errors (n, d), bands side by side."""
+    flux = _g_flux(stars)
+    value = np.hstack([stars.xp[band].value for band in bands])
+    sigma = np.hstack([stars.xp[band].sigma for band in bands])
+    return value / flux, sigma / flux
+
+
+def _g_flux(stars: Stars) -> np.ndarray:
+    """(n, 1) flux in G, in units of that of a star with G = 0."""
     return 10 ** (-0.4 * stars.scalars["g"].value)[:, None]
-
-
-def _normalised(stars: Stars, bands: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients over G flux and their errors, bands side by side."""
-    value, sigma = (
-        np.hstack([vars(stars.xp[b])[f] for b in bands]) / _flux(stars) for f in ("value", "sigma")
-    )
-    return value, sigma

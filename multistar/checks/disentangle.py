@@ -1,22 +1,18 @@
-"""Are temperature and dust told apart? Probes of the embedding, residuals, directions and generated spectra.
-
-At fixed c means: of what a quadratic in c leaves. R2 is that of predictions for stars that the probe was not
-fitted to; its error is the scatter of R2 over permutations of the target among the stars.
-"""
+"""Are temperature and dust told apart? Probes of the embedding, residuals, generated spectra."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import scipy.linalg
-from astropy.stats import mad_std
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
-from multistar.checks.neighbours import nearest
-from multistar.checks.physics import GENERATED_LOGG, extinction
-from multistar.checks.reddening import COLUMN, reddening
+from multistar.checks.figures import name_ticks
+from multistar.checks.physics import measure_extinction, select_generated
+from multistar.checks.probes import correlate_residuals, probe_targets
+from multistar.checks.reddening import COLUMN, Reddening, reddening
 from multistar.checks.report import Report
 from multistar.index.umap_map import coloured_map, umap_map
 from multistar.inference.embed import embed
@@ -29,236 +25,248 @@ from multistar.quantities import QUANTITIES
 from multistar.stars import Stars
 
 OWNED = JSON, PAGE, MAPS = "disentangle.json", "report.html", "umap.parquet"
-DUST, FLOOR = "ln(E(B-V) + 0.01)", 0.01  # mag
+# mag, added to E(B-V) before its logarithm is taken
+FLOOR = 0.01
+DUST = "ln(E(B-V) + 0.01)"
 MOST, FEWEST = 5000, 200
-FOLDS, PERMUTATIONS, NEIGHBOURS = 5, 50, 10
-RIDGE = 1e-4  # of the mean variance of a component
 FEWEST_GENERATED = 5
 COLOURS = ("teff", "logg", "m_h", "mass", "age", "ebv")
+QUESTIONS = ("dust at fixed teff", "teff at fixed dust")
+# What the table has after erasing dust stands in columns of these names.
+WITHOUT_DUST = "_without_dust"
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The stars of which labels and E(B-V) are known.
+
+    labels are those of the table where it has them, otherwise predictions; guess are predictions
+    of all; both (n,) by name. given: names of the labels of the table. dust: of all stars.
+    """
+
+    stars: Stars
+    labels: dict[str, np.ndarray]
+    guess: dict[str, np.ndarray]
+    given: list[str]
+    dust: Reddening
 
 
 def disentangle(
     model: Model,
     stars: Stars,
-    ebv=COLUMN,
+    ebv: Any = COLUMN,
     seed: int = 0,
     most: int = MOST,
     maps: bool = True,
     generated: bool = True,
     quiet: bool = False,
 ) -> tuple[dict, pa.Table | None]:
-    """All numbers of the check, ready for JSON, and the map of the stars before and after erasing dust.
+    """Compute all numbers of the check, and maps of the stars before and after erasing dust.
 
-    ebv   where E(B-V) is from, see reddening; stars in holes of a map are counted and left out
-    most  stars, drawn at random if there are more
-    maps, generated  False leaves UMAP, or the generated spectra, out; each takes a minute
+    Parameters
+    ----------
+    model : Model
+        The model that is checked.
+    stars : Stars
+        Labels are the truth or the labels of the table where it has them, otherwise predictions.
+    ebv : str or object
+        Where E(B-V) is from, see `reddening`; stars in holes of a map are counted and left out.
+    seed : int
+        Of the sample, the probes, the generated spectra and the maps.
+    most : int
+        Number of stars, drawn at random if there are more.
+    maps, generated : bool
+        False leaves UMAP, or the generated spectra, out; each takes a minute.
+    quiet : bool
+        True hides the progress bars.
 
-    Labels are the truth or labels of the table where it has them, otherwise predictions. Raises ValueError if E(B-V) is
-    known for fewer than FEWEST stars, and as reddening does.
+    Returns
+    -------
+    result : dict
+        Ready for JSON.
+    maps : pa.Table or None
+        source_id, coordinates in the map of each space, and labels; None without maps.
+
+    Raises
+    ------
+    ValueError
+        If E(B-V) is known for fewer than FEWEST stars, and as `reddening` does.
     """
     rng = np.random.default_rng(seed)
-    stars = stars.select(np.sort(rng.permutation(len(stars))[:most]))
+    rows = np.sort(rng.permutation(len(stars))[:most])
+    sample = _select_known(model, stars.select(rows), ebv, quiet)
+    labels = sample.labels
+    target = {"teff": labels["teff"] / 1000, "dust": _log_reddening(labels["ebv"])}
+
+    spaces = _embed(model, sample.stars, quiet)
+    probes = {}
+    for name, table in spaces.items():
+        vectors = np.stack(table["embedding"].to_numpy()).astype(float)
+        probes[name] = probe_targets(vectors, target, rng)
+    residuals = correlate_residuals(sample.guess, labels, sample.given, target["dust"], rng)
+    result: dict = {
+        "model_sha256": model.hash,
+        "stars": len(sample.stars),
+        "seed": seed,
+        "ebv": sample.dust.origin,
+        "no_position": sample.dust.no_position,
+        "holes": sample.dust.holes,
+        "labels_of_the_table": sample.given,
+        "spaces": probes,
+        "residuals": residuals,
+    }
+    if generated:
+        result |= _generate(model, sample, seed)
+    if not maps:
+        return result, None
+    return result, _make_maps(spaces, labels, seed, quiet)
+
+
+def _select_known(model: Model, stars: Stars, ebv: Any, quiet: bool) -> _Sample:
+    """The stars of which all labels and E(B-V) are known; ValueError if these are too few."""
     table = predict(model, stars, quiet)
-    guess = {name: table[name].to_numpy().astype(float) for name in model.vocabulary.labels}
-    given = {name: known_label(stars, name) for name in guess}
-    given = {name: values for name, values in given.items() if np.isfinite(values).sum() >= FEWEST}
+    guess, given = {}, {}
+    for name in model.vocabulary.labels:
+        guess[name] = table[name].to_numpy().astype(float)
+        values = known_label(stars, name)
+        if np.isfinite(values).sum() >= FEWEST:
+            given[name] = values
     labels = guess | given
     dust = reddening(stars, ebv, labels["distance"])
-    known = np.isfinite(dust.ebv) & np.all([np.isfinite(labels[name]) for name in labels], axis=0)
-    known &= np.array(["no_data" not in word for word in table["status"].to_pylist()])
+
+    known = np.isfinite(dust.ebv)
+    for values in labels.values():
+        known &= np.isfinite(values)
+    known &= np.array(["no_data" not in status for status in table["status"].to_pylist()])
     if known.sum() < FEWEST:
         raise ValueError(
-            f"E(B-V) and labels are known for {known.sum()} stars ({dust.origin}), expected {FEWEST}"
+            f"E(B-V) and labels are known for {known.sum()} stars ({dust.origin}), "
+            f"expected {FEWEST}"
         )
-    labels, guess = ({name: x[known] for name, x in part.items()} for part in (labels, guess))
-    labels["ebv"], few = dust.ebv[known], stars.select(known)
-    spaces = {"embedding": embed(model, few, quiet)}
+    labels = {name: values[known] for name, values in labels.items()}
+    guess = {name: values[known] for name, values in guess.items()}
+    labels["ebv"] = dust.ebv[known]
+    return _Sample(stars.select(known), labels, guess, sorted(given), dust)
+
+
+def _log_reddening(ebv: np.ndarray) -> np.ndarray:
+    """DUST: a logarithm that small E(B-V) [mag] do not dominate."""
+    return np.log(np.maximum(ebv, 0) + FLOOR)
+
+
+def _embed(model: Model, stars: Stars, quiet: bool) -> dict[str, pa.Table]:
+    """Vectors of the stars, and where the model can erase dust, also vectors without it."""
+    spaces = {"embedding": embed(model, stars, quiet)}
     if "ebv" in model.erasers:
-        spaces["without dust"] = embed(model, few, quiet, ignore="ebv")
-    target = {"teff": labels["teff"] / 1000, "dust": np.log(np.maximum(labels["ebv"], 0) + FLOOR)}
-    out: dict = {
-        "model_sha256": model.hash,
-        "stars": int(known.sum()),
-        "seed": seed,
-        "ebv": dust.origin,
-        "no_position": dust.no_position,
-        "holes": dust.holes,
-        "labels_of_the_table": sorted(given),
-        "spaces": {
-            name: probes(np.stack(vectors["embedding"].to_numpy()).astype(float), target, rng)
-            for name, vectors in spaces.items()
-        },
-        "residuals": residuals(guess, labels, sorted(given), target["dust"], rng),
-    }
-    giants = (labels["logg"] > GENERATED_LOGG[0]) & (labels["logg"] < GENERATED_LOGG[1])
-    if generated and giants.sum() >= FEWEST_GENERATED and few.xp:
-        made = extinction(model, few, labels, seed)
-        out["generated"] = {key: made[key] for key in ("dteff_debv_generated", "rms_error")}
-    return out, _maps(spaces, labels, seed, quiet) if maps else None
+        spaces["without dust"] = embed(model, stars, quiet, ignore="ebv")
+    return spaces
 
 
-def probes(vectors: np.ndarray, target: dict[str, np.ndarray], rng: np.random.Generator) -> dict:
-    """How well vectors (n, d) tell of two targets at fixed other one, and the angle between their directions."""
-    found = nearest(vectors, NEIGHBOURS)
-    fold = rng.permutation(len(vectors)) % FOLDS
-    out: dict = {}
-    for name, other in (("dust", "teff"), ("teff", "dust")):
-        fixed = _quadratic(target[other])
-        y, x = _left(target[name][:, None], fixed)[:, 0], _left(vectors, fixed)
-        shuffled = np.stack([y, *(rng.permutation(y) for _ in range(PERMUTATIONS))], 1)
-        r2 = {
-            "linear": linear_probe(x, shuffled, fold),
-            "knn": explained(shuffled[found].mean(1), shuffled),
-        }
-        out[f"{name} at fixed {other}"] = {
-            kind: {"r2": float(r[0]), "error": float(r[1:].std()), "chance": float(r[1:].mean())}
-            for kind, r in r2.items()
-        }
-    out["angle"] = angle(vectors, target)
-    return out
+def _generate(model: Model, sample: _Sample, seed: int) -> dict[str, dict]:
+    """What generated spectra of giants show; nothing if there are too few giants with spectra."""
+    giants = select_generated(sample.labels)
+    if giants.sum() < FEWEST_GENERATED or not sample.stars.xp:
+        return {}
+    made = measure_extinction(model, sample.stars, sample.labels, seed)
+    keys = ("dteff_debv_generated", "rms_error")
+    return {"generated": {key: made[key] for key in keys}}
 
 
-def linear_probe(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """(m,) R2 of ridge regressions of each column of y (n, m) on x (n, d), for the fold (n,) that they do not see."""
-    guess = np.empty_like(y)
-    for i in range(FOLDS):
-        train = fold != i
-        mean, center = x[train].mean(0), y[train].mean(0)
-        z = x[train] - mean
-        gram = z.T @ z
-        gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-        guess[~train] = (x[~train] - mean) @ np.linalg.solve(
-            gram, z.T @ (y[train] - center)
-        ) + center
-    return explained(guess, y)
-
-
-def explained(guess: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(m,) 1 - mean squared error / variance of each column; below 0 is worse than the mean."""
-    return 1 - np.mean((guess - y) ** 2, axis=0) / y.var(axis=0)
-
-
-def angle(vectors: np.ndarray, target: dict[str, np.ndarray]) -> dict[str, float]:
-    """[deg] between the directions in which the vectors move with Teff and with dust, each at fixed other one; and the
-    smallest between the planes that hold their curves too (a quadratic in each). 90: told apart, 0: the same."""
-    one, other = ((x - x.mean()) / x.std() for x in target.values())
-    design = np.stack([np.ones_like(one), one, other, one**2, other**2, one * other], axis=1)
-    move = np.linalg.lstsq(design, vectors, rcond=None)[0]
-    degrees = lambda a, b: float(np.degrees(scipy.linalg.subspace_angles(a.T, b.T).min()))  # noqa: E731
-    return {
-        "directions": degrees(move[[1]], move[[2]]),
-        "planes": degrees(move[[1, 3]], move[[2, 4]]),
-    }
-
-
-def residuals(
-    guess: dict, labels: dict, given: list[str], dust: np.ndarray, rng: np.random.Generator
-) -> dict[str, dict[str, float]]:
-    """Rank correlation of predicted - given labels with dust, its scatter over permutations; size of residuals."""
-    out = {}
-    for name in [*given, *({"ebv"} - set(given))]:
-        rest = guess[name] - labels[name]
-        chance = [
-            np.asarray(spearmanr(rng.permutation(rest), dust))[0] for _ in range(PERMUTATIONS)
-        ]
-        correlation = float(np.asarray(spearmanr(rest, dust))[0])
-        out[name] = {
-            "spearman": correlation,
-            "error": float(np.std(chance)),
-            "mad_std": float(mad_std(rest)),
-        }
-    return out
-
-
-def _quadratic(x: np.ndarray) -> np.ndarray:
-    z = (x - x.mean()) / x.std()
-    return np.stack([np.ones_like(z), z, z**2], axis=1)
-
-
-def _left(y: np.ndarray, design: np.ndarray) -> np.ndarray:
-    return y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
-
-
-def _maps(spaces: dict[str, pa.Table], labels: dict, seed: int, quiet: bool) -> pa.Table:
-    """source_id, the map of each space (umap_x, umap_y, and the same with _without_dust), labels."""
-    out = None
-    for name, vectors in spaces.items():
-        made = umap_map(vectors, seed=seed, quiet=quiet)
-        if out is None:
-            out = made
-            continue
-        suffix = "_" + name.replace(" ", "_")
-        for axis in ("umap_x", "umap_y"):
-            out = out.append_column(axis + suffix, made[axis])
-        said = {
-            key.decode() + suffix: value.decode()
-            for key, value in (made.schema.metadata or {}).items()
-        }
-        out = out.replace_schema_metadata((out.schema.metadata or {}) | said)
-    assert out is not None
+def _make_maps(
+    spaces: dict[str, pa.Table], labels: dict[str, np.ndarray], seed: int, quiet: bool
+) -> pa.Table:
+    """source_id, the map of each space (umap_x, umap_y; suffixes for the second), labels."""
+    maps = [umap_map(vectors, seed=seed, quiet=quiet) for vectors in spaces.values()]
+    table = maps[0]
+    for name, other in zip(list(spaces)[1:], maps[1:], strict=True):
+        table = _append_map(table, other, "_" + name.replace(" ", "_"))
     for name in COLOURS:
         field = pa.field(name, pa.float64(), metadata={"unit": QUANTITIES[name].unit})
-        out = out.append_column(field, pa.array(labels[name]))
-    return out
+        table = table.append_column(field, pa.array(labels[name]))
+    return table
 
 
-def probe_figure(result: dict) -> Figure:
-    """R2 of all probes with their errors."""
+def _append_map(table: pa.Table, other: pa.Table, suffix: str) -> pa.Table:
+    """The table with coordinates and metadata of another map, whose names get a suffix."""
+    for axis in ("umap_x", "umap_y"):
+        table = table.append_column(axis + suffix, other[axis])
+    metadata = dict(table.schema.metadata or {})
+    for key, value in (other.schema.metadata or {}).items():
+        metadata[key + suffix.encode()] = value
+    return table.replace_schema_metadata(metadata)
+
+
+def draw_probes(result: dict) -> Figure:
+    """Draw R2 of all probes as bars, with that of permuted targets and its scatter."""
     picture = Figure(figsize=(9, 3.6), layout="constrained")
-    for axis, question in zip(
-        picture.subplots(1, 2, sharey=True),
-        ("dust at fixed teff", "teff at fixed dust"),
-        strict=True,
-    ):
-        bars = [
-            (f"{space}\n{kind}", part[question][kind])
-            for space, part in result["spaces"].items()
-            for kind in ("linear", "knn")
-        ]
-        axis.bar(
-            range(len(bars)),
-            [bar["r2"] for _, bar in bars],
-            color=["C0", "C0", "C2", "C2"][: len(bars)],
-        )
-        axis.errorbar(
-            range(len(bars)),
-            [bar["chance"] for _, bar in bars],
-            [bar["error"] for _, bar in bars],
-            fmt="k.",
-            label="chance",
-        )
-        axis.set(title=f"{question}, R2", xticks=range(len(bars)), ylim=(-0.25, 1.05))
-        axis.set_xticklabels([name for name, _ in bars], fontsize=8)
+    panels = picture.subplots(1, 2, sharey=True)
+    for axis, question in zip(panels, QUESTIONS, strict=True):
+        names, bars, colours = [], [], []
+        for space, colour in zip(result["spaces"], ("C0", "C2"), strict=False):
+            for kind in ("linear", "knn"):
+                names.append(f"{space}\n{kind}")
+                bars.append(result["spaces"][space][question][kind])
+                colours.append(colour)
+        places = range(len(bars))
+        chance = [bar["chance"] for bar in bars]
+        error = [bar["error"] for bar in bars]
+        axis.bar(places, [bar["r2"] for bar in bars], color=colours)
+        axis.errorbar(places, chance, error, fmt="k.", label="chance")
+        axis.set(title=f"{question}, R2", ylim=(-0.25, 1.05))
+        name_ticks(axis, names, fontsize=8)
         axis.axhline(0, color="black", lw=0.5)
         axis.legend(fontsize=8)
     return picture
 
 
-def maps_figure(maps: pa.Table, suffix: str = "") -> Figure:
-    """One map, coloured by each label."""
+def draw_maps(maps: pa.Table, suffix: str = "") -> Figure:
+    """Draw one map, coloured by each label.
+
+    Parameters
+    ----------
+    maps : pa.Table
+        As `disentangle` gives it.
+    suffix : str
+        Of the names of the coordinates: WITHOUT_DUST for the map after erasing dust.
+    """
     picture = Figure(figsize=(13.5, 7.6), layout="constrained")
-    x, y = (maps[f"umap_{axis}{suffix}"].to_numpy() for axis in "xy")
+    x = maps[f"umap_x{suffix}"].to_numpy()
+    y = maps[f"umap_y{suffix}"].to_numpy()
     for axis, name in zip(picture.subplots(2, 3).flat, COLOURS, strict=True):
         values = maps[name].to_numpy()
         unit = QUANTITIES[name].unit
         if name == "ebv":
-            values, unit = np.log10(np.maximum(values, FLOOR)), "log10 mag"
+            values = np.log10(np.maximum(values, FLOOR))
+            unit = "log10 mag"
         coloured_map(axis, x, y, values, f"{name} [{unit}]")
     return picture
 
 
-def report(result: dict, maps: pa.Table | None) -> Report:
-    """The page: what was asked, the numbers, the pictures."""
+def make_report(result: dict, maps: pa.Table | None) -> Report:
+    """Make the page of the check: what was asked, the numbers, the pictures."""
     page = Report("Are temperature and dust told apart?")
-    source = (
-        f"{result['stars']} stars; E(B-V): {result['ebv']}; {result['holes']} stars in holes of it"
-    )
+    _add_stars(page, result)
+    _add_probes(page, result)
+    _add_directions(page, result)
+    _add_residuals(page, result)
+    if "generated" in result:
+        _add_generated(page, result["generated"])
+    if maps is not None:
+        _add_maps(page, maps)
+    return page
+
+
+def _add_stars(page: Report, result: dict) -> None:
     names = ", ".join(result["labels_of_the_table"]) or "none"
     page.section(
         "Stars",
-        f"{source}, {result['no_position']} without a position, all left out. Labels of the table: "
+        f"{result['stars']} stars; E(B-V): {result['ebv']}; {result['holes']} stars in holes of "
+        f"it, {result['no_position']} without a position, all left out. Labels of the table: "
         f"{names}; the others are predicted by the model {result['model_sha256'][:12]}.",
     )
+
+
+def _add_probes(page: Report, result: dict) -> None:
     page.section(
         "Probes",
         "R2 of a probe for stars that it has not seen, of what a quadratic in the other leaves. "
@@ -266,67 +274,70 @@ def report(result: dict, maps: pa.Table | None) -> Report:
     )
     rows = []
     for space, part in result["spaces"].items():
-        for question in ("dust at fixed teff", "teff at fixed dust"):
+        for question in QUESTIONS:
             for kind, probe in part[question].items():
-                rows.append(
-                    [
-                        f"{space}: {question}, {kind}",
-                        *(f"{probe[k]:.3f}" for k in ("r2", "chance", "error")),
-                    ]
-                )
+                numbers = [f"{probe[key]:.3f}" for key in ("r2", "chance", "error")]
+                rows.append([f"{space}: {question}, {kind}", *numbers])
     page.table(["probe", "R2", "chance", "error"], rows)
-    page.figure(probe_figure(result), "R2 of all probes as bars, with chance")
+    page.figure(draw_probes(result), "R2 of all probes as bars, with chance")
+
+
+def _add_directions(page: Report, result: dict) -> None:
     page.section(
         "Directions",
-        "Angle between the directions in which vectors move with Teff and with dust; 90 degrees: apart.",
+        "Angle between the directions in which vectors move with Teff and with dust; "
+        "90 degrees: apart.",
     )
-    rows = [
-        [space, *(f"{value:.1f}" for value in part["angle"].values())]
-        for space, part in result["spaces"].items()
-    ]
+    rows = []
+    for space, part in result["spaces"].items():
+        angles = [f"{degrees:.1f}" for degrees in part["angle"].values()]
+        rows.append([space, *angles])
     page.table(["vectors", "directions [deg]", "planes of their curves [deg]"], rows)
+
+
+def _add_residuals(page: Report, result: dict) -> None:
     page.section(
         "Residuals",
         f"Rank correlation of predicted - known labels with {DUST}. That of ebv is expected "
         "to be negative where the known one is noisy.",
     )
-    page.table(
-        ["label", "correlation", "error by permutation", "scatter (MAD)"],
-        [
-            [name, *(f"{x[k]:.3g}" for k in ("spearman", "error", "mad_std"))]
-            for name, x in result["residuals"].items()
-        ],
+    rows = []
+    for name, residual in result["residuals"].items():
+        numbers = [f"{residual[key]:.3g}" for key in ("spearman", "error", "mad_std")]
+        rows.append([name, *numbers])
+    page.table(["label", "correlation", "error by permutation", "scatter (MAD)"], rows)
+
+
+def _add_generated(page: Report, generated: dict[str, float]) -> None:
+    page.section(
+        "Generated spectra",
+        "The same giants behind E(B-V) of 0.05-0.85 mag, read back: Teff changes by "
+        f"{generated['dteff_debv_generated']:.0f} K per mag. They dim by the extinction curve to "
+        f"{generated['rms_error']:.1%} rms.",
     )
-    if "generated" in result:
-        made = result["generated"]
-        page.section(
-            "Generated spectra",
-            "The same giants behind E(B-V) of 0.05-0.85 mag, read back: Teff changes by "
-            f"{made['dteff_debv_generated']:.0f} K per mag. They dim by the extinction curve to "
-            f"{made['rms_error']:.1%} rms.",
-        )
-    if maps is not None:
-        page.section(
-            "Maps",
-            f"UMAP, parameters {(maps.schema.metadata or {})[b'umap'].decode()}; {MAPS} has the coordinates.",
-        )
-        page.figure(maps_figure(maps), "UMAP of the embeddings, coloured by six labels")
-        if "umap_x_without_dust" in maps.column_names:
-            page.section("Maps after erasing dust")
-            page.figure(
-                maps_figure(maps, "_without_dust"),
-                "UMAP of vectors without dust, coloured by six labels",
-            )
-    return page
+
+
+def _add_maps(page: Report, maps: pa.Table) -> None:
+    parameters = (maps.schema.metadata or {})[b"umap"].decode()
+    page.section("Maps", f"UMAP, parameters {parameters}; {MAPS} has the coordinates.")
+    page.figure(draw_maps(maps), "UMAP of the embeddings, coloured by six labels")
+    if f"umap_x{WITHOUT_DUST}" in maps.column_names:
+        page.section("Maps after erasing dust")
+        description = "UMAP of vectors without dust, coloured by six labels"
+        page.figure(draw_maps(maps, WITHOUT_DUST), description)
 
 
 def write_disentangle(
     result: dict, maps: pa.Table | None, folder: str | Path, overwrite: bool = False
 ) -> None:
-    """disentangle.json, report.html and umap.parquet in a folder, atomically."""
+    """Write disentangle.json, report.html and umap.parquet into a folder, atomically.
+
+    Without maps there is no umap.parquet. Raises FileExistsError if the folder exists and
+    `overwrite` is False.
+    """
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         (temporary / JSON).write_text(json.dumps(result, indent=1))
-        report(result, maps).write(temporary / PAGE)
+        make_report(result, maps).write(temporary / PAGE)
         if maps is not None:
             write_table(maps, temporary / MAPS)

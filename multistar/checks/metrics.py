@@ -5,7 +5,19 @@ from astropy.stats import mad_std
 
 
 def scatter(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """MAD-std, std, bias (median) and 16/84 percentiles of predicted - truth; pairs with NaN are left out."""
+    """Summarise the residuals of predictions.
+
+    Parameters
+    ----------
+    predicted, truth : ndarray, shape (n,)
+        In the same unit. Pairs in which either is NaN are left out.
+
+    Returns
+    -------
+    dict of str to float
+        Of predicted - truth: `mad_std` (standard deviation estimated from the median absolute
+        deviation), `std`, `bias` (the median), and the percentiles `p16` and `p84`.
+    """
     residual = predicted - truth
     residual = residual[np.isfinite(residual)]
     low, bias, high = np.percentile(residual, [16, 50, 84])
@@ -19,5 +31,9 @@ def scatter(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def coverage(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray) -> float:
-    """Share of the truths inside [lower, upper]; 0.68 for a calibrated central 68 % interval."""
-    return float(np.mean((truth >= lower) & (truth <= upper)))
+    """Give the share of the truths inside [lower, upper], each of shape (n,).
+
+    A calibrated central 68 % interval has 0.68.
+    """
+    inside = (truth >= lower) & (truth <= upper)
+    return float(np.mean(inside))

@@ -1,7 +1,8 @@
-"""E(B-V) of stars that their measurements know nothing of: from a column, or from a map of the sky's dust.
+"""E(B-V) of stars that their measurements know nothing of: from a column, or from a dust map.
 
-Maps are those of the package dustmaps (Green 2018, JOSS 3, 695), from files that the user has: nothing is downloaded.
-They give what they give: some (Bayestar) are in units of their own, proportional to E(B-V).
+Maps are those of the package dustmaps (Green 2018, JOSS 3, 695), from files that the user has:
+nothing is downloaded. They give what they give: some (Bayestar) are in units of their own,
+proportional to E(B-V).
 """
 
 import contextlib
@@ -26,16 +27,29 @@ MAPS = {
     "bayestar": "dustmaps.bayestar:BayestarQuery",
     "mock": "multistar.mock.dust_map:MockDustQuery",
 }
-QUERY = {"bayestar": {"mode": "median"}}
-LEVEL, IDS_PER_PIXEL = (
-    12,
-    2**35,
-)  # a Gaia source_id begins with its HEALPix pixel (nested, ICRS) of level 12
+# What maps are called with besides the positions.
+OPTIONS = {"bayestar": {"mode": "median"}}
+# A Gaia source_id begins with its HEALPix pixel (nested, ICRS) of level 12.
+LEVEL, IDS_PER_PIXEL = 12, 2**35
+# kpc; predictions nearer than this are moved out to it
+NEAREST = 1e-3
 
 
 @dataclass(frozen=True)
 class Reddening:
-    """ebv (n,) [mag], NaN where unknown; origin, in words; how many stars are without a position, and in holes."""
+    """Reddening of some stars, and where it is from.
+
+    Attributes
+    ----------
+    ebv : ndarray, shape (n,)
+        E(B-V) [mag], NaN where unknown.
+    origin : str
+        In words.
+    no_position : int
+        Number of stars without a position.
+    holes : int
+        Number of stars with a position that the map does not know.
+    """
 
     ebv: np.ndarray
     origin: str
@@ -44,100 +58,151 @@ class Reddening:
 
 
 def reddening(stars: Stars, source: Any = COLUMN, distance: np.ndarray | None = None) -> Reddening:
-    """E(B-V) of all stars.
+    """Find E(B-V) of all stars.
 
-    source    "column" (true_ebv, otherwise ebv), a name of MAPS, MODULE:CLASS of any map of dustmaps, or such an object
-    distance  (n,) [kpc] for maps in three dimensions; without it they are asked for what they take for infinity
+    Parameters
+    ----------
+    stars : Stars
+        With the column, or with positions, see `positions`.
+    source : str or object
+        "column" (`true_ebv`, otherwise `ebv`), a name of MAPS, MODULE:CLASS of any map of
+        dustmaps, or such an object.
+    distance : ndarray of shape (n,), optional
+        [kpc], for maps in three dimensions; without it these are queried for what they take for
+        infinity.
 
-    Raises ValueError where the table has no such column, for an unknown name, and if the map knows none of the stars;
-    ImportError and FileNotFoundError that say why a map cannot be used.
+    Returns
+    -------
+    Reddening
+
+    Raises
+    ------
+    ValueError
+        If the table has no such column, for an unknown name, and if the map knows none of the
+        stars.
+    ImportError, FileNotFoundError
+        If a map cannot be used; they say why.
     """
-    if source == COLUMN:
-        return _column(stars)
+    if isinstance(source, str) and source == COLUMN:
+        return _read_column(stars)
     name = source if isinstance(source, str) else type(source).__name__
     query = open_map(source) if isinstance(source, str) else source
-    where, origin = positions(stars)
-    known = np.isfinite(where.ra.deg)
-    at = where[known]
+    position, origin = positions(stars)
+    known = np.isfinite(position.ra.deg)
+    at = position[known]
     if distance is not None:
-        at = SkyCoord(at, distance=np.maximum(distance[known], 1e-3) * u.kpc)
+        at = SkyCoord(at, distance=np.maximum(distance[known], NEAREST) * u.kpc)
     ebv = np.full(len(stars), np.nan)
-    ebv[known] = np.asarray(query(at, **QUERY.get(name, {})), np.float64)
+    ebv[known] = np.asarray(query(at, **OPTIONS.get(name, {})), np.float64)
     ebv[~(ebv >= 0)] = np.nan
     holes = int((known & np.isnan(ebv)).sum())
     if holes == known.sum():
         raise ValueError(
-            f"the map {name} knows none of {known.sum()} positions ({origin}): is this part of the sky in it?"
+            f"the map {name} knows none of {known.sum()} positions ({origin}): "
+            "is this part of the sky in it?"
         )
     return Reddening(ebv, f"map {name}, {origin}", int((~known).sum()), holes)
 
 
-def _column(stars: Stars) -> Reddening:
-    for name, column in (("true_ebv", stars.extra), ("ebv", stars.scalars)):
-        if name in column:
-            values: Any = getattr(column[name], "value", column[name])
-            return Reddening(values, f"column {name}", holes=int(np.isnan(values).sum()))
-    raise ValueError(
-        f"the table has no column ebv; name yours (--columns ebv=NAME) or a map (--ebv): {sorted(MAPS)}"
-    )
+def _read_column(stars: Stars) -> Reddening:
+    if "true_ebv" in stars.extra:
+        name, ebv = "true_ebv", stars.extra["true_ebv"]
+    elif "ebv" in stars.scalars:
+        name, ebv = "ebv", stars.scalars["ebv"].value
+    else:
+        raise ValueError(
+            "the table has no column ebv; name yours (--columns ebv=NAME) or a map (--ebv): "
+            f"{sorted(MAPS)}"
+        )
+    return Reddening(ebv, f"column {name}", holes=int(np.isnan(ebv).sum()))
 
 
 def open_map(name: str) -> Any:
-    """A map by its name or MODULE:CLASS; see reddening for the errors."""
-    place = MAPS.get(name, name)
-    module, _, cls = place.partition(":")
-    if not cls:
+    """Open a dust map by its name in MAPS or as MODULE:CLASS; errors as of `reddening`."""
+    module, _, class_name = MAPS.get(name, name).partition(":")
+    if not class_name:
         raise ValueError(
-            f"unknown map {name!r}; known are {sorted(MAPS)}, 'column', and any MODULE:CLASS of dustmaps"
+            f"unknown map {name!r}; known are {sorted(MAPS)}, 'column', "
+            "and any MODULE:CLASS of dustmaps"
         )
-    said = io.StringIO()
     try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(said),
-            contextlib.redirect_stderr(said),
-        ):
-            warnings.simplefilter("ignore")
-            return getattr(importlib.import_module(module), cls)()
+        with _silence():
+            return getattr(importlib.import_module(module), class_name)()
     except ImportError as error:
+        missing = error.name or module
         raise ImportError(
-            f"the map {name} needs {error.name or module}: pip install 'multistar[maps]'"
+            f"the map {name} needs {missing}: pip install 'multistar[maps]'"
         ) from error
     except AttributeError as error:
-        raise ValueError(f"{module} has no map {cls!r}") from error
+        raise ValueError(f"{module} has no map {class_name!r}") from error
     except (OSError, TypeError) as error:
         from dustmaps.std_paths import data_dir
 
+        reason = " ".join(str(error).split())[:200]
         raise FileNotFoundError(
-            f"the map {name} cannot be opened: {' '.join(str(error).split())[:200]}. Its files are looked for in "
-            f"{data_dir()} (dustmaps.config['data_dir']); put them there, or choose 'bh', which needs none"
+            f"the map {name} cannot be opened: {reason}. Its files are looked for in "
+            f"{data_dir()} (dustmaps.config['data_dir']); put them there, or choose 'bh', "
+            "which needs none"
         ) from error
 
 
-def positions(stars: Stars) -> tuple[Any, str]:
-    """SkyCoord (n,), NaN where unknown, and where they are from: ra and dec, l and b, or the Gaia source_id.
+@contextlib.contextmanager
+def _silence():
+    """Hide warnings and prints: dustmaps explains at length how its files are downloaded."""
+    said = io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        warnings.simplefilter("ignore")
+        yield
 
-    Raises ValueError if there are no coordinates and the ids are none of Gaia's.
+
+def positions(stars: Stars) -> tuple[Any, str]:
+    """Find the positions of stars: from ra and dec, l and b, or the Gaia source_id.
+
+    Parameters
+    ----------
+    stars : Stars
+        With these columns [deg], or with ids of Gaia.
+
+    Returns
+    -------
+    position : SkyCoord, shape (n,)
+        ICRS, NaN where unknown.
+    origin : str
+        What they are from, in words.
+
+    Raises
+    ------
+    ValueError
+        If there are no coordinates and the ids are none of Gaia's.
     """
     for frame, one, other in (("icrs", "ra", "dec"), ("galactic", "l", "b")):
         if {one, other} <= set(stars.extra):
-            first, second = (np.asarray(stars.extra[name], np.float64) for name in (one, other))
-            bad = ~(np.isfinite(first) & (np.abs(second) <= 90))
-            where = SkyCoord(
-                np.where(bad, np.nan, first) * u.deg,
-                np.where(bad, np.nan, second) * u.deg,
-                frame=frame,
-            )
-            return where.icrs, f"positions from {one} and {other}"
+            longitude = np.asarray(stars.extra[one], np.float64)
+            latitude = np.asarray(stars.extra[other], np.float64)
+            valid = np.isfinite(longitude) & (np.abs(latitude) <= 90)
+            position = _sky(longitude, latitude, valid, frame)
+            return position.icrs, f"positions from {one} and {other}"
     healpix = HEALPix(2**LEVEL, order="nested")
     pixel = stars.source_id // IDS_PER_PIXEL
-    gaia = (stars.source_id >= IDS_PER_PIXEL) & (pixel < healpix.npix)
-    if not gaia.any():
+    of_gaia = (stars.source_id >= IDS_PER_PIXEL) & (pixel < healpix.npix)
+    if not of_gaia.any():
         raise ValueError(
-            "no positions: the table has neither ra, dec nor l, b, and its ids are no Gaia source_ids"
+            "no positions: the table has neither ra, dec nor l, b, "
+            "and its ids are no Gaia source_ids"
         )
-    lon, lat = healpix.healpix_to_lonlat(np.where(gaia, pixel, 0))
-    where = SkyCoord(
-        np.where(gaia, lon.deg, np.nan) * u.deg, np.where(gaia, lat.deg, np.nan) * u.deg
+    longitude, latitude = healpix.healpix_to_lonlat(np.where(of_gaia, pixel, 0))
+    position = _sky(longitude.deg, latitude.deg, of_gaia, "icrs")
+    return position, "positions from source_id, to 0.9 arcmin"
+
+
+def _sky(longitude: Any, latitude: Any, valid: np.ndarray, frame: str) -> Any:
+    """SkyCoord (n,) of coordinates (n,) [deg]; NaN where they are not valid."""
+    return SkyCoord(
+        np.where(valid, longitude, np.nan) * u.deg,
+        np.where(valid, latitude, np.nan) * u.deg,
+        frame=frame,
     )
-    return where, "positions from source_id, to 0.9 arcmin"

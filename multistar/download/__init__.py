@@ -1,0 +1,1 @@
+"""Real data of stars from archives: Gaia, Kepler, K2, TESS."""

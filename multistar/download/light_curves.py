@@ -5,7 +5,8 @@ import os
 import re
 import tempfile
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,31 @@ from multistar._compat import load_lightkurve
 from multistar.io.files import atomic_write
 from multistar.io.ids import target_ids
 
-JOURNAL, NOT_FOUND = (
-    "_downloads.csv",
-    "_not_found.csv",
-)  # readers of a folder pass over names with _ in front
-FAILURES_IN_A_ROW = 5  # then it is the archive or the network, not the star
+# Readers of a folder pass over names that begin with _.
+JOURNAL, NOT_FOUND = "_downloads.csv", "_not_found.csv"
+# Then it is the archive or the network, not the star.
+FAILURES_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
 class _Products:
-    """What is downloaded of a mission unless told otherwise: its own pipeline's curves of the usual cadence."""
+    """What is downloaded of a mission: by default its own pipeline's curves of usual cadence.
+
+    exptime is the exposure time [s]; catalogue is that of the ids.
+    """
 
     mission: str
     catalogue: str
     author: str
-    exptime: float  # s
+    exptime: float
+
+    def target(self, star: int) -> str:
+        """The name of a star."""
+        return f"{self.catalogue} {star}"
+
+    def describe(self, star: int) -> str:
+        """The search for a star, as JOURNAL has it."""
+        return f"{self.target(star)}, {self.author}, {self.exptime:g} s"
 
 
 PRODUCTS = {
@@ -51,71 +62,121 @@ def download_light_curves(
     exptime: float | None = None,
     quiet: bool = True,
 ) -> dict[int, list[Path]]:
-    """Save all light curves of some stars as FITS files in `folder`; gives the files of each star that has any.
+    """Save all light curves of some stars as FITS files in a folder.
 
-    targets          KIC, EPIC or TIC ids: integers, or a table that `read_ids` takes
-    mission          a name in PRODUCTS
-    author, exptime  pipeline and exposure time [s] as `lightkurve.search_lightcurve` has them, e.g. "QLP"
+    Parameters
+    ----------
+    targets : sequence of int, or table
+        KIC, EPIC or TIC ids, or a table that `read_ids` takes.
+    folder : str or Path
+        Made if it is not there.
+    mission : str
+        A name in PRODUCTS.
+    author : str, optional
+        Pipeline as `lightkurve.search_lightcurve` has it, such as "QLP"; by default the mission's.
+    exptime : float, optional
+        Exposure time [s]; by default the usual one of the mission.
+    quiet : bool
+        False shows a progress bar.
 
-    A file appears under its name only when it is complete. An interrupted run goes on where it stopped: JOURNAL in the
-    folder says which searches are done, and their files are fetched again only if they are gone or do not open.
-    NOT_FOUND lists the stars without light curves and why; a later run tries them again. Products of other stars,
-    which the archive gives where it does not know the id, are not taken.
+    Returns
+    -------
+    dict of int to list of Path
+        The files of each star that has any.
 
-    Raises ValueError for an unknown mission or an id that is none, ImportError without lightkurve, ConnectionError if
-    FAILURES_IN_A_ROW stars fail one after the other.
+    Raises
+    ------
+    ValueError
+        For an unknown mission or an id that is none.
+    ImportError
+        Without lightkurve.
+    ConnectionError
+        If FAILURES_IN_A_ROW stars fail one after the other.
+
+    Notes
+    -----
+    A file appears under its name only when it is complete. An interrupted run goes on where it
+    stopped: the file JOURNAL says which searches are done, and their files are fetched again only
+    if they are gone or do not open. The file NOT_FOUND lists the stars without light curves and
+    why; a later run tries them again. Products of other stars, which the archive gives where it
+    does not know the id, are not taken.
     """
     if mission not in PRODUCTS:
         raise ValueError(f"unknown mission {mission!r}; known are {', '.join(PRODUCTS)}")
+    products = PRODUCTS[mission]
+    products = replace(
+        products, author=author or products.author, exptime=exptime or products.exptime
+    )
     ids = target_ids(targets)
     lightkurve = load_lightkurve()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    done = _done(folder)
-    products = PRODUCTS[mission]
-    author, exptime = author or products.author, exptime or products.exptime
-    files: dict[int, list[Path]] = {}
+    stars = track(ids, f"{mission} light curves", console=Console(stderr=True), disable=quiet)
     problems: dict[int, str] = {}
-    in_a_row = 0
-    for star in track(ids, f"{mission} light curves", console=Console(stderr=True), disable=quiet):
-        target = f"{products.catalogue} {star}"
-        search = f"{target}, {author}, {exptime:g} s"
-        paths = [folder / name for name in done.get(search, ())]
-        if not (paths and all(map(_opens, paths))):
-            try:
-                found = lightkurve.search_lightcurve(
-                    target, mission=products.mission, author=author, exptime=exptime
-                )
-                paths = _fetch(found, star, folder)
-                in_a_row = 0
-            except Exception as error:  # the archive fails in many ways; the next star may be there
-                problems[star] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-                in_a_row += 1
-                if in_a_row == FAILURES_IN_A_ROW:
-                    _write_problems(folder, problems)
-                    raise ConnectionError(
-                        f"{in_a_row} stars in a row failed; of {star}: {problems[star]}"
-                    ) from error
-                continue
-            if paths:
-                _note(folder, search, paths)
-        if paths:
-            files[star] = paths
-        else:
-            problems[star] = f"the archive has no {mission} light curve of {author}, {exptime:g} s"
+    try:
+        files = _download_all(lightkurve, products, stars, folder, problems)
+    except ConnectionError:
+        _write_problems(folder, problems)
+        raise
     _write_problems(folder, problems)
     return files
 
 
-def _fetch(found: Any, star: int, folder: Path) -> list[Path]:
-    """The files of all products found that are of this star."""
+def _download_all(
+    lightkurve: Any,
+    products: _Products,
+    stars: Iterable[int],
+    folder: Path,
+    problems: dict[int, str],
+) -> dict[int, list[Path]]:
+    """Files of each star that has any; why others have none is added to `problems`."""
+    done = _read_journal(folder)
+    files: dict[int, list[Path]] = {}
+    in_a_row = 0
+    for star in stars:
+        search = products.describe(star)
+        paths = [folder / name for name in done.get(search, ())]
+        if paths and all(map(_is_complete, paths)):
+            files[star] = paths
+            continue
+        try:
+            paths = _fetch(lightkurve, products, star, folder)
+        # the archive fails in many ways; the next star may be there
+        except Exception as error:
+            problems[star] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            in_a_row += 1
+            if in_a_row == FAILURES_IN_A_ROW:
+                raise ConnectionError(
+                    f"{in_a_row} stars in a row failed; of {star}: {problems[star]}"
+                ) from error
+            continue
+        in_a_row = 0
+        if paths:
+            _append_to_journal(folder, search, paths)
+            files[star] = paths
+        else:
+            wanted = f"{products.author}, {products.exptime:g} s"
+            mission = products.mission.lower()
+            problems[star] = f"the archive has no {mission} light curve of {wanted}"
+    return files
+
+
+def _fetch(lightkurve: Any, products: _Products, star: int, folder: Path) -> list[Path]:
+    """Fetch all products that the archive finds and that are of this star."""
+    found = lightkurve.search_lightcurve(
+        products.target(star),
+        mission=products.mission,
+        author=products.author,
+        exptime=products.exptime,
+    )
     paths = []
     for i in range(len(found)):
         row = found.table[i]
-        if re.sub(r"^\D*0*", "", str(row["target_name"])) != str(star):
+        number = re.sub(r"^\D*0*", "", str(row["target_name"]))
+        if number != str(star):
             continue
         path = folder / Path(str(row["productFilename"])).name
-        if not _opens(path):
+        if not _is_complete(path):
             with tempfile.TemporaryDirectory(dir=folder, prefix=".") as partial:
                 curve = found[i].download(quality_bitmask="none", download_dir=partial)
                 os.replace(curve.meta["FILENAME"], path)
@@ -123,8 +184,8 @@ def _fetch(found: Any, star: int, folder: Path) -> list[Path]:
     return paths
 
 
-def _opens(path: Path) -> bool:
-    """Is there a FITS file, and all of it?"""
+def _is_complete(path: Path) -> bool:
+    """Whether there is a FITS file, and all of it."""
     if not path.exists():
         return False
     try:
@@ -138,22 +199,25 @@ def _opens(path: Path) -> bool:
         return False
 
 
-def _done(folder: Path) -> dict[str, list[str]]:
+def _read_journal(folder: Path) -> dict[str, list[str]]:
     """Names of files by search, of the searches that earlier runs finished."""
-    if not (folder / JOURNAL).exists():
+    path = folder / JOURNAL
+    if not path.exists():
         return {}
-    with open(folder / JOURNAL, newline="") as stream:
-        return {
-            row["search"]: row["files"].split() for row in csv.DictReader(stream) if row["files"]
-        }
+    with open(path, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {row["search"]: row["files"].split() for row in rows if row["files"]}
 
 
-def _note(folder: Path, search: str, paths: list[Path]) -> None:
-    new = not (folder / JOURNAL).exists()
+def _append_to_journal(folder: Path, search: str, paths: list[Path]) -> None:
+    """Note a finished search, below a header if it is the first."""
+    is_new = not (folder / JOURNAL).exists()
+    names = " ".join(path.name for path in paths)
     with open(folder / JOURNAL, "a", newline="") as stream:
-        csv.writer(stream).writerows(
-            [["search", "files"]] * new + [[search, " ".join(path.name for path in paths)]]
-        )
+        writer = csv.writer(stream)
+        if is_new:
+            writer.writerow(["search", "files"])
+        writer.writerow([search, names])
 
 
 def _write_problems(folder: Path, problems: dict[int, str]) -> None:

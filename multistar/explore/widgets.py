@@ -1,4 +1,4 @@
-"""Pieces of the page that know nothing of stars: buttons, notes, a table whose first column can be chosen."""
+"""Pieces of the page that know nothing of stars: buttons, notes, a table of choices."""
 
 from collections.abc import Callable
 from html import escape
@@ -13,19 +13,35 @@ STYLE = (HERE / "style.css").read_text()
 
 
 class NeighbourTable(pn.custom.JSComponent):
-    """head: (name, unit) of each column; rows: texts, first the source_id (a number would lose digits in a browser)."""
+    """A table whose first column can be chosen.
+
+    Parameters
+    ----------
+    on_choice : callable
+        Called with the text of the cell that was chosen.
+    **arguments
+        Of the widget.
+
+    Attributes
+    ----------
+    head : list
+        (name, unit) of each column.
+    rows : list
+        Texts, of which the first is the source_id: as a number it would lose digits in a browser.
+    """
 
     head = param.List()
     rows = param.List()
     _esm = HERE / "neighbours.js"
     _stylesheets = [STYLE]
 
-    def __init__(self, chosen: Callable[[str], Any], **arguments):
+    def __init__(self, on_choice: Callable[[str], Any], **arguments):
         super().__init__(**arguments)
-        self.on_msg(lambda event: chosen(str(event.data)))
+        self.on_msg(lambda event: on_choice(str(event.data)))
 
 
-def button(label: str, action: Callable[[], Any], kind: str = "default") -> pn.widgets.Button:
+def make_button(label: str, action: Callable[[], Any], kind: str = "default") -> pn.widgets.Button:
+    """Make a button that calls an action; `kind` is one of panel's types, such as "primary"."""
     button = pn.widgets.Button(
         name=label, button_type=kind, align="end", margin=(0, 0, 0, 6), stylesheets=[STYLE]
     )
@@ -33,11 +49,13 @@ def button(label: str, action: Callable[[], Any], kind: str = "default") -> pn.w
     return button
 
 
-def words(text: str, kind: str = "") -> str:
+def render_note(text: str, kind: str = "") -> str:
+    """Write a note as HTML; `kind` is a class of the style sheet: "wrong", "empty" or "busy"."""
     return f'<p class="note {kind}" role="status">{escape(text)}</p>' if text else ""
 
 
-def note(text: str, kind: str = "", margin: Any = 0) -> pn.pane.HTML:
+def make_note(text: str, kind: str = "", margin: Any = 0) -> pn.pane.HTML:
+    """Make a part of the page that shows a note, see `render_note`."""
     return pn.pane.HTML(
-        words(text, kind), stylesheets=[STYLE], sizing_mode="stretch_width", margin=margin
+        render_note(text, kind), stylesheets=[STYLE], sizing_mode="stretch_width", margin=margin
     )
