@@ -37,7 +37,7 @@ mock erase-giants 24000 21 apogee-like
 mock erase-sky 16000 22 all-sky
 test -e mini/joint/erase_ebv.safetensors || "$multistar" erase mini/erase-giants.parquet mini/erase-sky.parquet \
     --model mini/joint --quantity dust --out mini/joint/erase_ebv.safetensors
-.venv/bin/python scripts/benchmark_labels.py mini/joint --train mini/giants.parquet --out mini/benchmark --no-parallax
+.venv/bin/python scripts/benchmark_labels.py mini/joint --train mini/giants.parquet --cache mini/benchmark --no-parallax
 .venv/bin/python scripts/benchmark_modalities.py --train mini/lc/giants.parquet --test mini/lc/giants-test.parquet \
     --light-curves mini/lc/model --core mini/model --fused mini/joint
 .venv/bin/python scripts/evaluate_alignment.py mini/joint --train mini/lc/giants.parquet --test mini/lc/giants-test.parquet \

@@ -45,7 +45,9 @@ def test_commands_hold_no_places_of_a_machine(monkeypatch, tmp_path):
 
 
 def test_the_commit_is_that_of_git(monkeypatch):
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
+    )
     found = results.find_commit()
     if head.returncode:
         assert found is None
@@ -62,6 +64,8 @@ def test_what_is_kept_is_not_made_again(tmp_path):
 
 
 def test_rows_are_shown_as_a_table(capsys):
-    results.print_rows("title", [{"who": "a", "mad_std": 0.12345}, {"who": "b", "list": [1], "n": 12}])
+    results.print_rows(
+        "title", [{"who": "a", "mad_std": 0.12345}, {"who": "b", "list": [1], "n": 12}]
+    )
     shown = capsys.readouterr().out
     assert "mad std" in shown and "0.123" in shown and "12" in shown and "list" not in shown
