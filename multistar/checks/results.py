@@ -77,8 +77,9 @@ def write_result(
 def keep_result(path: Path | None, make: Callable[[], dict]) -> dict:
     """Read a part of an evaluation from its cache, or make it and keep it there.
 
-    So that hours of work can be interrupted. Arrays come back as lists, NaN stays NaN. Nothing tells whether the code or the data have
-    changed since: delete the cache when they have. Without a path nothing is kept.
+    Hours of work can then be interrupted. Arrays come back as lists, NaN stays NaN. Nothing tells
+    whether the code or the data have changed since: delete the cache when they have. Without a
+    path nothing is kept.
     """
     if path is None:
         return _plain(make(), math.nan)
