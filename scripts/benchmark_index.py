@@ -27,10 +27,11 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     args = parser.parse_args()
     faiss.omp_set_num_threads(1)
-    if args.embeddings:
-        stars = read_vectors(args.embeddings)
-    else:
-        stars = make_vectors(args.stars, args.dimension)
+    stars = (
+        read_vectors(args.embeddings)
+        if args.embeddings
+        else make_vectors(args.stars, args.dimension)
+    )
     n, dimension = stars.vector.shape
     with tempfile.TemporaryDirectory() as folder:
         kinds = benchmark_kinds(stars, args.kinds, Path(folder))

@@ -2,7 +2,8 @@
 
     python scripts/compare_real_xp.py REAL.fits [MORE.csv ...] [--mock-stars 40000]
 
-See multistar/checks/real/spectra.py for what is compared. The residuals of mismatch.py come from it.
+See multistar/checks/real/spectra.py for what is compared; mismatch.py
+has its residuals from here.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Fine-tuning on LAMOST and Kepler stars beside XGBoost and a network -> docs/results/fine_tuning.json.
+"""Fine-tuning on LAMOST and Kepler stars beside other learners -> docs/results/fine_tuning.json.
 
     python scripts/evaluate_real.py DATA [--cache DIR] [--labels 100 300] [--mode lora]
 

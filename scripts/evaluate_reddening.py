@@ -1,6 +1,6 @@
 """E(B-V) of real stars beside dust maps and other people's values -> docs/results/reddening.json.
 
-    python scripts/evaluate_reddening.py DATA [--cache DIR] [--part giants lamost field] [--mode lora]
+    python scripts/evaluate_reddening.py DATA [--cache DIR] [--part giants lamost field]
 
 See multistar/checks/real/reddening.py for the parts and what is measured.
 """

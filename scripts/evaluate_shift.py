@@ -30,7 +30,9 @@ def main() -> None:
         print_rows(f"real against mock: {kind}", rows)
     print_rows("zero shot", summarise_accuracy(figures))
     for part, result in figures.items():
-        rows = [{"colour": name, "shift": s, "error": e} for name, (s, e) in result["colours"].items()]
+        rows = [
+            {"colour": name, "shift": s, "error": e} for name, (s, e) in result["colours"].items()
+        ]
         print_rows(f"{part}: real - mock [mag]", rows)
     n = {part: result["pairs"] for part, result in figures.items()}
     write_result("domain_shift", figures, n, model.hash)

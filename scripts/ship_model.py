@@ -1,6 +1,7 @@
 """Put a trained model, with its card, among those that come with the package.
 
-    python scripts/ship_model.py mini/model --name mini --benchmark docs/results/labels.json --data "mock giants"
+    python scripts/ship_model.py mini/model --name mini
+        --benchmark docs/results/labels.json --data "mock giants"
 
 Weights of more than 40 MB are refused.
 """

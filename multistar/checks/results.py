@@ -1,4 +1,4 @@
-"""Results of evaluations: shown as tables, cached while they are made, written as JSON with their origin."""
+"""Results of evaluations: shown as tables, cached in parts, written as JSON with their origin."""
 
 import datetime
 import json
@@ -119,7 +119,7 @@ def describe_command(arguments: Sequence[str]) -> str:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Name the processor, the number of its cores, PyTorch's instruction set and threads, and a GPU."""
+    """Name the processor, its cores, PyTorch's instruction set and threads, and a GPU."""
     machine: dict[str, Any] = {
         "cpu": _processor(),
         "cores": os.cpu_count(),
@@ -133,7 +133,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def find_commit() -> str | None:
-    """Return the commit of the code, with "+changes" if files differ from it; None outside of git."""
+    """Return the commit of the code, with "+changes" if files differ; None without git."""
     here = Path(__file__).parent
     try:
         commit = _run_git(here, "rev-parse", "HEAD")

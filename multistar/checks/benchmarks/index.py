@@ -1,4 +1,4 @@
-"""Kinds of index side by side: time to build, memory, disk, recall@10 against exact search, speed."""
+"""Kinds of index side by side: time to build, memory, disk, recall@10, speed."""
 
 import multiprocessing
 import time
@@ -21,7 +21,7 @@ CHUNK = 100_000
 
 
 def make_vectors(n: int, dimension: int, seed: int = 0) -> Embeddings:
-    """Make unit vectors (n, dimension): clusters on a curved manifold of few dimensions, with noise."""
+    """Make unit vectors (n, dimension): noisy clusters on a curved manifold of few dimensions."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(CLUSTERS, LATENT)).astype(np.float32)
     inner = rng.normal(size=(LATENT, BENDS)).astype(np.float32) / np.sqrt(LATENT)

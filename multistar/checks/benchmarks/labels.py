@@ -1,4 +1,4 @@
-"""Labels of new mock giants: a model beside the median, XGBoost on the same rows, and labels alone."""
+"""Labels of new mock giants: a model beside the median, XGBoost and labels alone."""
 
 import dataclasses
 import time
@@ -76,7 +76,7 @@ class LabelBenchmark:
         return results
 
     def score_joint(self, samples: int) -> dict[str, float]:
-        """Score joint samples of JOINT_STARS stars against the same samples shuffled, by the clock."""
+        """Score joint samples of JOINT_STARS stars against the same, shuffled, by the clock."""
         few = self.test.slice(0, JOINT_STARS)
         begun = time.perf_counter()
         joint = self.model.predict(read_stars(few), quiet=False, samples=samples).to_pandas()

@@ -26,7 +26,7 @@ def measure_peak_memory() -> float:
 
 
 def benchmark_selections(n_stars: int) -> list[dict]:
-    """Measure stars per second of every selection: without light curves, and with each mission's."""
+    """Measure stars per second of every selection, without light curves and with them."""
     survey_block(SurveyConfig(), 0)  # loads the tables
     rows = []
     for name in SELECTIONS:

@@ -1,4 +1,4 @@
-"""What light curves tell of mock giants beside XP, photometry and parallax, on the same test stars."""
+"""What light curves tell of mock giants beside XP, photometry and parallax."""
 
 import dataclasses
 from dataclasses import dataclass

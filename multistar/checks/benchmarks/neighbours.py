@@ -1,4 +1,4 @@
-"""What neighbours share: labels, and dust before and after it is ignored; beside chance and raw XP."""
+"""What neighbours share: labels, and dust before and after it is ignored."""
 
 import numpy as np
 import pyarrow as pa

@@ -13,7 +13,7 @@ from scipy.interpolate import PchipInterpolator
 from multistar.io.files import atomic_write
 from multistar.mock.evolution import PHASES, design_matrix
 
-# Columns of an isochrone: log age, initial mass, present mass, log L, log Teff, logg, (unused), phase.
+# Columns of an isochrone; between log Teff and the phase are logg and one that is not used.
 LOG_AGE, INITIAL_MASS, PRESENT_MASS, LOG_L, LOG_TEFF, PHASE = 0, 1, 2, 3, 4, 7
 MAIN_SEQUENCE, SUBGIANT, RED_GIANT, CLUMP, AGB = range(5)
 MAIN_SEQUENCE_POINTS = 24

@@ -1,4 +1,4 @@
-"""Passbands of the mock's photometry: BP and RP from GaiaXPy's instrument model, others from pyphot."""
+"""Passbands of the mock's photometry: BP and RP from GaiaXPy, the others from pyphot."""
 
 from dataclasses import dataclass
 from importlib.resources import files

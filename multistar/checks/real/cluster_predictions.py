@@ -1,4 +1,4 @@
-"""Predictions for members of open clusters: by a model as it is, fine-tuned, by XGBoost, by the median.
+"""Predictions for members of open clusters: by a model, fine-tuned, by XGBoost, by the median.
 
 Predictions are Guess objects, so that all are judged alike in clusters.py.
 """
@@ -69,7 +69,10 @@ def compute_age_density(model: Model, mixture: Mixture, column: int) -> np.ndarr
 
 @torch.inference_mode()
 def predict_zero_shot(model: Model, stars: Stars) -> Guess:
-    """Predict with the model as it is; the likelihood of an age is over that of a star without data."""
+    """Predict with the model as it is.
+
+    The log likelihood of an age is what the star adds to that of one without data.
+    """
     table = predict(model, stars)
     values = {name: table[name].to_numpy() for name in LABELS}
     intervals = {}

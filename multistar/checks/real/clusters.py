@@ -56,7 +56,7 @@ def scale_label(name: str, value: Any) -> np.ndarray:
 
 
 def sort_stars(frame: pd.DataFrame) -> np.ndarray:
-    """Call each star (n,) "giants", "upper" or "main sequence", by the catalogue's A_V and distance."""
+    """Call each star (n,) "giants", "upper" or "main sequence", by A_V and distance."""
     modulus = 5 * np.log10(frame["distance"] * 100)
     bright = frame["phot_g_mean_mag"] - modulus - A_G * R_V * frame["ebv"]
     giant = (_intrinsic_colour(frame) > GIANT_COLOUR) & (bright < GIANT_MAGNITUDE)
@@ -234,7 +234,7 @@ def count_hot(frame: pd.DataFrame, flags: np.ndarray) -> dict[str, float]:
 
 
 def compare_distances(model: Model, members: pd.DataFrame, guess: Guess) -> list[dict]:
-    """Compare distances of stars, with and without their parallax, with the clusters' mean parallax."""
+    """Compare distances, with and without a star's parallax, with the cluster's mean parallax."""
     without = members.drop(columns=["parallax", "parallax_error"])
     photometric = predict(model, read_stars(without))["distance"].to_numpy()
     mean = members["cluster"].map(estimate_distances(members)).to_numpy()

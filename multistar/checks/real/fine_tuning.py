@@ -1,4 +1,4 @@
-"""Fine-tuning on the real sky beside XGBoost and a small network: same stars, same inputs, same rows."""
+"""Fine-tuning on the real sky beside XGBoost and a small network: same rows, same inputs."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -153,7 +153,7 @@ def evaluate_lamost(
 def evaluate_kepler(
     base: Model, data: Path, with_c_n: bool, folds: Sequence[int], mode: str, cache: Path | None
 ) -> list[dict]:
-    """Learn seismic mass and age of Kepler giants from spectroscopic labels and magnitudes, in folds.
+    """Learn seismic mass and age of Kepler giants from labels and magnitudes, in folds.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What fine-tuning must beat on the real sky: XGBoost and a small network, on the same rows and inputs."""
+"""What fine-tuning must beat on the real sky: XGBoost and a small network."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""E(B-V) of real stars by a model as it is and learnt anew, beside dust maps and other people's values.
+"""E(B-V) of real stars, as it is told and learnt anew, beside dust maps and others' values.
 
 giants   Kepler giants with E(B-V) by Li et al. 2023 (from a three-dimensional map) and positions:
          magnitudes, parallax
@@ -146,7 +146,9 @@ def measure_colour_slope(frame: pd.DataFrame) -> tuple[float, float]:
         The slope and its standard error.
     """
     near = frame[frame["teff"].between(*SLOPE_TEFF) & (frame["logg"] > SLOPE_LOGG)]
-    labels = [(near[name] - near[name].mean()) / near[name].std() for name in ("teff", "logg", "mh")]
+    labels = [
+        (near[name] - near[name].mean()) / near[name].std() for name in ("teff", "logg", "mh")
+    ]
     terms = []
     for i in range(SLOPE_DEGREE + 1):
         for j in range(SLOPE_DEGREE + 1 - i):
@@ -162,7 +164,7 @@ def measure_colour_slope(frame: pd.DataFrame) -> tuple[float, float]:
 
 
 def evaluate_giants(model: Model, data: Path, mode: str, cache: Path | None) -> dict:
-    """Compare E(B-V) of Kepler giants with Li et al. 2023 and with maps, learnt anew in five folds."""
+    """Compare E(B-V) of Kepler giants with Li et al. 2023 and maps; learnt anew in five folds."""
     frame: Any = read_giants(data)
     frame = frame[frame["L23_ebv"].notna()].reset_index(drop=True)
     frame = frame[[name for name in frame if name.startswith(GIANT_COLUMNS)]].assign(

@@ -128,7 +128,7 @@ def _measure_spread(x: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def summarise_orders(result: dict, bp_orders: int) -> list[dict]:
-    """List the largest offset, and the medians of the other figures, by band and range of orders."""
+    """List the largest offset and medians of the other figures, by band and orders."""
     rows = []
     for band, start in (("BP", 0), ("RP", bp_orders)):
         for low, high in ORDERS:

@@ -162,7 +162,7 @@ def read_cluster_members(folder: Path) -> pd.DataFrame:
 
 
 def estimate_red_colour(folder: Path, colour: np.ndarray) -> np.ndarray:
-    """Estimate G - RP (n,) from BP - RP (n,) by the stars of LAMOST; NaN where these do not fix it."""
+    """Estimate G - RP (n,) from BP - RP (n,) by stars of LAMOST; NaN where they do not fix it."""
     low, high = LOCUS_COLOURS
     stars = pd.read_parquet(folder / LAMOST_FILE, columns=["G", "BP", "RP"])
     x, y = stars["BP"] - stars["RP"], stars["G"] - stars["RP"]
