@@ -8,12 +8,12 @@ import argparse
 
 import pyarrow as pa
 
-from multistar.api import PRECISIONS
+from multistar.api import PRECISIONS, MultiStar
 from multistar.checks.benchmarks.ceiling import benchmark_ceiling
 from multistar.checks.results import print_rows, write_result
 from multistar.inference.stream import BATCH, BATCH_ON_GPU
 from multistar.mock.survey import SurveyConfig, survey
-from multistar.model.checkpoint import device_of, load_model
+from multistar.model.checkpoint import device_of
 from multistar.stars import read_stars
 
 
@@ -27,13 +27,15 @@ def main() -> None:
     device = device_of(args.device)
     n = BATCH if device.type == "cpu" else BATCH_ON_GPU
     stars = read_stars(pa.concat_tables(survey(n, SurveyConfig(seed=77))))
-    figures = {}
+    figures, weights = {}, None
     for precision in PRECISIONS:
-        result = benchmark_ceiling(args.model, precision, device, stars)
+        front = MultiStar.from_pretrained(args.model, precision=precision, device=str(device))
+        weights = front.model.hash
+        result = benchmark_ceiling(front.model, precision, stars)
         figures[precision] = result
         reached = f"{result['gflops']:,.0f} GFLOP/s, {result['copies_gb_per_s']:,.0f} GB/s"
         print_rows(f"{precision}: ceilings {reached}", result["tasks"])
-    write_result(f"ceiling_{device.type}", figures, n, load_model(args.model).hash)
+    write_result(f"ceiling_{device.type}", figures, n, weights)
 
 
 if __name__ == "__main__":

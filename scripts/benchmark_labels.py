@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from multistar.api import MultiStar
 from multistar.checks.benchmarks.labels import LabelBenchmark
 from multistar.checks.results import print_rows, write_result
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.model.checkpoint import load_model
 from multistar.stars import read_stars
 from multistar.training.data import held_out
 
@@ -32,11 +32,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=64, help="joint samples of 2,000 stars")
     parser.add_argument("--no-parallax", action="store_true", help="also without parallaxes")
     args = parser.parse_args()
-    model, train = MultiStar.from_pretrained(args.model), read_stars(args.train)
+    model, train = load_model(args.model), read_stars(args.train)
     train = train.select(~held_out(train.source_id, args.held_out))
     test = pa.concat_tables(survey(10_000, SurveyConfig(args.test_seed)))
     benchmark = LabelBenchmark(model, train, test, Path(args.cache))
-    figures: dict = {"model": model.model.hash, "training_stars": len(train)}
+    figures: dict = {"model": model.hash, "training_stars": len(train)}
     figures["test_stars"] = len(test)
     for variant in ("with parallax", "without parallax")[: 1 + args.no_parallax]:
         figures[variant] = benchmark.compare(variant == "with parallax")
@@ -44,7 +44,7 @@ def main() -> None:
         print_rows(f"ratios to XGBoost; MAD-std, {variant}", rows)
     figures["joint"] = benchmark.score_joint(args.samples)
     print_rows("joint samples", [figures["joint"]])
-    write_result("labels", figures, len(test), model.model.hash)
+    write_result("labels", figures, len(test), model.hash)
 
 
 if __name__ == "__main__":

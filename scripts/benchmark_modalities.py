@@ -11,9 +11,9 @@ import argparse
 
 import pyarrow.parquet as pq
 
-from multistar.api import MultiStar
 from multistar.checks.benchmarks.modalities import benchmark_modalities, score_boosted_trees
 from multistar.checks.results import print_rows, write_result
+from multistar.model.checkpoint import load_model
 
 
 def main() -> None:
@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=20000, help="stars of the baseline; 0: none")
     args = parser.parse_args()
     test = pq.read_table(args.test)
-    alone, core = (MultiStar.from_pretrained(name) for name in (args.light_curves, args.core))
-    fused = MultiStar.from_pretrained(args.fused) if args.fused else None
+    alone, core = (load_model(name) for name in (args.light_curves, args.core))
+    fused = load_model(args.fused) if args.fused else None
     figures = benchmark_modalities(alone, core, fused, test)
     if args.trees:
         train = pq.read_table(args.train).slice(0, args.trees)
@@ -38,7 +38,7 @@ def main() -> None:
     for name, scores in figures.items():
         rows.append({"from": name} | {label: score["mad_std"] for label, score in scores.items()})
     print_rows("MAD-std to the truth", rows)
-    write_result("modalities", figures, len(test), (fused or core).model.hash)
+    write_result("modalities", figures, len(test), (fused or core).hash)
 
 
 if __name__ == "__main__":

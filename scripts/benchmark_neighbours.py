@@ -9,10 +9,10 @@ import argparse
 
 import pyarrow as pa
 
-from multistar.api import MultiStar
 from multistar.checks.benchmarks.neighbours import benchmark_neighbours, summarise_dust
 from multistar.checks.results import print_rows, write_result
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.model.checkpoint import load_model
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--stars", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=41)
     args = parser.parse_args()
-    model = MultiStar.from_pretrained(args.model)
+    model = load_model(args.model)
     table = pa.concat_tables(survey(args.stars, SurveyConfig(args.seed, selection=args.selection)))
     spaces = benchmark_neighbours(model, table)
     rows = []
@@ -33,7 +33,7 @@ def main() -> None:
     print_rows("error of the mean of ten neighbours", rows)
     figures = {"spaces": spaces, "ignoring_dust": summarise_dust(spaces)}
     name = f"neighbours_{args.selection.replace('-', '_')}"
-    write_result(name, figures, len(table), model.model.hash)
+    write_result(name, figures, len(table), model.hash)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ FIELD    ordinary stars: one band of held-out ones from the other, beside a cond
 
 import argparse
 
-from multistar.api import MultiStar
 from multistar.checks.real.xp_spectra import (
     evaluate_inpainting,
     evaluate_known_stars,
     measure_flagged,
 )
 from multistar.checks.results import print_rows, write_result
+from multistar.model.checkpoint import load_model
 from multistar.stars import read_stars
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--odd", help="table of stars unlike the mock's")
     parser.add_argument("--model", default="mini")
     args = parser.parse_args()
-    model, figures = MultiStar.from_pretrained(args.model), {}
+    model, figures = load_model(args.model), {}
     figures["inpainting"] = evaluate_inpainting(model, args.field)
     if args.known:
         figures["known_stars"] = evaluate_known_stars(model, args.known)
@@ -40,7 +40,7 @@ def main() -> None:
             figures["flagged"].append({"stars": name, "share": measure_flagged(model, stars)})
     for name, rows in figures.items():
         print_rows(name.replace("_", " "), rows, digits=4)
-    write_result("real_xp", figures, n, model.model.hash)
+    write_result("real_xp", figures, n, model.hash)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ See multistar/checks/real/variability.py for what is compared. Needs the extra `
 import argparse
 from pathlib import Path
 
-from multistar.api import MultiStar
 from multistar.checks.real.variability import (
     evaluate_variability,
     read_asas,
@@ -17,6 +16,7 @@ from multistar.checks.real.variability import (
     summarise_scores,
 )
 from multistar.checks.results import print_rows, write_result
+from multistar.model.checkpoint import load_model
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", default=["head", "lora"], help="of fine-tuning")
     parser.add_argument("--cache", type=Path, help="folder for the JSON of every row and fold")
     args = parser.parse_args()
-    model, sets, figures = MultiStar.from_pretrained(args.model), {}, {}
+    model, sets, figures = load_model(args.model), {}, {}
     if args.gaia:
         sets["gaia"] = read_gaia_epochs(args.gaia, args.labels)
     if args.asas:
@@ -40,7 +40,7 @@ def main() -> None:
         figures[name] = result
         print_rows(f"{name}: {result['stars']} stars", summarise_scores(result["scores"]))
     n = {name: result["stars"] for name, result in figures.items()}
-    write_result("variability", figures, n, model.model.hash)
+    write_result("variability", figures, n, model.hash)
 
 
 if __name__ == "__main__":

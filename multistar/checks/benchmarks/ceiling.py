@@ -15,7 +15,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from multistar.api import MultiStar
 from multistar.inference.predict import LEVELS
 from multistar.inference.stream import shown
 from multistar.model.checkpoint import Model
@@ -189,13 +188,13 @@ def measure_task(network: torch.nn.Module, task: Task, ceiling: Ceiling) -> dict
     }
 
 
-def benchmark_ceiling(name: str, precision: str, device: torch.device, stars: Stars) -> dict:
-    """Measure what a model does to a batch of stars in one precision, beside the ceilings.
+def benchmark_ceiling(model: Model, precision: str, stars: Stars) -> dict:
+    """Measure what a model does to a batch of stars in its precision, beside the ceilings.
 
-    Training has a precision of its own, which depends on the device: it is measured with float32.
+    Training has a precision of its own, which depends on the device: it is measured with float32,
+    and moves the weights of the model.
     """
-    front = MultiStar.from_pretrained(name, precision=precision, device=str(device))
-    model = front.model
+    device = next(model.network.parameters()).device
     width, dtype = model.config.width, getattr(torch, precision)
     ceiling = measure_ceiling(device, dtype, width, len(stars))
     tasks = make_inference_tasks(model, stars)

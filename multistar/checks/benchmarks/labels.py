@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from multistar.api import MultiStar
 from multistar.checks import baselines
 from multistar.checks.calibration import energy_score
 from multistar.checks.metrics import coverage, scatter
+from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
+from multistar.model.checkpoint import Model
 from multistar.stars import Stars, read_stars
 
 EVOLUTIONARY, ATMOSPHERIC = ("mass", "age"), ("teff", "logg", "m_h")
@@ -32,7 +33,7 @@ MODEL, XGBOOST = "model", "XGBoost"
 class LabelBenchmark:
     """A model, the stars that baselines learn from, new stars, and where predictions are cached."""
 
-    model: MultiStar
+    model: Model
     train: Stars
     test: pa.Table
     cache: Path
@@ -40,7 +41,7 @@ class LabelBenchmark:
     @property
     def names(self) -> Sequence[str]:
         """Labels that the model predicts."""
-        return self.model.model.vocabulary.labels
+        return self.model.vocabulary.labels
 
     def compare(self, parallax: bool) -> dict[str, dict]:
         """Compare the model with the baselines, label by label.
@@ -62,7 +63,7 @@ class LabelBenchmark:
         """
         stars, frame = read_stars(self.test), self.test.to_pandas()
         shown = stars if parallax else leave_out_parallax(stars)
-        predicted = self.model.predict(shown, quiet=False).to_pandas()
+        predicted = predict(self.model, shown).to_pandas()
         guesses = self._predict_baselines(stars, parallax)
         guesses[MODEL] = {name: predicted[name].to_numpy() for name in self.names}
         results = {}
@@ -79,7 +80,7 @@ class LabelBenchmark:
         """Score joint samples of JOINT_STARS stars against the same, shuffled, by the clock."""
         few = self.test.slice(0, JOINT_STARS)
         begun = time.perf_counter()
-        joint = self.model.predict(read_stars(few), quiet=False, samples=samples).to_pandas()
+        joint = predict(self.model, read_stars(few), samples=samples).to_pandas()
         speed = len(joint) / (time.perf_counter() - begun)
         ratio = compare_energy(joint, few.to_pandas(), self.names)
         return {"energy_ratio": ratio, "stars_per_second": speed, "samples": samples}
@@ -90,7 +91,7 @@ class LabelBenchmark:
 
         def make_trees() -> dict[str, np.ndarray]:
             title = f"XGBoost {word} parallax"
-            return baselines.trees(self.model.model, self.train, test, self.names, left_out, title)
+            return baselines.trees(self.model, self.train, test, self.names, left_out, title)
 
         def make_labels_only() -> dict[str, np.ndarray]:
             return baselines.from_labels(self.train, test, EVOLUTIONARY, ATMOSPHERIC)

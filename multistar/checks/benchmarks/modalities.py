@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from multistar.api import MultiStar
 from multistar.checks.baselines import trees
 from multistar.checks.metrics import coverage, scatter
+from multistar.inference.predict import predict
+from multistar.model.checkpoint import Model
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars, read_stars
 
@@ -39,9 +40,9 @@ def make_subsets(stars: Stars) -> Subsets:
     )
 
 
-def score_predictions(model: MultiStar, stars: Stars, test: pa.Table) -> dict[str, dict]:
+def score_predictions(model: Model, stars: Stars, test: pa.Table) -> dict[str, dict]:
     """Measure MAD-std to the truth and the share of truths in the 68 % interval, by label."""
-    predicted = model.predict(stars)
+    predicted = predict(model, stars, quiet=True)
     scores = {}
     for name in LABELS:
         truth = test[f"true_{name}"].to_numpy()
@@ -52,7 +53,7 @@ def score_predictions(model: MultiStar, stars: Stars, test: pa.Table) -> dict[st
 
 
 def benchmark_modalities(
-    alone: MultiStar, core: MultiStar, fused: MultiStar | None, test: pa.Table
+    alone: Model, core: Model, fused: Model | None, test: pa.Table
 ) -> dict[str, dict]:
     """Score each model on what it can read of the test stars.
 
@@ -84,11 +85,11 @@ def benchmark_modalities(
     return {name: score_predictions(model, part, test) for name, model, part in tasks}
 
 
-def score_boosted_trees(model: MultiStar, train: pa.Table, test: pa.Table) -> dict[str, dict]:
+def score_boosted_trees(model: Model, train: pa.Table, test: pa.Table) -> dict[str, dict]:
     """Score XGBoost on the slots of the light-curve view that `model` reads; no intervals."""
     learnt_from = dataclasses.replace(read_stars(train), xp={})
     tested = make_subsets(read_stars(test)).light_curve
-    guess = trees(model.model, learnt_from, tested, LABELS)
+    guess = trees(model, learnt_from, tested, LABELS)
     scores = {}
     for name in LABELS:
         spread = scatter(guess[name], test[f"true_{name}"].to_numpy())["mad_std"]

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 from astropy.stats import mad_std
 
-from multistar.api import MultiStar
 from multistar.checks.neighbours import nearest, squared_correlation
+from multistar.inference.embed import embed
+from multistar.model.checkpoint import Model
 from multistar.model.nuisance import INTRINSIC
 from multistar.model.standardise import forward
 from multistar.quantities import QUANTITIES
@@ -22,7 +23,7 @@ def standardise_columns(x: np.ndarray) -> np.ndarray:
     return (x - np.median(x, axis=0)) / mad_std(x, axis=0)
 
 
-def make_spaces(model: MultiStar, table: pa.Table) -> dict[str, np.ndarray]:
+def make_spaces(model: Model, table: pa.Table) -> dict[str, np.ndarray]:
     """Place mock stars in the spaces in which neighbours are looked for.
 
     Returns
@@ -36,7 +37,7 @@ def make_spaces(model: MultiStar, table: pa.Table) -> dict[str, np.ndarray]:
     flux = 10 ** (-0.4 * stars.scalars["g"].value)[:, None]
     xp = np.hstack([stars.xp[band].value / flux for band in ("bp", "rp")])
     labels = [forward(QUANTITIES[name], table[f"true_{name}"].to_numpy()) for name in INTRINSIC]
-    embedding = np.stack(model.embed(table)["embedding"].to_numpy())
+    embedding = np.stack(embed(model, stars)["embedding"].to_numpy())
     return {
         "chance": np.random.default_rng(0).normal(size=(len(table), 3)),
         "raw XP": np.nan_to_num(standardise_columns(xp)),
@@ -76,7 +77,7 @@ def compare_neighbours(found: np.ndarray, table: pa.Table) -> dict:
     return out
 
 
-def benchmark_neighbours(model: MultiStar, table: pa.Table) -> dict[str, dict]:
+def benchmark_neighbours(model: Model, table: pa.Table) -> dict[str, dict]:
     """Compare the K neighbours of the first QUERIES stars in every space of make_spaces."""
     queries = min(QUERIES, len(table))
     results = {}

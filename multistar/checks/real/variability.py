@@ -23,12 +23,16 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from multistar.api import MultiStar
 from multistar.checks.results import keep_result
+from multistar.finetune.finetune import finetune
+from multistar.finetune.predict import predictions
+from multistar.finetune.tune import FinetuneConfig
+from multistar.inference.embed import embed
 from multistar.modalities.light_curve.features import LAYOUT, SUMMARY, LightCurveView, view
 from multistar.modalities.light_curve.points import LightCurves, join
 from multistar.modalities.light_curve.read import read_light_curves
-from multistar.stars import Stars
+from multistar.model.checkpoint import Model
+from multistar.stars import Stars, read_stars
 
 FOLDS, SEED = 5, 0
 FEWEST = 15  # stars of a class
@@ -171,7 +175,7 @@ def _join_folds(parts: Sequence[dict]) -> dict[str, list[float]]:
 
 
 def score_fine_tuning(
-    model: MultiStar, stars: LabelledCurves, mode: str, cache: Path | None, name: str
+    model: Model, stars: LabelledCurves, mode: str, cache: Path | None, name: str
 ) -> dict:
     """Score the model fine-tuned to the classes, in the same folds, as score_features does."""
     parts = []
@@ -185,16 +189,16 @@ def score_fine_tuning(
     return _join_folds(parts)
 
 
-def _fine_tune_fold(model: MultiStar, stars: LabelledCurves, train, test, mode: str) -> dict:
+def _fine_tune_fold(model: Model, stars: LabelledCurves, train, test, mode: str) -> dict:
     names, codes = np.unique(stars.kinds, return_inverse=True)
     table, asked = (_make_table(stars, rows) for rows in (train, test))
     # Codes, because the names of classes become columns.
     table["kind"] = np.array([f"c{code}" for code in codes[train]])
     begun = time.perf_counter()
-    adapted = model.finetune(table, ["kind:class"], mode=mode, seed=SEED)
+    adapter = finetune(model, table, ["kind:class"], mode, config=FinetuneConfig(seed=SEED))
     seconds = time.perf_counter() - begun
-    result = adapted.predict(asked)
-    odds = np.stack([result[f"kind_c{code}"].to_numpy() for code in range(len(names))], 1)
+    result = predictions(adapter, read_stars(asked, declared=adapter.request.quantities))
+    odds = np.stack([result[f"kind_c{code}"][0] for code in range(len(names))], 1)
     # Balanced, as the other classifiers are told to be.
     share = np.bincount(codes[train], minlength=len(names)) / len(train)
     guess = names[(odds / share).argmax(1)]
@@ -210,17 +214,17 @@ def _make_table(stars: LabelledCurves, rows: np.ndarray) -> dict[str, np.ndarray
 
 
 def score_baselines(
-    model: MultiStar, stars: LabelledCurves, cache: Path | None, name: str
+    model: Model, stars: LabelledCurves, cache: Path | None, name: str
 ) -> dict[str, dict]:
     """Score the probe of the embedding, and the trees on each kind of features."""
 
-    def embed() -> np.ndarray:
+    def embed_curves() -> np.ndarray:
         known = Stars.of_light_curves(stars.curves)
-        return np.stack(model.embed(known)["embedding"].to_pylist())
+        return np.stack(embed(model, known, quiet=True)["embedding"].to_pylist())
 
     tasks = {
-        "embedding, linear probe": (embed, make_probe),
-        "embedding, LightGBM": (embed, make_trees),
+        "embedding, linear probe": (embed_curves, make_probe),
+        "embedding, LightGBM": (embed_curves, make_trees),
         "published features, LightGBM": (
             lambda: compute_published_features(stars.curves),
             make_trees,
@@ -240,7 +244,7 @@ def score_baselines(
 
 
 def evaluate_variability(
-    model: MultiStar,
+    model: Model,
     curves: LightCurves,
     kinds: np.ndarray,
     modes: Sequence[str],

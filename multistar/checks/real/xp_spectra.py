@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from multistar.api import MultiStar
 from multistar.checks.physics import inpainting
+from multistar.inference.predict import predict
+from multistar.model.checkpoint import Model
 from multistar.stars import Stars, read_stars
 from multistar.training.data import held_out
 
@@ -37,7 +38,7 @@ KNOWN = {
 }
 
 
-def evaluate_inpainting(model: MultiStar, table: Any) -> list[dict]:
+def evaluate_inpainting(model: Model, table: Any) -> list[dict]:
     """Predict each band of held-out stars from the other, beside a conditional Gaussian.
 
     The Gaussian is learnt from the other 80 % of the stars. All orders are shown; only relevant
@@ -58,17 +59,17 @@ def evaluate_inpainting(model: MultiStar, table: Any) -> list[dict]:
             here = (g > low) & (g < high)
             if here.sum() > FEWEST:
                 some = stars.select(here)
-                found = inpainting(model.model, some, reference, band, judged.select(here))
+                found = inpainting(model, some, reference, band, judged.select(here))
                 rows.append({"band": band, "g": f"{low}-{high}", "stars": len(some)} | found)
     return rows
 
 
-def evaluate_known_stars(model: MultiStar, table: Any) -> list[dict]:
+def evaluate_known_stars(model: Model, table: Any) -> list[dict]:
     """Predict the stars of KNOWN that a table holds, beside their labels from the literature."""
     stars = read_stars(table)
     stars = stars.select(np.isin(stars.source_id, list(KNOWN)))
     rows = []
-    for found in model.predict(stars).to_pylist():
+    for found in predict(model, stars, quiet=True).to_pylist():
         star = KNOWN[found["source_id"]]
         for label in LABELS:
             row = {"star": star.name, "label": label, "literature": getattr(star, label)}
@@ -78,7 +79,7 @@ def evaluate_known_stars(model: MultiStar, table: Any) -> list[dict]:
     return rows
 
 
-def measure_flagged(model: MultiStar, stars: Stars) -> float:
+def measure_flagged(model: Model, stars: Stars) -> float:
     """Return the share of stars that the model calls outside_training."""
-    words = model.predict(stars)["status"].to_pylist()
+    words = predict(model, stars, quiet=True)["status"].to_pylist()
     return float(np.mean(["outside_training" in word for word in words]))
