@@ -65,7 +65,7 @@ def test_what_is_kept_is_not_made_again(tmp_path):
 
 def test_rows_are_shown_as_a_table(capsys):
     results.print_rows(
-        "title", [{"who": "a", "mad_std": 0.12345}, {"who": "b", "list": [1], "n": 12}]
+        "title", [{"who": "[K]", "mad_std": 0.12345}, {"who": "b", "list": [1], "n": 12}]
     )
     shown = capsys.readouterr().out
-    assert "mad std" in shown and "0.123" in shown and "12" in shown and "list" not in shown
+    assert "[K]" in shown and "mad std" in shown and "0.123" in shown and "12" in shown and "list" not in shown

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from multistar.io.files import atomic_write
@@ -100,7 +101,7 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]], digits: int = 3) -
         for name, value in row.items():
             if not isinstance(value, (dict, list, tuple, np.ndarray)):
                 names[name] = None
-    table = Table(title=title)
+    table = Table(title=escape(title))
     for name in names:
         table.add_column(name.replace("_", " "))
     for row in rows:
@@ -191,4 +192,4 @@ def _cell(value: Any, digits: int) -> str:
         return ""
     if isinstance(value, (float, np.floating)):
         return f"{value:,.{digits}g}" if abs(value) < 1e3 else f"{value:,.0f}"
-    return str(value)
+    return escape(str(value))
