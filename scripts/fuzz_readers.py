@@ -2,8 +2,7 @@
 
 The exit code is 1 if one fails.
 
-
-python scripts/fuzz_readers.py --seconds 60 --seed 1 [--formats csv fits] [--keep DIR]
+    python scripts/fuzz_readers.py --seconds 60 --seed 1 [--formats csv fits] [--keep DIR]
 """
 
 import argparse
