@@ -18,7 +18,6 @@ from multistar.checks.real.cluster_predictions import (
     predict_zero_shot,
 )
 from multistar.stars import read_stars
-from multistar.status import BIT
 
 
 def make_members(n_clusters: int = 12, members: int = 20) -> pd.DataFrame:
@@ -102,8 +101,7 @@ def test_distances_are_those_of_the_mean_parallax():
 def test_hot_stars_are_counted_and_asked_for_their_flags():
     frame = make_members(1, 4).assign(ebv=0.0)
     frame["phot_bp_mean_mag"] = frame["phot_rp_mean_mag"] + [0.0, 0.1, 0.5, 1.0]
-    flags = np.array([BIT["outside_training"], 0, 0, 0])
-    found = clusters.count_hot(frame, flags)
+    found = clusters.count_hot(frame, np.array([True, False, False, False]))
     assert found == {"hot": 0.5, "hot_flagged": 0.5, "others_flagged": 0.0}
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from rich.progress import track
 
-from multistar.inference.views import views
+from multistar.inference.views import embed_views
 from multistar.model.alignment import LOSSES, Alignment
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
@@ -28,7 +28,7 @@ class Pairs:
 
 def embed_pairs(model: Model, stars: Stars) -> Pairs:
     """Embed both views of all stars that have both."""
-    seen = views(model, stars, quiet=False)
+    seen = embed_views(model, stars, quiet=False)
     both = np.isfinite(seen.curve).all(1) & np.isfinite(seen.rest).all(1)
     arrays = (seen.curve, seen.rest, *seen.aligned)
     return Pairs(*(torch.from_numpy(array[both]) for array in arrays))

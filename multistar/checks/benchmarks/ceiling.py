@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from multistar.inference.predict import LEVELS
-from multistar.inference.stream import shown
+from multistar.inference.stream import show_measurements
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 from multistar.training.masks import Splitter
@@ -126,7 +126,7 @@ def make_inference_tasks(model: Model, stars: Stars) -> dict[str, Task]:
     """Name -> what `predict` asks the network for, in parts."""
     network, vocabulary = model.network, model.vocabulary
     device = next(network.parameters()).device
-    seen = shown(model, stars, True).to(device)
+    seen = show_measurements(model, stars).to(device)
     labels = torch.tensor(list(vocabulary.label_slots), device=device)
     few = SAMPLED if device.type == "cpu" else SAMPLED_ON_GPU
     with torch.inference_mode():

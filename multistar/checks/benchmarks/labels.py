@@ -1,6 +1,5 @@
 """Labels of new mock giants: a model beside the median, XGBoost and labels alone."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -106,7 +105,7 @@ class LabelBenchmark:
 def leave_out_parallax(stars: Stars) -> Stars:
     """Return the same stars without parallaxes."""
     scalars = {name: value for name, value in stars.scalars.items() if name != "parallax"}
-    return dataclasses.replace(stars, scalars=scalars)
+    return stars.with_blocks(scalars=scalars)
 
 
 def cache_predictions(path: Path, make: Callable[[], dict]) -> dict[str, np.ndarray]:

@@ -1,6 +1,5 @@
 """What light curves tell of mock giants beside XP, photometry and parallax."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,16 +26,16 @@ class Subsets:
 
 def make_subsets(stars: Stars) -> Subsets:
     """Leave out what each subset must not know; photometry is the magnitudes alone."""
-    bare = dataclasses.replace(stars, light_curve=None)
+    bare = stars.with_blocks(light_curve=None)
     magnitudes = {}
     for name, scalar in stars.scalars.items():
         if QUANTITIES[name].kind == "magnitude":
             magnitudes[name] = scalar
     return Subsets(
         everything=stars,
-        light_curve=dataclasses.replace(stars, scalars={}, xp={}),
+        light_curve=stars.with_blocks(scalars=None, xp=None),
         without_light_curve=bare,
-        photometry=dataclasses.replace(bare, xp={}, scalars=magnitudes),
+        photometry=bare.with_blocks(xp=None, scalars=magnitudes),
     )
 
 
@@ -87,7 +86,7 @@ def benchmark_modalities(
 
 def score_boosted_trees(model: Model, train: pa.Table, test: pa.Table) -> dict[str, dict]:
     """Score XGBoost on the slots of the light-curve view that `model` reads; no intervals."""
-    learnt_from = dataclasses.replace(read_stars(train), xp={})
+    learnt_from = read_stars(train).with_blocks(xp=None)
     tested = make_subsets(read_stars(test)).light_curve
     guess = trees(model, learnt_from, tested, LABELS)
     scores = {}

@@ -6,9 +6,9 @@ from astropy.stats import mad_std
 
 from multistar.checks.neighbours import nearest, squared_correlation
 from multistar.inference.embed import embed
+from multistar.modalities.scalars.transforms import to_even_scale
 from multistar.model.checkpoint import Model
 from multistar.model.nuisance import INTRINSIC
-from multistar.model.standardise import forward
 from multistar.quantities import QUANTITIES
 from multistar.stars import read_stars
 
@@ -36,7 +36,9 @@ def make_spaces(model: Model, table: pa.Table) -> dict[str, np.ndarray]:
     stars = read_stars(table)
     flux = 10 ** (-0.4 * stars.scalars["g"].value)[:, None]
     xp = np.hstack([stars.xp[band].value / flux for band in ("bp", "rp")])
-    labels = [forward(QUANTITIES[name], table[f"true_{name}"].to_numpy()) for name in INTRINSIC]
+    labels = [
+        to_even_scale(QUANTITIES[name], table[f"true_{name}"].to_numpy()) for name in INTRINSIC
+    ]
     embedding = np.stack(embed(model, stars)["embedding"].to_numpy())
     return {
         "chance": np.random.default_rng(0).normal(size=(len(table), 3)),

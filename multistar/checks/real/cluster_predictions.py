@@ -13,13 +13,13 @@ import torch
 from multistar.checks.real.learners import predict_with_trees, read_inputs
 from multistar.checks.results import keep_result
 from multistar.finetune.finetune import finetune
-from multistar.finetune.predict import decoded, predictions
+from multistar.finetune.predict import decode_stars, predict_columns
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.predict import predict
-from multistar.inference.stream import measurements
+from multistar.inference.stream import stream_measurements
+from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model
 from multistar.model.mixture import Mixture
-from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars, read_stars
 
@@ -39,11 +39,13 @@ class Guess:
     values       label -> (n,) medians
     intervals    label -> (n, 2) lower and upper end of the 68 % interval, where there is one
     log_density  (n, len(LOG_AGE)) log likelihood of the age, where there is one
+    is_outside   (n,) which stars are called outside_training, where that is said
     """
 
     values: dict[str, np.ndarray]
     intervals: dict[str, np.ndarray] | None = None
     log_density: np.ndarray | None = None
+    is_outside: np.ndarray | None = None
 
     def select(self, rows: np.ndarray) -> "Guess":
         """Return the guess for some of the stars."""
@@ -52,14 +54,15 @@ class Guess:
         if intervals is not None:
             intervals = {name: ends[rows] for name, ends in intervals.items()}
         density = None if self.log_density is None else self.log_density[rows]
-        return Guess(values, intervals, density)
+        outside = None if self.is_outside is None else self.is_outside[rows]
+        return Guess(values, intervals, density, outside)
 
 
 def compute_age_density(model: Model, mixture: Mixture, column: int) -> np.ndarray:
     """Compute the log density (n, len(LOG_AGE)) of ages from one column of a mixture."""
     slot = model.vocabulary.slot("age")
     center, scale = (float(x[slot]) for x in (model.standardiser.center, model.standardiser.scale))
-    z = (np.asarray(forward(QUANTITIES["age"], 10**LOG_AGE)) - center) / scale
+    z = (np.asarray(to_even_scale(QUANTITIES["age"], 10**LOG_AGE)) - center) / scale
     parts = []
     for part in (mixture.log_weight, mixture.mean, mixture.log_sigma):
         parts.append(part[:, column : column + 1].expand(-1, len(z), -1))
@@ -81,13 +84,15 @@ def predict_zero_shot(model: Model, stars: Stars) -> Guess:
         intervals[name] = np.stack(ends, 1)
     slot = torch.tensor([model.vocabulary.slot("age")])
     density, prior = np.empty((len(stars), len(LOG_AGE))), np.zeros(len(LOG_AGE))
-    for rows, measured in measurements(model, stars, "age of"):
+    for rows, measured in stream_measurements(model, stars, "age of"):
         mixture = model.network.decode(model.network.encode(measured), slot)
         density[rows] = compute_age_density(model, mixture, 0)
         measured.observed[:] = False
         unseen = model.network.decode(model.network.encode(measured), slot)
         prior = compute_age_density(model, unseen, 0)[0]
-    return Guess(values, intervals, density - prior)
+    words = table["status"].to_pylist()
+    is_outside = np.array(["outside_training" in word for word in words])
+    return Guess(values, intervals, density - prior, is_outside)
 
 
 def assign_folds(clusters: pd.Series) -> np.ndarray:
@@ -144,23 +149,23 @@ def _learn_fold(base: Model, frame, held: np.ndarray, mode: str, most: int, seed
     train = frame.iloc[others]
     adapter = finetune(base, train, list(LABELS), mode, config=config, quiet=False)
     learnt, asked = read_stars(train), read_stars(frame[held])
-    ours = predictions(adapter, asked)
+    ours, _ = predict_columns(adapter, asked)
     result: dict = {FINE_TUNED: {name: ours[name][0] for name in LABELS}}
     result["intervals"] = {}
     for name in LABELS:
         result["intervals"][name] = np.stack([ours[name + end][0] for end in ENDS[1:]], 1)
     place = [quantity.name for quantity in adapter.request.targets].index("age")
     parts = []
-    for _, mixture, _ in decoded(adapter, asked):
-        parts.append(compute_age_density(adapter.model, mixture, place))
+    for batch in decode_stars(adapter, asked):
+        parts.append(compute_age_density(adapter.model, batch.mixture, place))
     prior = _estimate_prior(learnt.scalars["age"].value)
     result["log_density"] = np.round(np.concatenate(parts) - prior, 3)
     x, x_test = (read_inputs(base, stars) for stars in (learnt, asked))
     result[TREES], result[MEDIAN] = {}, {}
     for name in LABELS:
         quantity, label = QUANTITIES[name], learnt.scalars[name].value
-        trees = predict_with_trees(x, forward(quantity, label), x_test)
-        result[TREES][name] = inverse(quantity, trees)
+        trees = predict_with_trees(x, to_even_scale(quantity, label), x_test)
+        result[TREES][name] = from_even_scale(quantity, trees)
         result[MEDIAN][name] = float(np.median(label))
     return result
 

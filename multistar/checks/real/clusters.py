@@ -34,7 +34,6 @@ from multistar.checks.real.tables import (
 from multistar.inference.predict import predict
 from multistar.model.checkpoint import Model
 from multistar.stars import read_stars
-from multistar.status import BIT
 
 # In which differences are measured: log10 of an age, E(B-V) itself, ln of a distance.
 SCALES: Mapping[str, Callable] = {"age": np.log10, "ebv": np.asarray, "distance": np.log}
@@ -222,14 +221,13 @@ def _compare_with_catalogue(values) -> dict[str, float]:
     return size
 
 
-def count_hot(frame: pd.DataFrame, flags: np.ndarray) -> dict[str, float]:
-    """Count members hotter than any star of the mock (8000 K), and which stars are flagged."""
+def count_hot(frame: pd.DataFrame, is_outside: np.ndarray) -> dict[str, float]:
+    """Count members hotter than any star of the mock (8000 K), and those outside_training."""
     hot = (_intrinsic_colour(frame) < HOT_COLOUR).to_numpy()
-    flagged = (flags & BIT["outside_training"]) > 0
     return {
         "hot": float(hot.mean()),
-        "hot_flagged": float(flagged[hot].mean()),
-        "others_flagged": float(flagged[~hot].mean()),
+        "hot_flagged": float(is_outside[hot].mean()),
+        "others_flagged": float(is_outside[~hot].mean()),
     }
 
 
@@ -266,8 +264,7 @@ def evaluate_clusters(
         Name -> rows or numbers; `members` and `clusters` are counts.
     """
     members = read_cluster_members(data)
-    stars = read_stars(members)
-    guess = predict_zero_shot(model, stars)
+    guess = predict_zero_shot(model, read_stars(members))
     names = members["cluster"].to_numpy()
     figures: dict = {"members": len(members), "clusters": len(set(names))}
     figures["agreement_of_all"] = measure_agreement(names, guess)
@@ -282,6 +279,7 @@ def evaluate_clusters(
     figures["agreement"] = measure_agreement(clusters, guesses[ZERO_SHOT], groups)
     figures["stars"] = score_stars(frame, guesses, groups)
     figures["by_age"] = score_by_age(frame, guesses, groups)
-    figures["hot"] = [count_hot(frame, stars.flags[place])]
+    assert guess.is_outside is not None
+    figures["hot"] = [count_hot(frame, guess.is_outside[place])]
     figures["of_clusters"] = score_clusters(frame, guesses, groups)
     return figures

@@ -11,7 +11,6 @@ colours    median difference of each colour between real stars and their partner
 accuracy   error of labels of real stars as catalogued, and of partners, whose truth is known
 """
 
-import dataclasses
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -45,12 +44,11 @@ from multistar.checks.real.tables import (
 from multistar.checks.results import keep_result
 from multistar.inference.embed import embed
 from multistar.inference.predict import predict
-from multistar.inference.stream import shown
+from multistar.inference.stream import show_measurements
 from multistar.io.files import atomic_write
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars, read_stars
-from multistar.status import BIT
 
 SEED, FOLDS, MOST = 31, 5, 2500
 MOCK_STARS = {"all-sky": 30000, "kepler-like": 20000}
@@ -132,7 +130,7 @@ class Views:
 
     def __init__(self, model: Model, stars: Stars):
         self.embedding = np.stack(embed(model, stars, quiet=True)["embedding"].to_numpy())
-        measured = shown(model, stars, False)
+        measured = show_measurements(model, stars)
         self.values = np.where(measured.observed.numpy(), measured.value.numpy(), np.nan)
 
     def tell_apart(self, other: "Views") -> dict[str, float]:
@@ -156,7 +154,6 @@ def measure_shift(model: Model, everything: Stars, mock: Stars) -> dict:
     partners = observe_alike(mock.select(first), real, rng)
     others = observe_alike(mock.select(second), real.select(again), rng)
     shifts = compare_colours(real, partners)
-    real = dataclasses.replace(real, flags=np.zeros_like(real.flags))
     corrected = correct_colours(real, shifts)
     seen = Views(model, partners)
     truth = {name: mock.extra[f"true_{name}"][first] for name in LABELS}
@@ -180,12 +177,12 @@ def _keep_read(stars: Stars, model: Model) -> Stars:
     """Only what the model reads, and the labels that are compared."""
     names = {*model.vocabulary.measurements, *LABELS}
     scalars = {name: value for name, value in stars.scalars.items() if name in names}
-    return dataclasses.replace(stars, scalars=scalars)
+    return stars.with_blocks(scalars=scalars)
 
 
 def _measure_flagged(model: Model, stars: Stars) -> float:
-    embed(model, stars, quiet=True)  # sets flags
-    return float(np.mean((stars.flags & BIT["outside_training"]) > 0))
+    words = embed(model, stars, quiet=True)["status"].to_pylist()
+    return float(np.mean(["outside_training" in word for word in words]))
 
 
 def _measure_accuracy(model: Model, real: Stars, corrected: Stars, partners: Stars, truth) -> dict:

@@ -15,10 +15,10 @@ from multistar.checks.real.tables import LAMOST_COLUMNS, read_lamost, read_seism
 from multistar.checks.results import keep_result
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.finetune import finetune
-from multistar.finetune.predict import decoded, predictions
+from multistar.finetune.predict import decode_stars, predict_columns
 from multistar.finetune.tune import FinetuneConfig
+from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model
-from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars, read_stars
 
@@ -86,11 +86,11 @@ def compare_learners(
 
 def _predict_all(adapter: Adapter, learnt: Stars, asked: Stars, task: Task) -> dict:
     """Who -> label -> (n_test,) predictions in physical units."""
-    ours = predictions(adapter, asked)
+    ours, _ = predict_columns(adapter, asked)
     guesses = {OURS: {name: ours[name][0] for name in task.labels}}
     given = adapter.request.given
     x, x_test = (read_inputs(adapter.model, stars, given) for stars in (learnt, asked))
-    labels = [forward(QUANTITIES[name], learnt.scalars[name].value) for name in task.labels]
+    labels = [to_even_scale(QUANTITIES[name], learnt.scalars[name].value) for name in task.labels]
     y = np.stack(labels, -1)
     trees = [predict_with_trees(x, label, x_test) for label in labels]
     guesses[TREES] = _invert(task.labels, np.stack(trees, -1))
@@ -103,7 +103,7 @@ def _predict_all(adapter: Adapter, learnt: Stars, asked: Stars, task: Task) -> d
 
 
 def _invert(names: Sequence[str], z: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: inverse(QUANTITIES[name], z[:, i]) for i, name in enumerate(names)}
+    return {name: from_even_scale(QUANTITIES[name], z[:, i]) for i, name in enumerate(names)}
 
 
 def _stack_labels(stars: Stars, names: Sequence[str]) -> np.ndarray:
@@ -121,8 +121,8 @@ def measure_coverage(adapter: Adapter, stars: Stars) -> list[float]:
     known = measured.observed[:, adapter.slots]
     low, high = adapter.levels(torch.tensor([0.16, 0.84])).unbind(-1)
     parts = []
-    for rows, mixture, _ in decoded(adapter, stars):
-        parts.append(mixture.cdf(value[rows], error[rows]))
+    for batch in decode_stars(adapter, stars):
+        parts.append(batch.mixture.cdf(value[batch.rows], error[batch.rows]))
     probability = torch.cat(parts)
     inside = (probability > low) & (probability < high)
     return [float(inside[seen, i].double().mean()) for i, seen in enumerate(known.T)]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from multistar.checks.baselines import XGBOOST
-from multistar.inference.stream import shown
+from multistar.inference.stream import show_measurements
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 
@@ -27,7 +27,7 @@ def read_inputs(model: Model, stars: Stars, given: Collection[str] = ()) -> np.n
         (n, 2 inputs) standardised values and the logarithms of their errors; NaN where not
         observed. Inputs that no star has are left out.
     """
-    measured = shown(model, stars, stars.mock, given)
+    measured = show_measurements(model, stars, given)
     observed = measured.observed.numpy()
     columns = []
     for numbers in (measured.value, measured.sigma.log()):

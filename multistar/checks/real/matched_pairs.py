@@ -3,14 +3,13 @@
 What then tells them apart is the mock's, not the selection's.
 """
 
-import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 from scipy.spatial import KDTree
 
 from multistar.modalities.gaia_xp.read import XPCoefficients
-from multistar.model.mismatch import ZERO_POINTS
+from multistar.modalities.scalars.mismatch import ZERO_POINTS
 from multistar.stars import Scalar, Stars
 
 # Units [mag] in which stars are compared; a partner is no farther than 1 in these together.
@@ -53,7 +52,7 @@ def match_stars(
     """
     if "parallax" not in real.scalars:
         scalars = {name: value for name, value in mock.scalars.items() if name != "parallax"}
-        mock = dataclasses.replace(mock, scalars=scalars)
+        mock = mock.with_blocks(scalars=scalars)
     free, points = np.flatnonzero(~taken), place_stars(real)
     points = np.where(np.isfinite(points), points, FAR)
     tree = KDTree(place_stars(mock)[free])
@@ -88,7 +87,8 @@ def observe_alike(mock: Stars, real: Stars, rng: np.random.Generator) -> Stars:
         ours = mock.xp[band]
         worse = _degrade(ours.value, ours.sigma, like.value * ratio, like.sigma * ratio, rng)
         xp[band] = XPCoefficients(*worse)
-    return Stars(mock.source_id, np.zeros_like(mock.flags), scalars, xp)
+    blocks = {"scalars": scalars, "xp": xp}
+    return Stars(mock.source_id, np.zeros_like(mock.flags), blocks, origin="sky")
 
 
 def _degrade(value, sigma, like, like_sigma, rng: np.random.Generator):
@@ -126,4 +126,4 @@ def correct_colours(real: Stars, shifts: Mapping[str, list[float]]) -> Stars:
     scalars = {}
     for name, scalar in real.scalars.items():
         scalars[name] = Scalar(scalar.value + constant.get(name, 0.0), scalar.sigma)
-    return dataclasses.replace(real, scalars=scalars, flags=np.zeros_like(real.flags))
+    return real.with_blocks(scalars=scalars)

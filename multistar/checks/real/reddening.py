@@ -11,7 +11,6 @@ field    1,500 stars with XP spectra on one patch of the sky, whose positions ar
 Maps end behind all dust, so that a star in front of some of it has less.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,12 +33,12 @@ from multistar.checks.real.tables import (
 from multistar.checks.reddening import reddening
 from multistar.checks.results import keep_result
 from multistar.finetune.finetune import finetune
-from multistar.finetune.predict import predictions
+from multistar.finetune.predict import predict_columns
 from multistar.inference.predict import predict
-from multistar.inference.stream import measurements
+from multistar.inference.stream import stream_measurements
 from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
+from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model
-from multistar.model.standardise import forward, inverse
 from multistar.quantities import QUANTITIES
 from multistar.stars import Scalar, Stars, read_stars
 
@@ -82,9 +81,9 @@ def predict_zero_shot(model: Model, stars: Stars) -> dict[str, np.ndarray]:
 def predict_teff_given(model: Model, stars: Stars, ebv: np.ndarray) -> np.ndarray:
     """Predict Teff (n,) [K] when each star's E(B-V) (n,) [mag] is given, too."""
     given = Scalar(ebv, np.full(len(ebv), CERTAIN))
-    known = dataclasses.replace(stars, scalars=stars.scalars | {"ebv": given})
+    known = stars.with_blocks(scalars=dict(stars.scalars) | {"ebv": given})
     slot, out = torch.tensor([model.vocabulary.slot("teff")]), np.empty(len(stars))
-    for rows, measured in measurements(model, known, "Teff of", labels=("ebv",)):
+    for rows, measured in stream_measurements(model, known, "Teff of", labels=("ebv",)):
         mixture = model.network.decode(model.network.encode(measured), slot)
         out[rows] = mixture.quantile(torch.tensor([[0.5]]))[:, 0, 0].numpy()
     return model.standardiser.physical("teff", out)
@@ -98,11 +97,12 @@ def learn_reddening(
     declared = adapter.request.quantities
     learnt = read_stars(train, columns, declared=declared)
     asked = read_stars(test, columns, declared=declared)
-    ours, quantity = predictions(adapter, asked), QUANTITIES["ebv"]
+    ours, _ = predict_columns(adapter, asked)
+    quantity = QUANTITIES["ebv"]
     x, x_test = (read_inputs(adapter.model, stars) for stars in (learnt, asked))
-    label = forward(quantity, learnt.scalars["ebv"].value)
+    label = to_even_scale(quantity, learnt.scalars["ebv"].value)
     out = {name: ours[name][0] for name in COLUMNS}
-    return out | {"XGBoost": inverse(quantity, predict_with_trees(x, label, x_test))}
+    return out | {"XGBoost": from_even_scale(quantity, predict_with_trees(x, label, x_test))}
 
 
 def compare_reddening(
@@ -242,7 +242,7 @@ def evaluate_field(model: Model, data: Path, mode: str, cache: Path | None) -> d
     scalars = {}
     for band, value in synthetic_magnitudes(stars.xp).items():
         scalars[band] = Scalar(value, error)
-    bare = dataclasses.replace(stars, flags=stars.flags.copy(), xp={}, scalars=scalars)
+    bare = stars.with_blocks(xp=None, scalars=scalars)
     known, rows = query_maps(stars), []
     for inputs, part in (("XP", stars), ("G, BP, RP", bare)):
         word = inputs.replace(", ", "-").lower()

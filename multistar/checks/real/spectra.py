@@ -13,9 +13,9 @@ from scipy.spatial import KDTree
 
 from multistar.io.tables import read_columns
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.modalities.gaia_xp.modality import G_ZERO_POINT
 from multistar.modalities.gaia_xp.read import XP_BANDS, read_xp
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix, synthetic_magnitudes
-from multistar.model.standardise import G_ZERO_POINT
 
 PEERS = 30
 UNIT_COLOUR, UNIT_G = 0.02, 0.5  # mag: what counts as equally far in the search for peers

@@ -120,9 +120,10 @@ def read_field(folder: Path) -> Stars:
     stars = read_stars(folder / FIELD_FILE)
     magnitudes = synthetic_magnitudes(stars.xp)
     error = np.full(len(stars), SYNTHETIC_ERROR)
+    scalars = dict(stars.scalars)
     for band in ("bp", "rp"):
-        stars.scalars[band] = Scalar(magnitudes[band], error)
-    return stars
+        scalars[band] = Scalar(magnitudes[band], error)
+    return stars.with_blocks(scalars=scalars)
 
 
 def read_cluster_members(folder: Path) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from multistar.checks.results import keep_result
 from multistar.finetune.finetune import finetune
-from multistar.finetune.predict import predictions
+from multistar.finetune.predict import predict_columns
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.embed import embed
 from multistar.modalities.light_curve.features import LAYOUT, SUMMARY, LightCurveView, view
@@ -197,7 +197,8 @@ def _fine_tune_fold(model: Model, stars: LabelledCurves, train, test, mode: str)
     begun = time.perf_counter()
     adapter = finetune(model, table, ["kind:class"], mode, config=FinetuneConfig(seed=SEED))
     seconds = time.perf_counter() - begun
-    result = predictions(adapter, read_stars(asked, declared=adapter.request.quantities))
+    stars_asked = read_stars(asked, declared=adapter.request.quantities)
+    result, _ = predict_columns(adapter, stars_asked)
     odds = np.stack([result[f"kind_c{code}"][0] for code in range(len(names))], 1)
     # Balanced, as the other classifiers are told to be.
     share = np.bincount(codes[train], minlength=len(names)) / len(train)
