@@ -8,12 +8,13 @@ import argparse
 
 import pyarrow as pa
 
-from multistar.api import PRECISIONS, MultiStar
+from multistar.api import MultiStar
 from multistar.checks.benchmarks.ceiling import benchmark_ceiling
 from multistar.checks.results import print_rows, write_result
 from multistar.inference.stream import BATCH, BATCH_ON_GPU
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.checkpoint import device_of
+from multistar.precision import PRECISIONS
 from multistar.stars import read_stars
 
 
