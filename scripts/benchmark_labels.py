@@ -36,8 +36,7 @@ def main() -> None:
     train = train.select(~held_out(train.source_id, args.held_out))
     test = pa.concat_tables(survey(10_000, SurveyConfig(args.test_seed)))
     benchmark = LabelBenchmark(model, train, test, Path(args.cache))
-    figures: dict = {"model": model.hash, "training_stars": len(train)}
-    figures["test_stars"] = len(test)
+    figures: dict = {"model": model.hash, "training_stars": len(train), "test_stars": len(test)}
     for variant in ("with parallax", "without parallax")[: 1 + args.no_parallax]:
         figures[variant] = benchmark.compare(variant == "with parallax")
         rows = [{"label": n} | r["ratios"] | r["model"] for n, r in figures[variant].items()]
