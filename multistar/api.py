@@ -1,5 +1,6 @@
 """The Python front door: MultiStar.from_pretrained(path).predict(table)."""
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 
 from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
 from multistar.finetune.dropout import check_passes
-from multistar.finetune.finetune import finetune
+from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
 from multistar.finetune.joint import with_joint
 from multistar.finetune.predict import check_new, check_stack, with_adapters
 from multistar.finetune.tune import FinetuneConfig
@@ -85,14 +86,14 @@ class MultiStar:
         """The same model with one more adapter, which predicts `labels` learnt from the table.
 
         See finetune/finetune.py for modes and inputs, FinetuneConfig for `settings`. `out` is where the adapter is
-        written; without it, save_adapter does so later. `retain`: a table on which base skills are re-tested.
+        written; without it, save_adapter does so later. `retain` is deprecated and does nothing: the base's own
+        columns come from the base, so that no adapter can change them.
         """
         labels, inputs = ([x] if isinstance(x, (str, Quantity)) else x for x in (labels, inputs))
         check_new(self.adapters, labels)
         curves = None if light_curves is None else read_light_curves(light_curves)
-        stars = (
-            read_stars(retain) if retain is not None and not isinstance(retain, Stars) else retain
-        )
+        if retain is not None:
+            warnings.warn(RETAIN_IS_GONE.format("retain"), DeprecationWarning, stacklevel=2)
         config = FinetuneConfig(**settings)
         place, precision = next(self.model.network.parameters()).device, self.model.precision
         try:
@@ -109,7 +110,6 @@ class MultiStar:
                 overwrite,
                 quiet,
                 curves,
-                stars,
             )
         finally:
             self.model.to(place).in_precision(precision)

@@ -1,6 +1,7 @@
 """Put a trained model, with its card, among those that come with the package.
 
-    python scripts/ship_model.py mini/model --name mini --benchmark mini/benchmark/benchmark.json --data "mock giants"
+    python scripts/ship_model.py mini/model --name mini
+        --benchmark docs/results/labels.json --data "mock giants"
 
 Weights of more than 40 MB are refused.
 """
@@ -22,7 +23,7 @@ def main() -> None:
     )
     parser.add_argument("model", help="model folder")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--benchmark", required=True, help="JSON of scripts/benchmark_labels.py")
+    parser.add_argument("--benchmark", required=True, help="result of scripts/benchmark_labels.py")
     parser.add_argument("--data", required=True, help="what the training stars are, for the card")
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
@@ -32,7 +33,8 @@ def main() -> None:
             f"{args.model}: weights have {size:.0f} MB, at most {LIMIT_MB} MB are shipped"
         )
     model = load_model(args.model)
-    model.card = card(model, args.name, args.data, json.loads(Path(args.benchmark).read_text()))
+    benchmark = json.loads(Path(args.benchmark).read_text())["figures"]
+    model.card = card(model, args.name, args.data, benchmark)
     save_model(model, SHIPPED / args.name, args.overwrite)
     print(f"{SHIPPED.name}/{args.name}: {size:.1f} MB, SHA-256 {model.hash[:12]}")
 

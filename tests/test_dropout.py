@@ -220,7 +220,6 @@ def test_both_are_options_of_the_command(folder, tmp_path, capsys):
         "probe",
         "--steps",
         "4",
-        "--no-retain",
     ]
     assert main([*train, "--dropout", "0.25", "--out", str(tmp_path / "a")]) == 0
     assert json.loads((tmp_path / "a" / "adapter.json").read_text())["dropout"] == 0.25

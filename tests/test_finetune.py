@@ -16,7 +16,6 @@ from multistar.finetune.adapter import load_adapter
 from multistar.finetune.examples import held_out_stars
 from multistar.finetune.extend import extend
 from multistar.finetune.finetune import finetune
-from multistar.finetune.retention import retention
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.predict import predict
 from multistar.inference.stream import show_measurements
@@ -352,10 +351,10 @@ def test_the_command_line(folder, tmp_path, capsys):
         "--out",
         tmp_path / "a",
     ]
-    options = ["--steps", "5", "--mode", "head", "--retain", tmp_path / "stars.parquet"]
+    options = ["--steps", "5", "--mode", "head"]
     assert main([str(a) for a in (*arguments, *options)]) == 0
     said = capsys.readouterr().out
-    assert "adapter of 0.1 MB written" in said and "before" in said
+    assert "adapter of 0.1 MB written" in said and "values learnt from" in said
     assert main([str(a) for a in (*arguments, *options)]) == 2  # exists
     wanted = ["predict", tmp_path / "stars.parquet", "--model", folder, "--adapter", tmp_path / "a"]
     assert main([str(a) for a in (*wanted, "--out", tmp_path / "out.parquet")]) == 0
@@ -364,12 +363,17 @@ def test_the_command_line(folder, tmp_path, capsys):
     assert len(table) == 300
 
 
-def test_retention_tells_the_base_from_the_adapted_network(learnt, base, test_stars):
-    found = retention(base.model, learnt.adapters[0], read_stars(test_stars))
-    for cell in found.values():
-        assert cell["after"] == cell["before"]
-        assert cell["network"] != cell["before"]
-    assert set(found) == {"teff", "logg"}
+def test_retain_is_still_accepted_and_warns_that_it_does_nothing(folder, tmp_path):
+    table = draw(300, 9)
+    settings = {"mode": "probe", "steps": 2}
+    with pytest.warns(DeprecationWarning, match="retain does nothing any more"):
+        MultiStar.from_pretrained(folder).finetune(table, ["y"], retain=table, **settings)
+    table.to_parquet(tmp_path / "stars.parquet")
+    command = ["finetune", str(tmp_path / "stars.parquet"), "--labels", "y", "--mode", "probe"]
+    command += ["--steps", "2", "--model", str(folder), "--out"]
+    for name, option in (("a", ["--retain", "unread.csv"]), ("b", ["--no-retain"])):
+        with pytest.warns(FutureWarning, match=f"{option[0]} does nothing any more"):
+            assert main([*command, str(tmp_path / name), *option]) == 0
 
 
 @pytest.mark.parametrize("label", ["source_id", "status", "teff_lower", "y_upper", "covariance"])

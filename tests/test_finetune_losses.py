@@ -121,7 +121,6 @@ def test_it_is_an_option_of_the_command(tmp_path, capsys):
         "y,z",
         "--model",
         str(tmp_path / "base"),
-        "--no-retain",
     ]
     arguments += [
         "--mode",

@@ -1,6 +1,7 @@
 """multistar finetune: parse, call, print; no logic."""
 
 import argparse
+import warnings
 from collections.abc import Callable
 
 from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
@@ -60,9 +61,9 @@ def add_finetune_command(command: Callable[..., argparse.ArgumentParser]) -> Non
     sub.add_argument(
         "--retain",
         metavar="TABLE",
-        help="stars on which base skills are re-tested (default: mock stars)",
+        help="deprecated, does nothing: an adapter cannot change the base's own columns",
     )
-    sub.add_argument("--no-retain", action="store_true", help="no such test")
+    sub.add_argument("--no-retain", action="store_true", help="deprecated, does nothing")
 
 
 def _names(text: str) -> list[str]:
@@ -70,16 +71,14 @@ def _names(text: str) -> list[str]:
 
 
 def _finetune(args) -> None:
-    check_inputs(args.table, args.lightcurves, args.retain)
+    check_inputs(args.table, args.lightcurves)
     check_model(args.model)
     check_output(args.out, args.overwrite)
     columns = column_mapping(args.columns)
-    from multistar.finetune.finetune import finetune
-    from multistar.finetune.retention import mock_stars
+    from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
     from multistar.finetune.tune import FinetuneConfig
     from multistar.modalities.light_curve.read import read_light_curves
     from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
 
     names = (
         "held_out",
@@ -94,8 +93,11 @@ def _finetune(args) -> None:
     )
     config = FinetuneConfig(**{n: getattr(args, n) for n in names if getattr(args, n) is not None})
     curves = read_light_curves(args.lightcurves, unit=args.unit) if args.lightcurves else None
+    if args.retain or args.no_retain:
+        # A FutureWarning, because Python hides DeprecationWarnings from users of a command.
+        name = "--retain" if args.retain else "--no-retain"
+        warnings.warn(RETAIN_IS_GONE.format(name), FutureWarning, stacklevel=2)
     base = load_model(args.model)
-    retain = None if args.no_retain else read_stars(args.retain) if args.retain else mock_stars()
     adapter = finetune(
         base,
         args.table,
@@ -108,7 +110,6 @@ def _finetune(args) -> None:
         args.overwrite,
         False,
         curves,
-        retain,
     )
     _print(adapter, args.out)
 
@@ -135,9 +136,4 @@ def _print(adapter, out: str) -> None:
                 if far
                 else ""
             )
-        )
-    for name, cell in said.get("retention", {}).items():
-        print(
-            f"  {name:10s} MAD-std {cell['before']:.4g} before, {cell['after']:.4g} after; "
-            f"of the adapted network itself {cell['network']:.4g}"
         )

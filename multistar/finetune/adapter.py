@@ -33,7 +33,7 @@ class Adapter:
              targets are those of the stars it was fine-tuned on
     changes  what tells it from the freshly extended base: "model.NAME" tensors that replace the model's,
              "low_rank.LAYER.a" and ".b" whose product is added to a layer's weight, "readout.NAME"
-    provenance  settings, numbers of stars, losses, retention
+    provenance  settings, numbers of stars, losses
     dropout     share of the inputs that were dropped in training: see dropout.py
     """
 

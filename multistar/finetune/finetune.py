@@ -11,7 +11,6 @@ from multistar.finetune.begin import begin
 from multistar.finetune.examples import check_split, examples, held_out_stars, used
 from multistar.finetune.joint import fit_dependence
 from multistar.finetune.request import read_labelled
-from multistar.finetune.retention import retention
 from multistar.finetune.tune import (
     CHECKPOINT_SECONDS,
     PARTIAL,
@@ -24,7 +23,12 @@ from multistar.io.files import refuse_existing
 from multistar.modalities.light_curve.curves import LightCurves
 from multistar.model.checkpoint import Model
 from multistar.quantities import Quantity
-from multistar.stars import Stars
+
+# Shown by the front door and by the command line, which still take the argument; {} is what it is called there.
+RETAIN_IS_GONE = (
+    "{} does nothing any more and goes in 0.3: with an adapter the base's own columns still come "
+    "from the base, to the bit, so that there is nothing to measure"
+)
 
 
 def finetune(
@@ -39,7 +43,6 @@ def finetune(
     overwrite: bool = False,
     quiet: bool = True,
     light_curves: LightCurves | None = None,
-    retain: Stars | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Adapter:
     """An adapter of `base` that predicts `labels`; `base` itself stays as it is.
@@ -50,7 +53,6 @@ def finetune(
         lora   new tokens and inputs, and low-rank changes of all linear layers of fusion and decoder
         full   everything moves
     out     folder of the adapter; an interrupted run of the same settings goes on from `out`.partial
-    retain  stars with labels on which base skills are measured before and after, see retention.py
 
     Raises ValueError for what read_labelled refuses, for too few labelled stars, and for a split without places.
     """
@@ -80,8 +82,6 @@ def finetune(
     adapter = run(trainer, partial, quiet, checkpoint_seconds)
     fit_dependence(base, adapter, stars.select((useful & outside).numpy()))
     adapter.provenance |= {"begins_like": like, "labels": used(train, validation, request, stars)}
-    if retain is not None:
-        adapter.provenance["retention"] = retention(base, adapter, retain)
     if out is not None:
         save_adapter(adapter, out, overwrite)
     if partial:

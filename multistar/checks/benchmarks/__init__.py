@@ -1,0 +1,1 @@
+"""Speed and accuracy on mock stars, beside ceilings and baselines."""

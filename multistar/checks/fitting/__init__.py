@@ -1,0 +1,1 @@
+"""How the data that ship with the mock survey are made: isochrones, model spectra, XP noise."""

@@ -1,0 +1,183 @@
+"""The grid of model spectra behind the mock, and its compression: what makes mock/sed.npz.
+
+1. The metal-line forest is calibrated on the solar spectrum in pyphot (mock/atmosphere/sun.py).
+2. 1152 LTE models are computed, each with its derivatives in [alpha/M] and [C/N].
+3. A smooth slope is added to each, so that BP-RP follows the colour-temperature relations of
+   Mucciarelli, Bellazzini & Massari (2021), that of dwarfs shifted to pass through the Sun.
+4. Spectra and derivatives are written as principal components.
+"""
+
+import itertools
+import os
+from collections.abc import Mapping
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+from scipy.ndimage import distance_transform_edt
+
+from multistar.checks.colour_teff import DWARF, GIANT, colour_from_teff
+from multistar.checks.fitting.passbands import Passband
+from multistar.mock.atmosphere.spectrum import WAVELENGTH, model_atmosphere, with_composition
+from multistar.mock.atmosphere.sun import Forest
+
+COOL = (3300.0, 3450.0, 3600.0, 3800.0, 4000.0, 4250.0, 4500.0, 4750.0)
+HOT = (5000.0, 5300.0, 5600.0, 6000.0, 6400.0, 6900.0, 7500.0, 8200.0)
+TEFF = np.array(COOL + HOT)  # K
+LOGG = np.array([-0.2, 0.6, 1.4, 2.2, 3.0, 3.8, 4.5, 5.2])
+M_H = np.array([-2.5, -2, -1.5, -1, -0.6, -0.3, 0, 0.25, 0.5])
+STEP_ALPHA, STEP_CN = 0.3, -0.4  # dex, over which the derivatives are taken
+COMPONENTS = {"flux": 48, "alpha": 12, "cn": 8}
+SOLAR_TEFF, SOLAR_COLOUR = 5772.0, 0.82  # K; BP-RP, mag (Casagrande & VandenBerg 2018)
+RELATION_TEFF = 4000.0, 7000.0  # K, where the colour-temperature relations hold
+RELATION_M_H = -2.5, 0.4
+LAST_CORRECTED = 4000, 6900  # K: nodes outside keep the correction of these
+DWARF_LOGG, DWARF_WIDTH = 3.6, 0.25  # where giants turn into dwarfs, smoothly
+
+_FOREST: Forest | None = None  # set in each worker
+
+
+def compute_grid(forest: Forest) -> np.ndarray:
+    """Compute all models on all cores.
+
+    Returns
+    -------
+    ndarray
+        (Teff, logg, [M/H], 3, n_wave): ln of the flux, its derivatives in [alpha/M] and [C/N];
+        nodes whose model failed are filled from their nearest neighbours.
+    """
+    nodes = list(itertools.product(TEFF, LOGG, M_H))
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the workers: one model, one core
+    with get_context("spawn").Pool(os.cpu_count(), _start_worker, (forest,)) as pool:
+        models = pool.imap(_compute_node, nodes, chunksize=8)
+        rows = list(track(models, f"{len(nodes)} models", total=len(nodes)))
+    grid = np.array(rows).reshape(len(TEFF), len(LOGG), len(M_H), 3, -1)
+    return fill_failed_nodes(grid)
+
+
+def fill_failed_nodes(grid: np.ndarray) -> np.ndarray:
+    """Replace nodes of (Teff, logg, [M/H], ...) that hold NaN by the nearest that do not."""
+    failed = ~np.isfinite(grid).all((-1, -2))
+    print(f"{failed.sum()} nodes failed and are filled from their neighbours")
+    nearest: Any = distance_transform_edt(failed, return_distances=False, return_indices=True)
+    return grid[tuple(nearest)]
+
+
+def _start_worker(forest: Forest) -> None:
+    global _FOREST
+    _FOREST = forest
+
+
+def _compute_node(parameters: tuple[float, float, float]) -> np.ndarray:
+    """(3, n_wave): ln F_lambda, d ln F / d [alpha/M], d ln F / d [C/N]; NaN if the model fails."""
+    assert _FOREST is not None
+    model = model_atmosphere(*parameters, _FOREST.strength)
+    alpha = with_composition(model, _FOREST.strength, alpha_m=STEP_ALPHA)
+    cn = with_composition(model, _FOREST.strength, c_n=STEP_CN)
+    ln_flux = np.log(model.flux * _FOREST.correction)
+    by_alpha = np.log(alpha / model.flux) / STEP_ALPHA
+    by_cn = np.log(cn / model.flux) / STEP_CN
+    return np.array([ln_flux, by_alpha, by_cn])
+
+
+def measure_colour_correction(ln_flux: np.ndarray, bands: Mapping[str, Passband]) -> np.ndarray:
+    """Measure the BP-RP that each model lacks against the empirical relation.
+
+    The relation for dwarfs makes the Sun 0.03 mag too blue, which would leave a solar twin 5 %
+    faint at 800-1020 nm: it is shifted to pass through the Sun, which is 60 K cooler at a given
+    colour. That of giants stays as published.
+
+    Parameters
+    ----------
+    ln_flux
+        (Teff, logg, [M/H], n_wave).
+    bands
+        Passbands "bp" and "rp" on the same wavelengths.
+
+    Returns
+    -------
+    ndarray
+        (Teff, logg, [M/H]) [mag].
+
+    References
+    ----------
+    Mucciarelli, Bellazzini & Massari 2021.
+    """
+    teff, logg, m_h = np.meshgrid(TEFF, LOGG, M_H, indexing="ij")
+    flux = np.exp(ln_flux)
+    inside, metal = np.clip(teff, *RELATION_TEFF), np.clip(m_h, *RELATION_M_H)
+    sun = float(colour_from_teff(np.array(SOLAR_TEFF), 0.0, DWARF))
+    of_dwarfs = colour_from_teff(inside, metal, DWARF) + SOLAR_COLOUR - sun
+    of_giants = colour_from_teff(inside, metal, GIANT)
+    dwarf = 1 / (1 + np.exp(-(logg - DWARF_LOGG) / DWARF_WIDTH))
+    wanted = dwarf * of_dwarfs + (1 - dwarf) * of_giants
+    delta = wanted - (bands["bp"].magnitude(flux) - bands["rp"].magnitude(flux))
+    coolest, hottest = (int(np.argmin(abs(TEFF - t))) for t in LAST_CORRECTED)
+    delta[:coolest] = delta[coolest]
+    delta[hottest + 1 :] = delta[hottest]
+    return delta
+
+
+def make_colour_slope(wavelength: np.ndarray) -> np.ndarray:
+    """Give the change of magnitude (n_wave,) that makes BP-RP redder by 1 mag, linear in 1 / nm."""
+    inverse = 1000 / np.clip(wavelength, 400, 1000)
+    return (inverse - 1) / (1000 / 505 - 1000 / 790)
+
+
+def find_components(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the first n principal components over the last axis.
+
+    Returns
+    -------
+    mean : ndarray
+        (n_wave,).
+    vectors : ndarray
+        (n, n_wave) in half precision.
+    scores : ndarray
+        (..., n), fitted to the rounded vectors.
+    """
+    flat = values.reshape(-1, values.shape[-1])
+    mean = flat.mean(0)
+    vectors = np.linalg.svd(flat - mean, full_matrices=False)[2][:n].astype(np.float16)
+    scores = (flat - mean) @ np.linalg.pinv(vectors.astype(np.float64))
+    shaped = scores.astype("f4").reshape(*values.shape[:-1], n)
+    return mean.astype("f4"), vectors, shaped
+
+
+def make_sed_table(
+    grid: np.ndarray, forest: Forest, bands: Mapping[str, Passband]
+) -> dict[str, np.ndarray]:
+    """Put the colours right and compress the grid into the arrays of mock/sed.npz.
+
+    Parameters
+    ----------
+    grid
+        (Teff, logg, [M/H], 3, n_wave) as compute_grid gives it; it is not changed.
+    """
+    grid = grid.copy()
+    correction = measure_colour_correction(grid[..., 0, :], bands)
+    slope = make_colour_slope(WAVELENGTH)
+    grid[..., 0, :] -= 0.4 * np.log(10) * correction[..., None] * slope
+    table = {
+        "teff": TEFF,
+        "logg": LOGG,
+        "m_h": M_H,
+        "wavelength": WAVELENGTH,
+        "bands": np.array(list(bands)),
+        "forest": forest.strength.astype("f4"),
+        "solar_ratio": forest.correction.astype("f4"),
+        "colour_correction": correction.astype("f4"),
+        "colour_slope": slope.astype("f4"),
+        "passband": np.stack([band.weights for band in bands.values()]).astype("f4"),
+        "zero_point": np.array([band.zero_point for band in bands.values()]),
+    }
+    for i, (name, n) in enumerate(COMPONENTS.items()):
+        values = grid[..., i, :]
+        mean, vectors, scores = find_components(values, n)
+        table[f"{name}_mean"] = mean
+        table[f"{name}_vectors"] = vectors
+        table[f"{name}_scores"] = scores
+        residual = scores @ vectors.astype("f8") + mean - values
+        print(f"{name}: {n} components, rms residual {np.sqrt(np.mean(residual**2)):.4f}")
+    return table
