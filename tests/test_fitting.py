@@ -16,7 +16,12 @@ def make_isochrone(log_age: float = 9.5) -> np.ndarray:
     rows = []
     for mass in np.linspace(0.3, 1.3, 60):
         rows.append([log_age, mass, mass, 4 * np.log10(mass), 3.76, 4.4, 0, 0])
-    later = ((1, 1.31, 4 * np.log10(1.31), 0.8), (2, 1.32, 0.8, 3.0), (3, 1.33, 1.7, 1.7), (4, 1.34, 2.0, 3.0))
+    later = (
+        (1, 1.31, 4 * np.log10(1.31), 0.8),
+        (2, 1.32, 0.8, 3.0),
+        (3, 1.33, 1.7, 1.7),
+        (4, 1.34, 2.0, 3.0),
+    )
     for phase, start, first, last in later:
         for share in np.linspace(0, 1, 20):
             light = first + share * (last - first)

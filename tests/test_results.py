@@ -68,4 +68,10 @@ def test_rows_are_shown_as_a_table(capsys):
         "title", [{"who": "[K]", "mad_std": 0.12345}, {"who": "b", "list": [1], "n": 12}]
     )
     shown = capsys.readouterr().out
-    assert "[K]" in shown and "mad std" in shown and "0.123" in shown and "12" in shown and "list" not in shown
+    assert (
+        "[K]" in shown
+        and "mad std" in shown
+        and "0.123" in shown
+        and "12" in shown
+        and "list" not in shown
+    )

@@ -28,8 +28,14 @@ from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predict_columns
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.embed import embed
-from multistar.modalities.light_curve.features import LAYOUT, SUMMARY, LightCurveView, view
-from multistar.modalities.light_curve.points import LightCurves, join
+from multistar.modalities.light_curve.curves import LightCurves
+from multistar.modalities.light_curve.features import (
+    LAYOUT,
+    SUMMARY,
+    LightCurveFeatures,
+    compute_features,
+)
+from multistar.modalities.light_curve.joining import join
 from multistar.modalities.light_curve.read import read_light_curves
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars, read_stars
@@ -49,7 +55,7 @@ class LabelledCurves:
     """Light curves of n stars, what a model sees of them, and the names of their classes (n,)."""
 
     curves: LightCurves
-    seen: LightCurveView
+    seen: LightCurveFeatures
     kinds: np.ndarray
 
     @property
@@ -79,11 +85,11 @@ def read_asas(table: str) -> tuple[LightCurves, np.ndarray]:
 
 def select_classes(curves: LightCurves, kinds: np.ndarray) -> LabelledCurves:
     """Select stars with a usable light curve, of classes with FEWEST such stars or more."""
-    seen = view(curves, quiet=False)
+    seen = compute_features(curves, quiet=False)
     known = np.isfinite(seen.value).any(1)
     names, counts = np.unique(kinds[known], return_counts=True)
     known &= np.isin(kinds, names[counts >= FEWEST])
-    chosen = LightCurveView(seen.value[known], seen.sigma[known])
+    chosen = LightCurveFeatures(seen.value[known], seen.sigma[known])
     return LabelledCurves(curves.select(known), chosen, kinds[known].astype(str))
 
 
