@@ -52,22 +52,28 @@ def speed(task, n: int) -> float:
     return n / best
 
 
-def training(model: MultiStar, stars: Stars) -> float:
-    """Stars per second of optimiser steps without light curves."""
+def training(model: MultiStar, stars: Stars) -> tuple[float, float]:
+    """Stars per second of optimiser steps without light curves, and the optimiser's share of a step's time."""
     network, standardised = model.model.network.train(), model.model.standardiser(stars)
     optimiser = build(network, TrainingConfig())
     splitter = Splitter(
         model.model.vocabulary, model.model.standardiser.scale, 16, 0.25, torch.Generator()
     )
+    spent: list[tuple[float, float]] = []
 
     def steps() -> None:
         for i in range(STEPS):
             batch = standardised.rows(slice(i * BATCH, (i + 1) * BATCH))
             optimiser.zero_grad()
+            begun = time.process_time()
             negative_log_likelihood(network, batch, splitter(batch), False).backward()
+            moved = time.process_time()
             optimiser.step()
+            spent.append((moved - begun, time.process_time() - moved))
 
-    return speed(steps, STEPS * BATCH)
+    found = speed(steps, STEPS * BATCH)
+    others, own = np.median(spent, axis=0)
+    return found, own / (others + own)
 
 
 def of_files(
@@ -150,7 +156,9 @@ def main() -> None:
     found = {}
     for name, (task, some, options) in rows.items():
         found[name] = speed(lambda t=task, s=some, o=options: t(s, **o), len(some))
-    found["training step"] = training(MultiStar.from_pretrained(args.model, device="cpu"), stars)
+    found["training step"], muon = training(
+        MultiStar.from_pretrained(args.model, precision="float32", device="cpu"), stars
+    )
     shown = Table(title=f"{args.model}, {torch.get_num_threads()} threads, {args.stars} mock stars")
     for name in ("", "stars/s", "ratio to predict", "cost in predictions"):
         shown.add_column(name, justify="right" if name else "left")
@@ -164,6 +172,7 @@ def main() -> None:
     console = Console(width=100)
     console.print(shown)
     show(compare(args.model, args.stars // 4, 5), Console(width=120))
+    console.print(f"Muon takes {muon:.0%} of a training step")
     one, other = exact.predict(stars), fast.predict(stars)
     moved = {n: moved_by(one, other, n) for n in exact.model.vocabulary.labels}
     console.print(

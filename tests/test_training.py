@@ -1,5 +1,6 @@
 """Training: learns, resumes exactly, and refuses what it cannot mean."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -212,6 +213,43 @@ def test_what_is_shown_is_not_asked_and_what_was_not_observed_is_neither(batch):
         assert not (shown & ~stars.observed).any()
         assert not (split.asked & (shown | ~stars.observed)).any()
         assert torch.equal(split.given.observed, split.asked[48:, split.order])
+
+
+def test_slots_that_no_star_can_answer_are_not_asked_and_change_no_loss(batch, star_model):
+    """Nobody's Ks and one label, asked all the same, add nothing."""
+    vocabulary, stars = batch
+    unknown = [vocabulary.slot("ks"), vocabulary.slot("teff")]
+    observed = stars.observed.clone()
+    observed[:, unknown] = False
+    stars = Measurement(stars.value, stars.sigma, observed)
+    generator = torch.Generator()
+    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 200, 0.25, generator)
+    network = star_model.model.network.eval()
+    for seed in range(4):
+        generator.manual_seed(seed)
+        split = splitter(stars)
+        assert not {*split.query.tolist(), *split.order.tolist()} & {*unknown}
+        more = torch.tensor(unknown)
+        blank = torch.zeros(len(split.fed.value), 2)
+        fed = Measurement(
+            torch.cat([split.fed.value, blank], 1),
+            torch.cat([split.fed.sigma, blank], 1),
+            torch.cat([split.fed.observed, blank.bool()], 1),
+        )
+        query, order = torch.cat([more, split.query]), torch.cat([split.order, more])
+        wider = dataclasses.replace(split, query=query, order=order, fed=fed)
+        with torch.no_grad():
+            losses = [negative_log_likelihood(network, stars, s, False) for s in (split, wider)]
+        torch.testing.assert_close(*losses)
+
+
+def test_a_batch_of_which_nothing_can_be_asked_has_no_loss(batch, star_model):
+    vocabulary, stars = batch
+    nothing = Measurement(stars.value, stars.sigma, torch.zeros_like(stars.observed))
+    splitter = Splitter(vocabulary, torch.ones(vocabulary.n_slots), 8, 0.25, torch.Generator())
+    split = splitter(nothing)
+    assert len(split.query) == len(split.order) == 0
+    assert negative_log_likelihood(star_model.model.network, nothing, split, False) == 0
 
 
 def test_splits_cover_every_kind_of_context(batch):

@@ -126,7 +126,9 @@ class Trainer:
             {"params": matrices, "weight_decay": WEIGHT_DECAY},
             {"params": others, "weight_decay": 0.0},
         ]
-        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.rate)
+        self.optimiser = torch.optim.AdamW(
+            [g for g in groups if g["params"]], lr=self.rate, fused=True
+        )
         self.step, self.since, self.best_loss, self.least = 0, 0, math.inf, math.inf
         self.noise = LOSS_SCATTER * len(adapter.request.names) / math.sqrt(len(validation))
         self.losses: list[

@@ -253,7 +253,8 @@ class Splitter:
         """Draw what a step shows and asks.
 
         All labels and G are asked, and `n_queries` other slots (and as many of each modality that is asked apart);
-        what is shown is not asked.
+        what is shown is not asked. Slots that no star of the batch can answer are left out: they would cost time and
+        say nothing.
 
         Parameters
         ----------
@@ -275,9 +276,15 @@ class Splitter:
         if self.g and self._draw_coins(1, self.masking.no_g):
             value, visible = self.remove_g(value, visible)
         order = self.draw_order()
-        joint = slice(batch - round(self.joint_share * batch), batch)
-        known = Measurement(
-            stars.value[joint][:, order], stars.sigma[joint][:, order], asked[joint][:, order]
+        n_alone = batch - round(self.joint_share * batch)
+        can_answer = asked[n_alone:, order]
+        known = Measurement(stars.value[n_alone:, order], stars.sigma[n_alone:, order], can_answer)
+        given = self.blur(known)
+        answered = can_answer.any(0)
+        given = Measurement(
+            given.value[:, answered], given.sigma[:, answered], given.observed[:, answered]
         )
+        slots = torch.cat(query)
+        slots = slots[asked[:n_alone, slots].any(0)]
         context = Measurement(value, sigma, visible, stars.coordinate)
-        return Split(context, asked, torch.cat(query), order, self.blur(known))
+        return Split(context, asked, slots, order[answered], given)

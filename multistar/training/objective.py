@@ -31,12 +31,12 @@ def negative_log_likelihood(
     n, n_joint = len(stars.value), len(split.given.value)
     alone, joint = slice(0, n - n_joint), slice(n - n_joint, n)
     loss = torch.zeros((), device=stars.value.device)
-    if n > n_joint:
+    if n > n_joint and len(split.query):
         mixture = network.decode(memory.rows(alone), split.query)
         loss = loss + (1 - n_joint / n) * _mean_loss(
             network, mixture, stars, split, alone, split.query
         )
-    if n_joint:
+    if n_joint and len(split.order):
         mixture = network.head.autoregressive(memory.rows(joint), split.order, split.given)
         loss = loss + n_joint / n * _mean_loss(network, mixture, stars, split, joint, split.order)
     return loss
