@@ -22,9 +22,10 @@ demo: .venv/ready
 demo-train: .venv/ready
 	$(BIN)/python scripts/demo.py --train
 
-# As many processes as cores, with one thread each: two threads in one process are slower than two processes.
+# As many processes as cores, with one thread each.
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) \
+		--dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _require_own_encoders() -> None:
-    """ImportError if Python would import another `encoders`; ours is found, not imported: it loads torch."""
+    """ImportError if Python would import another `encoders`; found, not imported: it loads torch."""
     spec = importlib.util.find_spec("encoders")
     found = Path(spec.origin).resolve() if spec and spec.origin else None
     if found != Path(__file__).resolve().parents[1] / "encoders" / "__init__.py":

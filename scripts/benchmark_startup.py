@@ -1,4 +1,4 @@
-"""Seconds until the command line answers what needs no model: best of three, each in a process of its own.
+"""Seconds until the command line answers what needs no model, best of three new processes.
 
 python scripts/benchmark_startup.py
 """

@@ -1,4 +1,4 @@
-"""Tiny stars with known truth and a model of them, made once for all processes that run the tests."""
+"""Tiny stars with known truth and a model of them, made once for all processes of the tests."""
 
 import fcntl
 import os
@@ -19,7 +19,37 @@ from multistar.model.network import ModelConfig
 from multistar.training.pretrain import pretrain
 from multistar.training.run import DataConfig, RunConfig, TrainingConfig
 
+# Begun first, so that no process is left alone with them at the end.
+LONGEST = [
+    "test_notebooks",
+    "test_umap",
+    "test_batch",
+    "test_training",
+    "test_finetune",
+    "test_disentangle",
+]
+# Run by one process: UMAP is compiled by each that uses it, which takes longer than the tests.
+TOGETHER = {"tests/test_umap.py": "tests/test_notebooks.py"}
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ  # pytest -n: this process is one of several
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the others, and the tests of a file, stay in their order."""
+    rank = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONGEST)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Of pytest-xdist: a process takes file after file, so that fixtures of a file are made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(file, file)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,7 +59,7 @@ def few_threads():
 
 
 def make_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:
-    """What `make` writes to the path that it is given, written by the first process that asks for it."""
+    """What `make` writes to the path that it is given, in the first process that asks for it."""
     root = tmp_path_factory.getbasetemp()
     root = root.parent if IN_PARALLEL else root
     path, unfinished = root / name, root / f"unfinished-{name}"
@@ -46,18 +76,18 @@ def mock_table(tmp_path_factory) -> pa.Table:
     """600 mock giants."""
 
     def make(path: Path) -> None:
-        feather.write_feather(
-            survey_block(SurveyConfig(seed=5), block=0)[:600], path, "uncompressed"
-        )
+        giants = survey_block(SurveyConfig(seed=5), block=0)[:600]
+        feather.write_feather(giants, path, "uncompressed")  # gives the schema back to the letter
 
     return feather.read_table(make_once(tmp_path_factory, "giants.arrow", make))
 
 
 @pytest.fixture(scope="session")
 def mock_file(mock_table, tmp_path_factory) -> Path:
-    return make_once(
-        tmp_path_factory, "mock.parquet", lambda path: pq.write_table(mock_table, path)
-    )
+    def make(path: Path) -> None:
+        pq.write_table(mock_table, path)
+
+    return make_once(tmp_path_factory, "mock.parquet", make)
 
 
 def assert_same_table(one: pa.Table, other: pa.Table) -> None:
@@ -86,9 +116,11 @@ def small_run(mock_file: Path, out: Path, **training) -> RunConfig:
 @pytest.fixture(scope="session")
 def model_folder(mock_file, tmp_path_factory) -> Path:
     """A model trained for 60 steps: knows little, but everything about it is real."""
-    return make_once(
-        tmp_path_factory, "tiny", lambda path: pretrain(small_run(mock_file, path), quiet=True)
-    )
+
+    def make(path: Path) -> None:
+        pretrain(small_run(mock_file, path), quiet=True)
+
+    return make_once(tmp_path_factory, "tiny", make)
 
 
 @pytest.fixture(scope="session")

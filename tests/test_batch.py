@@ -253,14 +253,24 @@ def test_a_result_without_a_sound_record_is_made_again(folder, model_folder, tmp
     assert sound == process(todo[2], job)
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.15, 0.4])
-def test_a_killed_run_goes_on_to_the_same_bytes(moment, bare, model_folder, tmp_path):
-    """kill -9 while rows are written; what is left over is no result, and the next run makes all of them."""
-    source = tmp_path / "in"
-    source.mkdir()
+@pytest.fixture(scope="module")
+def unbroken(bare, model_folder, tmp_path_factory) -> Path:
+    """A folder with four long tables, `in`, and what an unbroken run makes of them, `whole`."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    (folder / "in").mkdir()
     many = pa.concat_tables([bare] * 40)
     for i in range(4):
-        pq.write_table(many, source / f"{i}.parquet")
+        pq.write_table(many, folder / "in" / f"{i}.parquet")
+    job = Job("embed", str(model_folder))
+    prepare(folder / "whole", job)
+    run(shards(folder / "in", folder / "whole"), job, quiet=True)
+    return folder
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.15, 0.4])
+def test_a_killed_run_goes_on_to_the_same_bytes(moment, unbroken, model_folder, tmp_path):
+    """kill -9 while rows are written; what is left over is no result, and the next run makes all of them."""
+    source, whole = unbroken / "in", unbroken / "whole"
     command = [
         sys.executable,
         "-m",
@@ -272,8 +282,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(moment, bare, model_folder, tmp_
         "--out",
     ]
     job = Job("embed", str(model_folder))
-    prepare(tmp_path / "whole", job)
-    run(shards(source, tmp_path / "whole"), job, quiet=True)
     process_ = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.DEVNULL)
     while not list((tmp_path / "out").glob(".[0-9]*")) and process_.poll() is None:
         time.sleep(0.002)  # until the first result is being written
@@ -283,10 +291,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(moment, bare, model_folder, tmp_
     prepare(tmp_path / "out", job)
     todo = [shard for shard in shards(source, tmp_path / "out") if not shard.is_done()]
     run(todo, job, quiet=True)
-    names = {p.name for p in (tmp_path / "whole").iterdir()}
+    names = {p.name for p in whole.iterdir()}
     assert {p.name for p in (tmp_path / "out").iterdir()} == names
     for name in names:
-        assert sha256(tmp_path / "out" / name) == sha256(tmp_path / "whole" / name), name
+        assert sha256(tmp_path / "out" / name) == sha256(whole / name), name
 
 
 def test_long_tables_come_out_of_the_command_line_in_parts(

@@ -1,4 +1,4 @@
-"""Help, and errors that paths alone tell, come before anything is imported that takes seconds to load."""
+"""Help, and errors that paths alone tell, come before anything that takes seconds to load."""
 
 import subprocess
 import sys

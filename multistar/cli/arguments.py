@@ -1,4 +1,4 @@
-"""Arguments that commands share, checked before what takes seconds to load (torch, astropy) is imported."""
+"""Arguments that commands share, checked before torch and others, which take seconds, are loaded."""
 
 from multistar._compat import check_faiss
 from multistar.io.files import refuse_existing, require_path
@@ -6,7 +6,7 @@ from multistar.io.folders import find_model, require_eraser, require_index
 
 
 def check_inputs(*paths: str | None) -> None:
-    """FileNotFoundError for the first path that is not there; None stands for an option not given."""
+    """FileNotFoundError for the first path that is not there; None is an option not given."""
     for path in filter(None, paths):
         require_path(path)
 
@@ -19,7 +19,7 @@ def check_indices(*folders: str | None) -> None:
 
 
 def check_model(name: str, ignore: str | None = None) -> None:
-    """FileNotFoundError if there is no such model, or no such file of an eraser as --ignore names."""
+    """FileNotFoundError if there is no such model, or no file of an eraser that --ignore names."""
     find_model(name)
     if ignore and ignore.endswith(".safetensors"):
         require_eraser(ignore)

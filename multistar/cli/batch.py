@@ -55,7 +55,7 @@ def refuse_folder_options(args) -> None:
 
 
 def check_folder_options(args) -> None:
-    """ValueError for --overwrite, which a folder of results does not have, and for a --part that is none."""
+    """ValueError for --overwrite, which folders of results do not have, and for a wrong --part."""
     if args.overwrite:
         raise ValueError(
             f"--overwrite is for single tables; a folder is gone on with: remove {args.out} to do all of it again"
