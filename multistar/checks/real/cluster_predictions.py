@@ -5,6 +5,7 @@ Predictions are Guess objects, so that all are judged alike in clusters.py.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,7 +96,7 @@ def predict_zero_shot(model: Model, stars: Stars) -> Guess:
     return Guess(values, intervals, density - prior, is_outside)
 
 
-def assign_folds(clusters: pd.Series) -> np.ndarray:
+def assign_folds(clusters: Any) -> np.ndarray:
     """Assign stars (n,) to FOLDS folds, all members of a cluster to the same."""
     names = clusters.unique()
     order = np.random.default_rng(0).permutation(len(names))

@@ -182,7 +182,8 @@ def multiply_posteriors(frame: pd.DataFrame, log_density: np.ndarray, here: np.n
     mixed = np.logaddexp(log_density, np.log(STRAY) + floor)
     clusters = frame["cluster"].to_numpy()[here]
     total = pd.DataFrame(mixed[here]).groupby(clusters).sum()
-    known: Any = frame["age"][here].groupby(clusters).agg(["first", "size"])
+    age: Any = frame["age"]
+    known = age[here].groupby(clusters).agg(["first", "size"])
     columns = {
         "x": LOG_AGE[total.to_numpy().argmax(1)],
         "truth": np.log10(known["first"]),
@@ -235,7 +236,8 @@ def compare_distances(model: Model, members: pd.DataFrame, guess: Guess) -> list
     """Compare distances, with and without a star's parallax, with the cluster's mean parallax."""
     without = members.drop(columns=["parallax", "parallax_error"])
     photometric = predict(model, read_stars(without))["distance"].to_numpy()
-    mean = members["cluster"].map(estimate_distances(members)).to_numpy()
+    by_cluster: Any = estimate_distances(members)
+    mean = members["cluster"].map(by_cluster).to_numpy()
     rows = []
     for parallax, value in ((True, guess.values["distance"]), (False, photometric)):
         rows.append({"parallax": parallax} | scatter(np.log(value), np.log(mean)))

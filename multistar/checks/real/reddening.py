@@ -240,7 +240,7 @@ def evaluate_field(model: Model, data: Path, mode: str, cache: Path | None) -> d
     stars = read_stars(data / FIELD_FILE)
     error = np.full(len(stars), SYNTHETIC_ERROR)
     scalars = {}
-    for band, value in synthetic_magnitudes(stars.xp).items():
+    for band, value in synthetic_magnitudes(dict(stars.xp)).items():
         scalars[band] = Scalar(value, error)
     bare = stars.with_blocks(xp=None, scalars=scalars)
     known, rows = query_maps(stars), []

@@ -134,7 +134,7 @@ def summarise_orders(result: dict, bp_orders: int) -> list[dict]:
         for low, high in ORDERS:
             here = slice(start + low, start + high)
             offset = result["offset"][here]
-            row = {"band": band, "orders": f"{low}-{high - 1}"}
+            row: dict = {"band": band, "orders": f"{low}-{high - 1}"}
             row["offset_percent"] = float(offset[np.argmax(abs(offset))])
             for name in ("scatter", "spread", "errors"):
                 row[name] = float(np.median(result[name][here]))

@@ -118,7 +118,7 @@ def read_seismic_giants(folder: Path) -> pd.DataFrame:
 def read_field(folder: Path) -> Stars:
     """Read field stars with XP spectra; BP and RP are synthesised from these."""
     stars = read_stars(folder / FIELD_FILE)
-    magnitudes = synthetic_magnitudes(stars.xp)
+    magnitudes = synthetic_magnitudes(dict(stars.xp))
     error = np.full(len(stars), SYNTHETIC_ERROR)
     scalars = dict(stars.scalars)
     for band in ("bp", "rp"):
