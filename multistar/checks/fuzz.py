@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multistar.io.chunks import chunks
+from multistar.io.chunks import read_chunks
 from multistar.io.write import to_astropy
 from multistar.stars import read_stars
 
@@ -110,7 +110,7 @@ def read_case(path: Path) -> str:
     """
     try:
         read_stars(path)
-        for part in chunks(path, 3):
+        for part in read_chunks(path, 3):
             read_stars(part)
     except (ValueError, FileNotFoundError) as error:
         if len(str(error).splitlines()) != 1:

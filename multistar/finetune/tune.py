@@ -141,7 +141,11 @@ class Trainer:
 
     def _tables(self) -> set[str]:
         """Parameters with one row per token, which are no matrices and do not decay."""
-        names = ("head.identity.weight", "scalars.embed.weight", "scalars.embed.bias")
+        names = (
+            "head.identity.weight",
+            "encoders.scalars.embed.weight",
+            "encoders.scalars.embed.bias",
+        )
         return {f"network.{name}" for name in names} | {"readout.token"}
 
     def _trained(self) -> dict[str, Tensor]:
@@ -174,7 +178,7 @@ class Trainer:
         if (
             self.mode == "lora"
         ):  # all rows: the zero points and errors of known inputs are the table's own, too
-            embed = network.encoders.scalars.embed
+            embed = network.encoders["scalars"].get_submodule("embed")
             found |= {f"network.encoders.scalars.embed.{n}": p for n, p in embed.named_parameters()}
         found |= {f"readout.{n}": p for n, p in readout.named_parameters()}
         for parameter in found.values():

@@ -6,7 +6,7 @@ from multistar import status
 from multistar.inference.stream import encode_stars
 from multistar.model.checkpoint import Model
 from multistar.model.nuisance import INTRINSIC, Eraser, fit_eraser, quantity_of
-from multistar.stars import Stars
+from multistar.stars import Origin, Stars
 
 
 def eraser_of(model: Model, stars: Stars, quantity: str, quiet: bool = False) -> Eraser:
@@ -22,7 +22,8 @@ def eraser_of(model: Model, stars: Stars, quantity: str, quiet: bool = False) ->
     if stars.origin == "mock" and model.config.mismatch:
         as_sky[1::2] = True
     embedding = np.empty((len(stars), model.config.embedding))
-    for here, origin in ((~as_sky, stars.origin), (as_sky, "sky")):
+    halves: list[tuple[np.ndarray, Origin]] = [(~as_sky, stars.origin), (as_sky, "sky")]
+    for here, origin in halves:
         if here.any():
             part = stars.with_origin(origin).select(here)
             batches = encode_stars(model, part, "embed", quiet)

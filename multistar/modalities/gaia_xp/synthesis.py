@@ -6,7 +6,7 @@ for any number of stars at the cost of a matrix product.
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from unittest.mock import patch
 
@@ -93,7 +93,7 @@ def flux_matrix() -> np.ndarray:
     return np.stack(spectra["flux"].to_list())
 
 
-def synthetic_magnitudes(xp: dict[str, XPCoefficients]) -> dict[str, np.ndarray]:
+def synthetic_magnitudes(xp: Mapping[str, XPCoefficients]) -> dict[str, np.ndarray]:
     """G, BP and RP magnitudes from XP coefficients.
 
     Both bands are needed in the DR3 layout (55 + 55). Truncated orders count as zero, as in the
@@ -123,6 +123,6 @@ def synthetic_magnitudes(xp: dict[str, XPCoefficients]) -> dict[str, np.ndarray]
     return {name: magnitude[:, i] for i, name in enumerate(MAGNITUDES)}
 
 
-def _has_dr3_layout(xp: dict[str, XPCoefficients]) -> bool:
+def _has_dr3_layout(xp: Mapping[str, XPCoefficients]) -> bool:
     found = {band: coefficients.value.shape[1] for band, coefficients in xp.items()}
     return found == DR3_ORDERS

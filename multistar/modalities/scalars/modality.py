@@ -116,7 +116,7 @@ class Scalars(Modality):
         if not measured:
             n = len(next(iter(block.values())).value) if block else 0
             return np.zeros(n, bool)
-        return np.isfinite(measured).any(0)
+        return np.asarray(np.isfinite(np.stack(measured)).any(axis=0))
 
     @classmethod
     def of(cls, block: dict[str, Scalar]) -> Self | None:
