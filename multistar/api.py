@@ -5,9 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 
+from multistar.checks.calibration import calibration
+from multistar.checks.disentangle import disentangle
+from multistar.checks.physics import physics
+from multistar.checks.populations import populations
 from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
 from multistar.finetune.dropout import check_passes
 from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
@@ -15,7 +20,12 @@ from multistar.finetune.joint import with_joint
 from multistar.finetune.predict import check_new, check_stack, with_adapters
 from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
+from multistar.index.explain import explain
+from multistar.index.search import search_stars
+from multistar.index.star_index import StarIndex
+from multistar.index.umap_map import umap_map
 from multistar.inference.embed import embed
+from multistar.inference.erase import eraser_of
 from multistar.inference.generate import generate
 from multistar.inference.inpaint import inpaint
 from multistar.inference.predict import predict
@@ -24,21 +34,56 @@ from multistar.model.checkpoint import Model, device_of, load_model, save_model
 from multistar.model.nuisance import Eraser
 from multistar.precision import resolve, warn_if_slow
 from multistar.quantities import Quantity
-from multistar.stars import Stars, read_stars
+from multistar.stars import Origin, Stars, read_stars
+
+Columns = Mapping[str, str] | None
 
 
 class MultiStar:
     """A trained model and what one does with it.
 
-    `table` is a path (CSV, ECSV, FITS, VOTable, Parquet), DataFrame, astropy Table, Arrow table, dict
-    or Stars; `columns` maps quantity names to column names where they are not the usual ones. `light_curves`
-    is what read_light_curves takes (or gives): each star of the table gets those of its source_id; with
-    table=None they are all that is known.
+    These parameters mean the same in all methods:
+
+    table : path, DataFrame, astropy Table, Arrow table, dict or Stars
+        A catalogue with a row per star (CSV, ECSV, FITS, VOTable or Parquet as a file). Every row comes out once, in
+        order, with a `status` that is "ok" or names what is wrong (see `multistar.status`).
+    columns : mapping of str to str, optional
+        Quantity -> column name, where the table's names are not the usual ones, e.g.
+        {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}.
+    light_curves : optional
+        What `read_light_curves` takes or gives: each star of the table gets those of its source_id. With table=None
+        they are all that is known.
+    origin : {"sky", "mock"}, optional
+        Whether the stars are real. Errors of real stars are widened by the mismatch between mock stars and the sky. By
+        default the table's own metadata says so, which `multistar mock` writes; no column name does.
+    quiet : bool
+        Show no progress bar.
+    seed : int
+        The same seed gives the same random numbers.
+
+    Examples
+    --------
+    >>> from multistar import MultiStar  # doctest: +SKIP
+    >>> model = MultiStar.from_pretrained("mini")  # doctest: +SKIP
+    >>> labels = model.predict("stars.fits")  # doctest: +SKIP
     """
 
     def __init__(self, model: Model, adapters: Sequence[Adapter] = ()):
         check_stack(adapters)
         self.model, self.adapters = model, tuple(adapters)
+
+    def __repr__(self) -> str:
+        vocabulary = self.model.vocabulary
+        inputs = ", ".join(modality.describe() for modality in vocabulary.modalities)
+        learnt = ["+".join(adapter.request.names) for adapter in self.adapters]
+        device = next(self.model.network.parameters()).device
+        return (
+            f"MultiStar({self.model.hash[:12] or 'not saved'} on {device}, {self.model.precision}; "
+            f"inputs: {inputs}; labels: {', '.join(vocabulary.labels)}; "
+            f"adapters: {', '.join(learnt) or 'none'})"
+        )
+
+    # --- loading and saving
 
     @classmethod
     def from_pretrained(
@@ -50,24 +95,175 @@ class MultiStar:
     ) -> "MultiStar":
         """Load a model folder, or a model that comes with the package; strict, hash-checked, no network.
 
-        adapter: folder of an adapter of this model, or several; `predict` then gives their labels, too.
-        precision: "float32"; "bfloat16" runs the blocks of fusion and head in it, which moves labels by a few
-        hundredths of their errors; "auto" takes bfloat16 where the hardware makes it the faster one and float32
-        elsewhere. Results name theirs in the metadata key `precision`. Adapters stay in float32.
-        device: "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none. Adapters and
-        fine-tuning stay on the CPU.
+        Parameters
+        ----------
+        name : str or path
+            A folder, or the name of a shipped model.
+        adapter : path or sequence of paths
+            Folders of adapters of this model; `predict` then gives their labels, too.
+        precision : {"auto", "float32", "bfloat16"}
+            "bfloat16" runs the blocks of fusion and head in it, which moves labels by a few hundredths of their
+            errors; "auto" takes it where the hardware makes it the faster one. Results name theirs in the metadata
+            key `precision`. Adapters stay in float32.
+        device : str, optional
+            "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none. Adapters and fine-tuning
+            stay on the CPU.
 
-        See load_model and load_adapter for the errors; ValueError for another precision, or a device that is not there.
+        Raises
+        ------
+        FileNotFoundError
+            If it is no model folder, or an adapter's is none.
+        ValueError
+            For corrupt files, an adapter of another model, another precision, a device that is not there.
         """
         place = device_of(device)
         precision = resolve(precision, place)
         warn_if_slow(precision, place)
         model = load_model(name).in_precision(precision)
         folders = [adapter] if isinstance(adapter, (str, Path)) else adapter
-        adapters = [
-            load_adapter(model, folder) for folder in folders
-        ]  # copies, before the model moves
+        # copies, before the model moves
+        adapters = [load_adapter(model, folder) for folder in folders]
         return cls(model.to(place), adapters)
+
+    def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
+        """Write config.json and model.safetensors, the layout of model hubs."""
+        save_model(self.model, folder, overwrite)
+
+    def save_adapter(self, folder: str | Path, overwrite: bool = False) -> None:
+        """Write the adapter that came last. ValueError if there is none."""
+        if not self.adapters:
+            raise ValueError("this model has no adapter; make one with finetune")
+        save_adapter(self.adapters[-1], folder, overwrite)
+
+    def push_to_hub(self, repo: str, private: bool = False, token: str | None = None) -> str:
+        """Upload the model and its card to the Hugging Face Hub ("you/name"); see hub.py for the way back."""
+        return push_to_hub(self.model, repo, private, token)
+
+    # --- labels, vectors, spectra
+
+    def predict(
+        self,
+        table: Any,
+        columns: Columns = None,
+        quiet: bool = True,
+        samples: int = 0,
+        seed: int = 0,
+        consistency: bool = False,
+        light_curves: Any = None,
+        mc_dropout: int = 0,
+        origin: Origin | None = None,
+    ) -> pa.Table:
+        """Predict labels: medians and central 68 % intervals, calibrated on held-out stars.
+
+        Parameters
+        ----------
+        table, columns, quiet, seed, light_curves, origin
+            See the class.
+        samples : int
+            Draws of the joint posterior (L_samples) and their covariance beside the intervals; 0 for none.
+        consistency : bool
+            Whether the measurements fit together, at about the cost of the prediction.
+        mc_dropout : int
+            The adapters' columns are those of so many thinned networks together.
+
+        Returns
+        -------
+        pyarrow.Table
+            source_id, status, and L, L_lower, L_upper for each label L of the model and of its adapters, with units
+            in the fields' metadata.
+
+        Raises
+        ------
+        ValueError
+            For a table that cannot be meant (see `read_stars`), samples = 1, and an adapter that was trained without
+            dropout if mc_dropout is asked for.
+
+        Examples
+        --------
+        >>> table = model.predict("stars.csv", samples=100)  # doctest: +SKIP
+        >>> table["teff"], table["mass_samples"]  # doctest: +SKIP
+        """
+        check_passes(self.adapters, mc_dropout)
+        stars = self._stars(table, columns, light_curves, self._read_by_adapters(), origin)
+        result = predict(self.model, stars, quiet, samples, seed, consistency)
+        if self.adapters:
+            result = with_adapters(result, self.adapters, stars, quiet, mc_dropout)
+        if self.adapters and samples:
+            result = with_joint(result, self.adapters, stars, samples, seed, quiet, mc_dropout)
+        return result
+
+    def embed(
+        self,
+        table: Any,
+        columns: Columns = None,
+        quiet: bool = True,
+        light_curves: Any = None,
+        ignore: str | None = None,
+        space: str = "fused",
+        origin: Origin | None = None,
+    ) -> pa.Table:
+        """Compute one vector of unit norm per star; no catalogue label enters it.
+
+        Parameters
+        ----------
+        table, columns, quiet, light_curves, origin
+            See the class.
+        ignore : str, optional
+            "dust", another quantity, or the file of a nuisance projection: vectors that do not tell it.
+        space : {"fused", "aligned", "eigen"}
+            Of everything that is known, or one that light curves and spectra share.
+
+        Returns
+        -------
+        pyarrow.Table
+            source_id, status, embedding.
+        """
+        stars = self._stars(table, columns, light_curves, origin=origin)
+        return embed(self.model, stars, quiet, ignore=ignore, space=space)
+
+    def generate(
+        self,
+        table: Any,
+        columns: Columns = None,
+        quiet: bool = True,
+        samples: int = 64,
+        seed: int = 0,
+        sampled: bool = False,
+        origin: Origin | None = None,
+    ) -> pa.Table:
+        """Generate the XP spectra that stars of these labels and magnitudes have.
+
+        Parameters
+        ----------
+        table, columns, quiet, seed, origin
+            See the class.
+        samples : int
+            Joint draws, at least 2, from which medians, errors and correlations are.
+        sampled : bool
+            Also spectra [W m-2 nm-1] at 336, 338 ... 1020 nm.
+
+        Returns
+        -------
+        pyarrow.Table
+            The columns of the archive's XP_CONTINUOUS table [e-/s].
+        """
+        stars = self._stars(table, columns, labels=True, origin=origin)
+        return generate(self.model, stars, samples, seed, sampled, quiet)
+
+    def inpaint(
+        self,
+        table: Any,
+        columns: Columns = None,
+        quiet: bool = True,
+        bands: Collection[str] = (),
+        light_curves: Any = None,
+        origin: Origin | None = None,
+    ) -> pa.Table:
+        """Predict XP coefficients that are not observed, and all of `bands` ("bp", "rp"), from everything else."""
+        stars = self._stars(table, columns, light_curves, origin=origin)
+        return inpaint(self.model, stars, bands, quiet)
+
+    # --- new labels
 
     def finetune(
         self,
@@ -75,7 +271,7 @@ class MultiStar:
         labels: Collection[str | Quantity],
         mode: str = "lora",
         inputs: Collection[str | Quantity] = (),
-        columns: Mapping[str, str] | None = None,
+        columns: Columns = None,
         out: str | Path | None = None,
         overwrite: bool = False,
         quiet: bool = True,
@@ -83,13 +279,40 @@ class MultiStar:
         retain: Any = None,
         **settings,
     ) -> "MultiStar":
-        """The same model with one more adapter, which predicts `labels` learnt from the table.
+        """Make the same model with one more adapter, which predicts `labels` learnt from the table.
 
-        See finetune/finetune.py for modes and inputs, FinetuneConfig for `settings`. `out` is where the adapter is
-        written; without it, save_adapter does so later. `retain` is deprecated and does nothing: the base's own
-        columns come from the base, so that no adapter can change them.
+        Parameters
+        ----------
+        table, columns, quiet, light_curves
+            See the class.
+        labels : collection of str or Quantity
+            Columns that are learnt: numbers ("mg_fe", "vsini:log") or classes ("kind:class").
+        mode : {"probe", "head", "lora", "full"}
+            What moves: nothing but linear densities; a copy of the decoder; low-rank changes of all layers; all.
+        inputs : collection of str or Quantity
+            Columns that the adapter reads beside what the base knows.
+        out : path, optional
+            Folder of the adapter; an interrupted run goes on from it. Without it, `save_adapter` writes it later.
+        overwrite : bool
+            Replace an adapter that is there.
+        retain
+            Deprecated, does nothing: the base's own columns come from the base, so that no adapter can change them.
+        **settings
+            The fields of `FinetuneConfig`: held_out, split, steps, batch, learning_rate, rank, loss, dropout, hide,
+            average, seed.
+
+        Raises
+        ------
+        ValueError
+            For labels that an adapter predicts already, too few labelled stars, unknown modes or settings.
+
+        Examples
+        --------
+        >>> taught = model.finetune("apogee.parquet", ["mg_fe"])  # doctest: +SKIP
+        >>> taught.predict("stars.fits")["mg_fe"]  # doctest: +SKIP
         """
-        labels, inputs = ([x] if isinstance(x, (str, Quantity)) else x for x in (labels, inputs))
+        labels = [labels] if isinstance(labels, (str, Quantity)) else labels
+        inputs = [inputs] if isinstance(inputs, (str, Quantity)) else inputs
         check_new(self.adapters, labels)
         curves = None if light_curves is None else read_light_curves(light_curves)
         if retain is not None:
@@ -115,95 +338,179 @@ class MultiStar:
             self.model.to(place).in_precision(precision)
         return MultiStar(self.model, (*self.adapters, adapter))
 
-    def save_adapter(self, folder: str | Path, overwrite: bool = False) -> None:
-        """Write the adapter that came last. ValueError if there is none."""
-        if not self.adapters:
-            raise ValueError("this model has no adapter; make one with finetune")
-        save_adapter(self.adapters[-1], folder, overwrite)
+    # --- neighbours and maps
 
-    def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
-        """Write config.json and model.safetensors, the layout of model hubs."""
-        save_model(self.model, folder, overwrite)
-
-    def push_to_hub(self, repo: str, private: bool = False, token: str | None = None) -> str:
-        """Upload the model and its card to the Hugging Face Hub ("you/name"); see hub.py for the way back."""
-        return push_to_hub(self.model, repo, private, token)
-
-    def predict(
+    def search(
         self,
+        index: StarIndex | str | Path,
         table: Any,
-        columns: Mapping[str, str] | None = None,
+        k: int = 10,
+        columns: Columns = None,
         quiet: bool = True,
-        samples: int = 0,
-        seed: int = 0,
-        consistency: bool = False,
-        light_curves: Any = None,
-        mc_dropout: int = 0,
+        numbers: Sequence[str] = (),
+        ignore: str | None = None,
+        origin: Origin | None = None,
     ) -> pa.Table:
-        """One row per input row, in order: source_id, status, and L, L_lower, L_upper for each label L.
+        """Find the k nearest stars of an index for each star of a table.
 
-        With `samples`, also that many draws of the joint posterior (L_samples) and its covariance; with
-        `consistency`, whether the measurements fit together. Adapters add their columns, and with `samples` draws of
-        their numbers that go with those of the base's labels (see finetune/joint.py). With `mc_dropout`, the
-        adapters' columns are those of that many thinned networks together (finetune/dropout.py);
-        ValueError for an adapter that was trained without dropout.
+        Parameters
+        ----------
+        index : StarIndex or path
+            Of vectors of this model.
+        table, columns, quiet, origin
+            See the class.
+        k : int
+        numbers : sequence of str
+            Columns of the index's metadata that are given with the neighbours.
+        ignore : str, optional
+            What the vectors shall not tell, as for `embed`; by default as the index was built.
+
+        Returns
+        -------
+        pyarrow.Table
+            query_id, rank, neighbour_id, distance (1 - cosine), and `numbers`.
         """
-        check_passes(self.adapters, mc_dropout)
-        stars = self._stars(table, columns, light_curves, self._read_by_adapters())
-        result = predict(self.model, stars, quiet, samples, seed, consistency)
-        if self.adapters:
-            result = with_adapters(result, self.adapters, stars, quiet, mc_dropout)
-        if self.adapters and samples:
-            result = with_joint(result, self.adapters, stars, samples, seed, quiet, mc_dropout)
-        return result
+        index = index if isinstance(index, StarIndex) else StarIndex.load(index)
+        stars = self._stars(table, columns, origin=origin)
+        return search_stars(index, self.model, stars, k, numbers, quiet, ignore)
 
-    def embed(
+    def explain(
+        self,
+        found: pa.Table,
+        index: StarIndex,
+        table: Any = None,
+        columns: Columns = None,
+        labels: pa.Table | None = None,
+    ) -> pa.Table:
+        """Add to neighbours why they are: how near each part of the data puts them, how their labels differ.
+
+        Parameters
+        ----------
+        found : pyarrow.Table
+            What `search` or the index gave.
+        index : StarIndex
+        table, columns
+            Measurements of queries and neighbours; see the class. Without them labels alone are compared.
+        labels : pyarrow.Table, optional
+            Labels of queries that are not in the index, by source_id.
+        """
+        if table is None:
+            return explain(found, index, labels=labels)
+        return explain(found, index, self.model, self._stars(table, columns), labels)
+
+    def umap(
         self,
         table: Any,
-        columns: Mapping[str, str] | None = None,
+        columns: Columns = None,
         quiet: bool = True,
         light_curves: Any = None,
         ignore: str | None = None,
-        space: str = "fused",
+        seed: int = 0,
+        origin: Origin | None = None,
     ) -> pa.Table:
-        """One row per input row, in order: source_id, status, embedding.
+        """Map the stars' vectors in two dimensions: source_id, umap_x, umap_y, status.
 
-        With ignore="dust" (or another quantity, or the file of an eraser), vectors that do not tell it: few numbers,
-        in which stars are near each other if their intrinsic labels are; see model/erasure.py. `space`: see
-        tasks/embed.py.
+        Raises
+        ------
+        ImportError
+            Without umap-learn.
         """
-        return embed(
-            self.model, self._stars(table, columns, light_curves), quiet, ignore=ignore, space=space
-        )
+        vectors = self.embed(table, columns, quiet, light_curves, ignore, origin=origin)
+        return umap_map(vectors, seed=seed, quiet=quiet)
 
     def eraser(self, ignore: str = "dust") -> Eraser:
-        """For StarIndex.build(vectors, eraser=...) and index.ignoring(...); ValueError if the model has none."""
+        """Give the model's nuisance projection of a quantity; ValueError if it has none.
+
+        For StarIndex.build(vectors, eraser=...) and index.ignoring(...).
+        """
         return self.model.eraser(ignore)
 
-    def generate(
+    def erase(
         self,
         table: Any,
-        columns: Mapping[str, str] | None = None,
+        quantity: str = "dust",
+        columns: Columns = None,
         quiet: bool = True,
-        samples: int = 64,
-        seed: int = 0,
-        sampled: bool = False,
-    ) -> pa.Table:
-        """Labels and magnitudes -> XP coefficients with errors; `sampled` adds spectra [W m-2 nm-1]."""
-        return generate(
-            self.model, self._stars(table, columns, labels=True), samples, seed, sampled, quiet
-        )
+        origin: Origin | None = None,
+    ) -> Eraser:
+        """Fit what erases a quantity from the model's vectors to stars of known labels.
 
-    def inpaint(
+        Raises
+        ------
+        ValueError
+            For names that are no label, and for too few stars.
+        """
+        stars = self._stars(table, columns, labels=True, origin=origin)
+        return eraser_of(self.model, stars, quantity, quiet)
+
+    # --- checks
+
+    def check_calibration(
         self,
         table: Any,
-        columns: Mapping[str, str] | None = None,
+        columns: Columns = None,
+        samples: int = 256,
+        seed: int = 0,
         quiet: bool = True,
-        bands: Collection[str] = (),
+        origin: Origin | None = None,
+    ) -> dict:
+        """Measure whether posteriors hold what they promise for stars with labels (`true_L` are taken as exact)."""
+        stars = self._stars(table, columns, labels=True, origin=origin)
+        return calibration(self.model, stars, samples, seed, quiet)
+
+    def check_physics(
+        self,
+        table: Any,
+        columns: Columns = None,
+        reference: Any = None,
+        seed: int = 0,
+        quiet: bool = True,
+        origin: Origin | None = None,
+    ) -> dict:
+        """Measure whether labels and spectra obey physics.
+
+        `reference` is a table from which the Gaussian baseline of inpainting is learnt; see `checks/physics.py`.
+        """
+        stars = self._stars(table, columns, labels=True, origin=origin)
+        other = None if reference is None else self._stars(reference, columns, labels=True)
+        return physics(self.model, stars, other, seed, quiet)
+
+    def check_disentangle(
+        self,
+        table: Any,
+        ebv: Any = "column",
+        columns: Columns = None,
+        seed: int = 0,
+        quiet: bool = True,
+        maps: bool = False,
+        origin: Origin | None = None,
+    ) -> dict:
+        """Measure whether extinction and temperature are disentangled in the vectors.
+
+        `ebv` is "column", the name of a dust map, or a query of dustmaps; see `checks/disentangle.py`.
+        """
+        stars = self._stars(table, columns, labels=True, origin=origin)
+        result, _ = disentangle(self.model, stars, ebv, seed, maps=maps, quiet=quiet)
+        return result
+
+    def check_populations(
+        self,
+        table: Any,
+        facts: Mapping[str, np.ndarray],
+        columns: Columns = None,
         light_curves: Any = None,
-    ) -> pa.Table:
-        """XP coefficients that are not observed, and all of `bands`, from the others; see tasks/inpaint.py."""
-        return inpaint(self.model, self._stars(table, columns, light_curves), bands, quiet)
+        seed: int = 0,
+        quiet: bool = True,
+        origin: Origin | None = None,
+    ) -> dict:
+        """Measure what light curve, spectrum and both together tell of `facts` about the stars.
+
+        See `pose_questions` in `checks/populations.py` for the facts.
+        """
+        stars = self._stars(table, columns, light_curves, origin=origin)
+        return populations(self.model, stars, facts, seed, quiet)
+
+    # --- reading
 
     def _read_by_adapters(self) -> set[str]:
         """Labels that are an input of some adapter."""
@@ -212,9 +519,10 @@ class MultiStar:
     def _stars(
         self,
         table: Any,
-        columns: Mapping[str, str] | None,
+        columns: Columns,
         light_curves: Any = None,
         labels: bool | Collection[str] = False,
+        origin: Origin | None = None,
     ) -> Stars:
         if light_curves is not None and "light_curve" not in self.model.vocabulary:
             raise ValueError(
@@ -224,10 +532,11 @@ class MultiStar:
         if table is None:
             if curves is None:
                 raise ValueError("nothing to read: give a table, light curves, or both")
-            return Stars.of_light_curves(curves)
+            stars = Stars.of_light_curves(curves)
+            return stars if origin is None else stars.with_origin(origin)
         if isinstance(table, Stars):
-            stars = table
+            stars = table if origin is None else table.with_origin(origin)
         else:
             declared = [q for adapter in self.adapters for q in adapter.request.quantities]
-            stars = read_stars(table, columns, labels=labels, declared=declared)
+            stars = read_stars(table, columns, labels=labels, declared=declared, origin=origin)
         return stars if curves is None else stars.with_light_curves(curves)

@@ -19,13 +19,21 @@ MULTISTAR = {
     "from_pretrained": "name adapter precision device",
     "save_pretrained": "folder overwrite",
     "push_to_hub": "repo private token",
-    "predict": "table columns quiet samples seed consistency light_curves mc_dropout",
-    "embed": "table columns quiet light_curves ignore space",
+    "predict": "table columns quiet samples seed consistency light_curves mc_dropout origin",
+    "embed": "table columns quiet light_curves ignore space origin",
     "eraser": "ignore",
-    "generate": "table columns quiet samples seed sampled",
-    "inpaint": "table columns quiet bands light_curves",
+    "generate": "table columns quiet samples seed sampled origin",
+    "inpaint": "table columns quiet bands light_curves origin",
     "finetune": "table labels mode inputs columns out overwrite quiet light_curves retain settings",
     "save_adapter": "folder overwrite",
+    "search": "index table k columns quiet numbers ignore origin",
+    "explain": "found index table columns labels",
+    "umap": "table columns quiet light_curves ignore seed origin",
+    "erase": "table quantity columns quiet origin",
+    "check_calibration": "table columns samples seed quiet origin",
+    "check_physics": "table columns reference seed quiet origin",
+    "check_disentangle": "table ebv columns seed quiet maps origin",
+    "check_populations": "table facts columns light_curves seed quiet origin",
 }
 STAR_INDEX = {
     "build": "embeddings kind duplicates metadata columns eraser",
@@ -75,7 +83,7 @@ OPTIONAL += ("lightgbm", "light_curve", "numba", "astroquery", "hypothesis", "py
 def test_exported_names():
     assert sorted(multistar.__all__) == ["MultiStar", "StarIndex", "Stars", "read_stars"]
     parameters = inspect.signature(multistar.read_stars).parameters
-    assert list(parameters) == ["source", "columns", "labels", "all_orders", "declared"]
+    assert list(parameters) == "source columns labels all_orders declared origin".split()
 
 
 @pytest.mark.parametrize("cls, methods", [(MultiStar, MULTISTAR), (StarIndex, STAR_INDEX)])

@@ -40,10 +40,10 @@ RESUMES |= dict.fromkeys(
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
-    "predict": ("samples", "seed", "consistency", "mc_dropout"),
-    "embed": ("ignore", "space"),
-    "generate": ("samples", "seed", "sampled"),
-    "inpaint": ("bands",),
+    "predict": ("samples", "seed", "consistency", "mc_dropout", "origin"),
+    "embed": ("ignore", "space", "origin"),
+    "generate": ("samples", "seed", "sampled", "origin"),
+    "inpaint": ("bands", "origin"),
 }
 
 
@@ -312,6 +312,11 @@ def _add_inference(command) -> None:
             default="auto",
             choices=("auto", "float32", "bfloat16"),
             help="auto (the default): bfloat16 where the hardware makes it faster, else float32",
+        )
+        sub.add_argument(
+            "--origin",
+            choices=("sky", "mock"),
+            help="whether the stars are real (default: what the table says of itself, else sky)",
         )
         sub.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU where there is one)")
         sub.add_argument(
