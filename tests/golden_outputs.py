@@ -42,11 +42,11 @@ def numbers(name: str, table: pa.Table) -> dict[str, np.ndarray]:
     return arrays
 
 
-def compute() -> dict[str, np.ndarray]:
-    """Every verb of the front door on the frozen stars, in float32 on the CPU."""
+def compute(device: str = "cpu", precision: str = "float32") -> dict[str, np.ndarray]:
+    """Every verb of the front door on the frozen stars; frozen are those in float32 on the CPU."""
     stars = pq.read_table(STARS)
-    model = MultiStar.from_pretrained("mini", precision="float32", device="cpu")
-    taught = MultiStar.from_pretrained("mini", ADAPTER, "float32", "cpu")
+    model = MultiStar.from_pretrained("mini", precision=precision, device=device)
+    taught = MultiStar.from_pretrained("mini", ADAPTER, precision, device)
     few = stars.take(np.arange(0, len(stars), 4))
     half = few.drop_columns(
         [name for name in stars.column_names if name.startswith("rp_coefficient")]
