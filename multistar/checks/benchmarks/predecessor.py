@@ -1,6 +1,4 @@
-"""The network of the predecessor (Leung & Bovy, arXiv 2308.10944) with random weights, to measure its speed.
-
-    OMP_NUM_THREADS=1 python scripts/predecessor.py
+"""The network of the predecessor (Leung & Bovy, arXiv 2308.10944) with random weights, for its speed.
 
 Its size as published: a context of 64 tokens of width 128, two encoder blocks, three decoder blocks, a dense
 head, together 8.8 million parameters. One label is asked for at a time: the stars are encoded once, then the
@@ -60,14 +58,14 @@ class Predecessor(nn.Module):
         self.head = nn.Sequential(*layers, nn.Linear(*DENSE[-2:]))
 
     def encode(self, value: Tensor, quantity: Tensor) -> Tensor:
-        """value, quantity (B, T) -> memory (B, T, D)."""
+        """Encode value, quantity (B, T) to a memory (B, T, D)."""
         x = F.gelu(self.identity(quantity) * value[..., None]) + self.bias(quantity)
         for block in self.encoder:
             x = block(x, x)
         return x
 
     def decode(self, memory: Tensor, target: int) -> Tensor:
-        """(B, 2) of the quantity number `target`."""
+        """Mean and log variance (B, 2) of the quantity number `target`."""
         x = self.identity.weight[target].expand(len(memory), 1, WIDTH)
         for block in self.decoder:
             x = block(x, memory)
@@ -75,7 +73,7 @@ class Predecessor(nn.Module):
 
     @torch.inference_mode()
     def predict(self, value: Tensor, quantity: Tensor, batch: int) -> Tensor:
-        """(n, LABELS, 2) for n stars, so many at once."""
+        """Predict (n, LABELS, 2) for n stars, `batch` of them at once."""
         parts = []
         for v, q in zip(value.split(batch), quantity.split(batch), strict=True):
             memory = self.encode(v, q)
@@ -96,8 +94,8 @@ class RandomStars:
         return self.network.predict(self.value, self.quantity, self.batch)
 
 
-def fastest(n: int = 1024) -> int:
-    """The batch size at which it is fastest here, by the clock."""
+def find_fastest_batch(n: int = 1024) -> int:
+    """Find the batch size at which it is fastest here, by the clock."""
     stars, seconds = RandomStars(n), {}
     for batch in BATCHES:
         stars.batch = batch
@@ -106,19 +104,3 @@ def fastest(n: int = 1024) -> int:
         stars()
         seconds[batch] = time.perf_counter() - start
     return min(seconds, key=lambda batch: seconds[batch])
-
-
-def main() -> None:
-    n = 2048
-    stars = RandomStars(n, fastest())
-    parameters = sum(p.numel() for p in stars.network.parameters())
-    start = time.perf_counter()
-    stars()
-    rate = n / (time.perf_counter() - start)
-    print(
-        f"{parameters / 1e6:.1f} million parameters, {rate:,.0f} stars/s in batches of {stars.batch}"
-    )
-
-
-if __name__ == "__main__":
-    main()
