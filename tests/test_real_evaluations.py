@@ -43,13 +43,13 @@ def test_learners_are_compared_on_the_same_rows(star_model, mock_table):
     pytest.importorskip("xgboost")
     frame = mock_table.to_pandas()
     frame = frame[[name for name in frame if not name.startswith("true_")]]
-    frame["y"], frame["y_error"] = frame["teff"] / 1000, 0.01
-    task = fine_tuning.Task(["y"], inputs=["teff"], mode="probe", labels_only=["teff"])
+    frame["mass"], frame["mass_error"] = frame["teff"] / 4000, 0.01
+    task = fine_tuning.Task(["mass"], inputs=["teff"], mode="probe", labels_only=["teff"])
     train, test = np.arange(300), np.arange(300, 400)
     found = fine_tuning.compare_learners(star_model.model, frame, train, test, task)
-    assert set(found["y"]) == {"multistar", "XGBoost", "network", "labels only"}
-    assert found["y"]["labels only"]["mad_std"] < 0.02  # the label itself was an input
-    assert 0 <= found["y"]["multistar"]["coverage"] <= 1
+    assert set(found["mass"]) == {"multistar", "XGBoost", "network", "labels only"}
+    assert found["mass"]["labels only"]["mad_std"] < 0.05  # it follows from this input
+    assert 0 <= found["mass"]["multistar"]["coverage"] <= 1
     assert found["bytes"] > 0 and found["steps"] > 0
 
 
@@ -114,35 +114,36 @@ class TestReddening:
         assert all(len(value) == 60 for value in found.values())
 
 
-class TestSpectra:
-    @pytest.fixture(scope="class")
-    def mock(self):
-        return spectra.make_mock_spectra(3000, 1)
+@pytest.fixture(scope="module")
+def mock_spectra():
+    return spectra.make_mock_spectra(3000, 1)
 
-    def test_mock_stars_are_like_their_peers(self, mock):
+
+class TestSpectra:
+    def test_mock_stars_are_like_their_peers(self, mock_spectra):
         other = spectra.make_mock_spectra(600, 2)
-        result = spectra.compare_spectra(spectra.select_usable(other), mock)
+        result = spectra.compare_spectra(spectra.select_usable(other), mock_spectra)
         assert result is not None and result["peers_in_g"]
         low = slice(0, 20)
         assert 0.7 < np.median(result["spread"][low]) < 1.4
         assert 0.8 < np.median(result["errors"][low]) < 1.25
-        rows = spectra.summarise_orders(result, mock.bp_orders)
+        rows = spectra.summarise_orders(result, mock_spectra.bp_orders)
         assert [row["band"] for row in rows] == ["BP"] * 8 + ["RP"] * 8
         for row in spectra.summarise_flux(result)[2:]:
             assert abs(row["median_percent"]) < 3
 
-    def test_a_scaled_error_is_noticed(self, mock):
+    def test_a_scaled_error_is_noticed(self, mock_spectra):
         other = spectra.select_usable(spectra.make_mock_spectra(600, 2))
-        plain = spectra.compare_spectra(other, mock)
+        plain = spectra.compare_spectra(other, mock_spectra)
         other.sigma[:] *= 2
-        doubled = spectra.compare_spectra(other, mock)
+        doubled = spectra.compare_spectra(other, mock_spectra)
         assert plain is not None and doubled is not None
         np.testing.assert_allclose(doubled["errors"], 2 * plain["errors"])
 
-    def test_stars_without_peers_give_nothing(self, mock):
+    def test_stars_without_peers_give_nothing(self, mock_spectra):
         far = spectra.select_usable(spectra.make_mock_spectra(600, 2))
         far.colour[:] = 10
-        assert spectra.compare_spectra(far, mock) is None
+        assert spectra.compare_spectra(far, mock_spectra) is None
 
 
 class TestXPSpectra:
