@@ -7,8 +7,6 @@ import pytest
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
 LONGEST = 50
-# Still to be thinned.
-PENDING = {"benchmark_predecessor", "benchmark_speed", "benchmark_startup", "predecessor"}
 
 
 def imported_modules(tree: ast.Module) -> set[str]:
@@ -21,9 +19,7 @@ def imported_modules(tree: ast.Module) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in SCRIPTS if p.stem not in PENDING], ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
 def test_a_script_is_thin_and_stands_alone(path):
     text = path.read_text()
     tree = ast.parse(text)
