@@ -3,16 +3,12 @@
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from multistar.checks.calibration import calibration
-from multistar.checks.disentangle import disentangle
-from multistar.checks.physics import physics
-from multistar.checks.populations import populations
 from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
 from multistar.finetune.dropout import check_passes
 from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
@@ -20,10 +16,6 @@ from multistar.finetune.joint import with_joint
 from multistar.finetune.predict import check_new, check_stack, with_adapters
 from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
-from multistar.index.explain import explain
-from multistar.index.search import search_stars
-from multistar.index.star_index import StarIndex
-from multistar.index.umap_map import umap_map
 from multistar.inference.embed import embed
 from multistar.inference.erase import eraser_of
 from multistar.inference.generate import generate
@@ -35,6 +27,9 @@ from multistar.model.nuisance import Eraser
 from multistar.precision import resolve, warn_if_slow
 from multistar.quantities import Quantity
 from multistar.stars import Origin, Stars, read_stars
+
+if TYPE_CHECKING:
+    from multistar.index.star_index import StarIndex
 
 Columns = Mapping[str, str] | None
 
@@ -342,7 +337,7 @@ class MultiStar:
 
     def search(
         self,
-        index: StarIndex | str | Path,
+        index: "StarIndex | str | Path",
         table: Any,
         k: int = 10,
         columns: Columns = None,
@@ -370,6 +365,9 @@ class MultiStar:
         pyarrow.Table
             query_id, rank, neighbour_id, distance (1 - cosine), and `numbers`.
         """
+        from multistar.index.search import search_stars  # needs faiss
+        from multistar.index.star_index import StarIndex
+
         index = index if isinstance(index, StarIndex) else StarIndex.load(index)
         stars = self._stars(table, columns, origin=origin)
         return search_stars(index, self.model, stars, k, numbers, quiet, ignore)
@@ -377,7 +375,7 @@ class MultiStar:
     def explain(
         self,
         found: pa.Table,
-        index: StarIndex,
+        index: "StarIndex",
         table: Any = None,
         columns: Columns = None,
         labels: pa.Table | None = None,
@@ -394,6 +392,8 @@ class MultiStar:
         labels : pyarrow.Table, optional
             Labels of queries that are not in the index, by source_id.
         """
+        from multistar.index.explain import explain  # needs faiss
+
         if table is None:
             return explain(found, index, labels=labels)
         return explain(found, index, self.model, self._stars(table, columns), labels)
@@ -415,6 +415,8 @@ class MultiStar:
         ImportError
             Without umap-learn.
         """
+        from multistar.index.umap_map import umap_map  # needs umap-learn
+
         vectors = self.embed(table, columns, quiet, light_curves, ignore, origin=origin)
         return umap_map(vectors, seed=seed, quiet=quiet)
 
@@ -455,6 +457,8 @@ class MultiStar:
         origin: Origin | None = None,
     ) -> dict:
         """Measure whether posteriors hold what they promise for stars with labels (`true_L` are taken as exact)."""
+        from multistar.checks.calibration import calibration
+
         stars = self._stars(table, columns, labels=True, origin=origin)
         return calibration(self.model, stars, samples, seed, quiet)
 
@@ -471,6 +475,8 @@ class MultiStar:
 
         `reference` is a table from which the Gaussian baseline of inpainting is learnt; see `checks/physics.py`.
         """
+        from multistar.checks.physics import physics
+
         stars = self._stars(table, columns, labels=True, origin=origin)
         other = None if reference is None else self._stars(reference, columns, labels=True)
         return physics(self.model, stars, other, seed, quiet)
@@ -489,6 +495,8 @@ class MultiStar:
 
         `ebv` is "column", the name of a dust map, or a query of dustmaps; see `checks/disentangle.py`.
         """
+        from multistar.checks.disentangle import disentangle
+
         stars = self._stars(table, columns, labels=True, origin=origin)
         result, _ = disentangle(self.model, stars, ebv, seed, maps=maps, quiet=quiet)
         return result
@@ -507,6 +515,8 @@ class MultiStar:
 
         See `pose_questions` in `checks/populations.py` for the facts.
         """
+        from multistar.checks.populations import populations
+
         stars = self._stars(table, columns, light_curves, origin=origin)
         return populations(self.model, stars, facts, seed, quiet)
 

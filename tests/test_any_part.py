@@ -45,12 +45,8 @@ def test_every_pair_of_labels_in_either_order_from_every_subset(star_model, subs
         alone = model.network.decode(memory, torch.tensor(list(labels)))
         for pair in permutations(labels, 2):
             order = torch.tensor(pair)
-            told = Measurement(
-                *(x[:, order].expand(len(subsets.value), 2) for x in vars(values).values())
-            )
-            told = Measurement(
-                told.value, torch.zeros_like(told.value), torch.ones_like(told.observed)
-            )
+            value = values.value[:, order].expand(len(subsets.value), 2)
+            told = Measurement(value, torch.zeros_like(value), torch.ones_like(value, dtype=bool))
             factors = model.network.head.autoregressive(memory, order, told)
             torch.testing.assert_close(
                 factors.mean[:, 0], alone.mean[:, pair[0] - labels.start], atol=1e-4, rtol=1e-4

@@ -301,9 +301,14 @@ def test_ctrl_c_leaves_whole_results_and_the_next_run_makes_the_rest(
             signal.raise_signal(signal.SIGINT)
         to_disk(path)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job_module, "_to_disk", pressed)
-        assert main(arguments) == 130
+    # a run in the background of a shell ignores Ctrl-C, which its children inherit
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(job_module, "_to_disk", pressed)
+            assert main(arguments) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "interrupted; of a folder, finished tables stay" in capsys.readouterr().err
     assert sorted(contents(tmp_path / "out")) == ["a.parquet", "a.record.json", "run.json"]
     before = contents(tmp_path / "out")

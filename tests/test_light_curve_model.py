@@ -115,7 +115,7 @@ def test_stars_of_a_batch_do_not_see_each_other(model, table):
     assert mixed.light_curve is not None
     value = mixed.light_curve.value.copy()
     value[0] = np.nan
-    mixed.light_curve = LightCurveFeatures(value, mixed.light_curve.sigma)
+    mixed = mixed.with_blocks(light_curve=LightCurveFeatures(value, mixed.light_curve.sigma))
     together = model.embed(mixed)["embedding"].to_pylist()[0]
     alone = model.embed(without_curves(table[:1]))["embedding"].to_pylist()[0]
     np.testing.assert_allclose(together, alone, atol=1e-6)

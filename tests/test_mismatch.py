@@ -64,8 +64,9 @@ def test_the_change_is_as_large_as_told(mismatch, stars):
     ratio = (change**2).mean(0).sqrt() / (added**2).mean(0).sqrt()
     assert float(ratio.median()) == pytest.approx(1.0, abs=0.05)
     assert 0.75 < float(ratio.min()) < float(ratio.max()) < 1.25
-    colours = mismatch.colours
-    moved = (changed.value - stars.value)[:, colours] * mismatch.scale[colours]
+    standardiser = mismatch.standardiser
+    colours = standardiser.vocabulary.scalar_part.colours
+    moved = (changed.value - stars.value)[:, colours] * standardiser.scale[colours]
     assert float(moved.std()) == pytest.approx(MAGNITUDE, rel=0.1)
 
 

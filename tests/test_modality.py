@@ -97,7 +97,7 @@ def known():
 def lines_model(known, lines_table, tmp_path_factory) -> MultiStar:
     folder = tmp_path_factory.mktemp("lines")
     pq.write_table(lines_table, folder / "stars.parquet")
-    config = small_run(folder / "stars.parquet", folder / "model", steps=200)
+    config = small_run(folder / "stars.parquet", folder / "model", steps=400, learning_rate=0.01)
     pretrain(config, quiet=True)
     return MultiStar.from_pretrained(folder / "model")
 

@@ -114,8 +114,8 @@ class Measured:
         return np.array(rows).reshape(len(source_ids), len(WAVELENGTH))
 
     def _posterior(self, source_id: int) -> Posterior:
-        model = self._model()
-        table = predict(model, self._star(source_id), quiet=True, samples=SAMPLES)
+        stars, model = self._star(source_id), self._model()
+        table = predict(model, stars, quiet=True, samples=SAMPLES)
         row = table.to_pylist()[0]
         samples, interval = {}, {}
         for name in model.vocabulary.labels:

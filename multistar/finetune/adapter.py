@@ -17,12 +17,13 @@ from multistar.finetune.readout import Readout
 from multistar.finetune.request import Request
 from multistar.io.files import atomic_write, sha256
 from multistar.io.folders import ADAPTER_FILES, require_adapter
-from multistar.model.checkpoint import Model, modern_name
+from multistar.model.checkpoint import Model, rename_encoders
 
 WEIGHTS, CONFIG = OWNED = ADAPTER_FILES
 MAX_CONFIG_BYTES = 1 << 22
 FORMAT = 2  # 1 had one attribute of the network per encoder
 LOW_RANK = "low_rank."
+FORMAT_1_ENCODERS = ("scalars", "xp", "light_curve")
 
 
 @dataclass
@@ -171,9 +172,9 @@ def _from_format_1(changes: dict[str, Tensor]) -> dict[str, Tensor]:
     renamed = {}
     for name, tensor in changes.items():
         if name.startswith("model."):
-            name = "model." + modern_name(name.removeprefix("model."))
+            name = "model." + rename_encoders(name.removeprefix("model."), FORMAT_1_ENCODERS)
         elif name.startswith(LOW_RANK):
-            layer = modern_name("network." + name.removeprefix(LOW_RANK))
+            layer = rename_encoders("network." + name.removeprefix(LOW_RANK), FORMAT_1_ENCODERS)
             name = LOW_RANK + layer.removeprefix("network.")
         renamed[name] = tensor
     return renamed

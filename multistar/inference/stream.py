@@ -91,7 +91,8 @@ def map_batches(
     if next(model.network.parameters()).device.type != "cpu":
         for batch in encode_stars(model, stars, what, quiet, labels):
             flags[batch.rows] = batch.flags
-            task(batch)
+            with torch.inference_mode():
+                task(batch)
         return flags
 
     def work(rows: slice, m: Measurement) -> None:

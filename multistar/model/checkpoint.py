@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ ERASERS = {name: eraser_file(name) for name in LABELS}
 OWNED = (WEIGHTS, CONFIG, CARD, *ERASERS.values())
 PARTS = ("network", "standardiser", "domain", "recalibrator")
 MAX_CONFIG_BYTES = 1 << 20
-FORMAT = 2  # 1 had one attribute per encoder, and a flat vocabulary
+FORMAT = 2  # 1 had a flat vocabulary
 
 
 @dataclasses.dataclass
@@ -112,7 +113,8 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> Non
     """Write the model folder atomically, with its card if there is one, and the erasers that are of these weights."""
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
-        save_file(model.state(), temporary / WEIGHTS)
+        tensors = {_name_in_file(name): tensor for name, tensor in model.state().items()}
+        save_file(tensors, temporary / WEIGHTS)
         (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         model.hash = sha256(temporary / WEIGHTS)
         config = {
@@ -165,10 +167,7 @@ def load_model(name: str | Path) -> Model:
         model_config = from_table(ModelConfig, config["model"], "model")
         vocabulary = Vocabulary.from_json(config["vocabulary"])
         model = Model.fresh(model_config, vocabulary)
-        state = load_file(folder / WEIGHTS)
-        if config["format"] == 1:
-            state = _from_format_1(state, vocabulary)
-        model.load_state(state)
+        model.load_state(_by_present_names(load_file(folder / WEIGHTS), vocabulary))
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(
             f"{folder}: config.json and weights do not fit together ({str(error)[:200]})"
@@ -181,19 +180,28 @@ def load_model(name: str | Path) -> Model:
     return model
 
 
-def modern_name(name: str) -> str:
-    """The name of a tensor of a network of format 1 in the present format; others stay as they are."""
-    return re.sub(r"^network\.(scalars|xp|light_curve)\.", r"network.encoders.\1.", name)
+def rename_encoders(name: str, modalities: Collection[str]) -> str:
+    """The present name of a tensor of the network: encoders are one level deeper than in files."""
+    found = re.match(r"network\.(\w+)\.", name)
+    if found and found.group(1) in modalities:
+        return name.replace("network.", "network.encoders.", 1)
+    return name
 
 
-def _from_format_1(
-    state: dict[str, torch.Tensor], vocabulary: Vocabulary
+def _name_in_file(name: str) -> str:
+    """Files keep the names that they always had, so that the same weights have the same hash."""
+    return name.replace("network.encoders.", "network.", 1)
+
+
+def _by_present_names(
+    tensors: dict[str, torch.Tensor], vocabulary: Vocabulary
 ) -> dict[str, torch.Tensor]:
-    """Tensors by their present names, without an XP encoder that reads nothing."""
-    renamed = {modern_name(name): tensor for name, tensor in state.items()}
+    """Tensors of a file by their present names, without an XP encoder that reads nothing (format 1)."""
+    names = [modality.name for modality in vocabulary.modalities]
+    renamed = {rename_encoders(name, names): tensor for name, tensor in tensors.items()}
     if "xp" in vocabulary:
         return renamed
-    return {name: t for name, t in renamed.items() if not name.startswith("network.encoders.xp.")}
+    return {name: t for name, t in renamed.items() if not name.startswith("network.xp.")}
 
 
 def _read_config(path: Path) -> dict:

@@ -4,7 +4,6 @@ Shape letters: B star, T token, D width, E embedding size.
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 
 from encoders import Tokens
 from multistar.model.attention import HadamardAttention
-from multistar.model.lean import LeanBlocks
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Fusion(nn.Module):
 
     def __init__(self, width: int, depth: int, heads: int, embedding: int, attention: str = "both"):
         super().__init__()
-        self.attention, self.heads, self.hidden = attention, heads, 4 * width
+        self.attention = attention
         self.fast = False  # blocks in bfloat16, at inference
         self.summary = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         layer = HadamardAttention if attention == "hadamard" else Attention
@@ -108,15 +106,6 @@ class Fusion(nn.Module):
         return Memory(x, observed, embedding)
 
     def _through_blocks(self, x: Tensor, mask: Tensor) -> Tensor:
-        if (
-            not self.fast
-            and self.attention != "hadamard"
-            and x.device.type == "cpu"
-            and not torch.is_grad_enabled()
-        ):
-            return LeanBlocks(x, self.heads, self.hidden, mask)(
-                x, cast(list[Block], list(self.blocks))
-            )
         for block in self.blocks:
             x = block(x, attn_mask=mask)
         return x

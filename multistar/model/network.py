@@ -74,12 +74,12 @@ class Network(nn.Module):
     def encode(self, stars: Measurement) -> Memory:
         """Encode and fuse what is observed of stars (B, n_slots).
 
-        A modality that no star of the batch has costs nothing.
+        A modality with many tokens that no star of the batch has costs nothing.
         """
         tokens = []
         for name, encoder in self.encoders.items():
             part = self._part(stars, name)
-            if name == "scalars" or part.observed.any():
+            if self.vocabulary[name].in_sequences or part.observed.any():
                 tokens.append(encoder(part))
         return self.fusion(tokens)
 

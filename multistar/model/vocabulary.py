@@ -9,6 +9,8 @@ import numpy as np
 from multistar.modalities import MODALITIES, GaiaXP, LightCurve, Modality, Scalars
 from multistar.quantities import Quantity
 
+RESERVED = {"encoders", "alignment", "fusion", "from_embedding", "head"}
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -24,6 +26,8 @@ class Vocabulary:
 
     def __post_init__(self):
         names = [modality.name for modality in self.modalities]
+        if taken := sorted(set(names) & RESERVED):
+            raise ValueError(f"no modality can be called {taken}: parts of the network are")
         in_order = [name for name in MODALITIES if name in names]
         if names != in_order or names[:1] != ["scalars"]:
             raise ValueError(
