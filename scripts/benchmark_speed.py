@@ -42,7 +42,7 @@ def main() -> None:
             arguments = (command, "float32", args.model, args.device, benchmark.table, rows)
             figures["files"].append(measure_file(*arguments))
     print_rows("files", figures["files"])
-    write_result("speed", figures, args.stars, benchmark.exact.model.hash)
+    write_result("speed", figures, args.stars, benchmark.exact.hash)
 
 
 if __name__ == "__main__":

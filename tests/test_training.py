@@ -195,7 +195,7 @@ def test_a_star_is_on_one_side_of_the_split_and_the_share_is_right():
 
 @pytest.fixture(scope="module")
 def batch(mock_table):
-    vocabulary = Vocabulary.of(read_stars(mock_table))
+    vocabulary = Vocabulary.of(read_stars(mock_table).blocks)
     g = torch.Generator().manual_seed(0)
     shape = (64, vocabulary.n_slots)
     observed = torch.rand(shape, generator=g) < 0.9

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from multistar.api import MultiStar
+from multistar.inference.embed import embed
+from multistar.inference.predict import predict
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.model.checkpoint import Model, load_model
 from multistar.stars import Stars, read_stars
 from multistar.training.masks import Splitter
 from multistar.training.objective import negative_log_likelihood
@@ -27,6 +29,7 @@ BATCH, STEPS = 128, 20  # of training
 SAMPLES = (2, 16, 64, 256)
 ORDERS = (11, 22, 33, 44)  # a band
 CURVES = 512  # stars with light curves
+COMPARED = 512  # stars for which precisions are compared: one of the two may be very slow
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,13 @@ def measure_speed(task: Callable[[], object], n: int, device: torch.device) -> f
     return n * threads / best
 
 
-def measure_training(model: MultiStar, stars: Stars) -> TrainingSpeed:
+def measure_training(model: Model, stars: Stars) -> TrainingSpeed:
     """Measure optimiser steps on stars without light curves; the model is changed by it."""
-    network, standardiser = model.model.network.train(), model.model.standardiser
+    network, standardiser = model.network.train(), model.standardiser
     standardised = standardiser(stars)
     optimiser = build(network, TrainingConfig())
     generator = torch.Generator()
-    splitter = Splitter(model.model.vocabulary, standardiser.scale, 16, 0.25, generator)
+    splitter = Splitter(model.vocabulary, standardiser.scale, 16, 0.25, generator)
     device = next(network.parameters()).device
     spent: list[tuple[float, float]] = []
 
@@ -125,7 +128,10 @@ class SpeedBenchmark:
         self.stars = read_stars(self.table)
         curves = SurveyConfig(78, "kepler-like", light_curves=("kepler",), views=True)
         self.seen = read_stars(pa.concat_tables(survey(CURVES, curves)))
-        self.exact = MultiStar.from_pretrained(model, precision="float32", device=device)
+        self.exact = self._load("float32")
+
+    def _load(self, precision: str) -> Model:
+        return load_model(self.name).in_precision(precision).to(self.device)
 
     def measure_verbs(self) -> dict[str, float]:
         """Measure stars per second of each verb, in float32."""
@@ -133,13 +139,13 @@ class SpeedBenchmark:
         for name, (task, stars, options) in self._verbs().items():
 
             def work(task=task, stars=stars, options=options) -> None:
-                task(stars, **options)
+                task(self.exact, stars, quiet=True, **options)
 
             found[name] = measure_speed(work, len(stars), self.device)
         return found
 
     def _verbs(self) -> dict[str, tuple[Callable, Stars, dict]]:
-        predict, embed, n = self.exact.predict, self.exact.embed, len(self.stars)
+        n = len(self.stars)
         sampled = self.stars.select(slice(0, max(8, n // 32)))
         verbs: dict[str, tuple[Callable, Stars, dict]] = {
             "predict": (predict, self.stars, {}),
@@ -170,13 +176,12 @@ class SpeedBenchmark:
 
     def compare_precisions(self) -> dict[str, float]:
         """Measure bfloat16: its speed over that of float32, and how far it moves labels, in their errors."""
-        fast = MultiStar.from_pretrained(self.name, precision="bfloat16", device=str(self.device))
-        n = len(self.stars)
-        exact_rate = measure_speed(lambda: self.exact.predict(self.stars), n, self.device)
-        fast_rate = measure_speed(lambda: fast.predict(self.stars), n, self.device)
+        fast, few = self._load("bfloat16"), self.stars.select(slice(0, COMPARED))
+        exact_rate = measure_speed(lambda: predict(self.exact, few, True), len(few), self.device)
+        fast_rate = measure_speed(lambda: predict(fast, few, True), len(few), self.device)
         result = {"speed_over_float32": fast_rate / exact_rate}
-        one, other = self.exact.predict(self.stars), fast.predict(self.stars)
-        for name in self.exact.model.vocabulary.labels:
+        one, other = predict(self.exact, few, True), predict(fast, few, True)
+        for name in self.exact.vocabulary.labels:
             upper, lower = one[f"{name}_upper"].to_numpy(), one[f"{name}_lower"].to_numpy()
             moved = np.abs(other[name].to_numpy() - one[name].to_numpy())
             result[f"moved_{name}"] = float(np.median(2 * moved / (upper - lower)))
@@ -184,5 +189,4 @@ class SpeedBenchmark:
 
     def measure_training_step(self) -> TrainingSpeed:
         """Measure a training step of a copy of the model."""
-        copy = MultiStar.from_pretrained(self.name, precision="float32", device=str(self.device))
-        return measure_training(copy, self.stars)
+        return measure_training(self._load("float32"), self.stars)

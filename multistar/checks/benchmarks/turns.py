@@ -13,9 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 
 from multistar.checks.benchmarks.predecessor import RandomStars, find_fastest_batch
+from multistar.inference.embed import embed
+from multistar.inference.predict import predict
+from multistar.mock.survey import SurveyConfig, survey
+from multistar.model.checkpoint import load_model
+from multistar.stars import read_stars
 
 VERBS = ("predict", "embed", "predecessor")
 SEED = 77  # of the mock stars
@@ -54,15 +60,10 @@ def prepare_task(verb: str, model: str, n: int) -> tuple[Callable[[], object], i
     if verb == "predecessor":
         some = max(LEAST, n // FEWER)
         return RandomStars(some, find_fastest_batch(some)), some
-    import pyarrow as pa
-
-    from multistar.api import MultiStar
-    from multistar.mock.survey import SurveyConfig, survey
-    from multistar.stars import read_stars
-
     stars = read_stars(pa.concat_tables(survey(n, SurveyConfig(seed=SEED))))
-    method = getattr(MultiStar.from_pretrained(model, precision="float32", device="cpu"), verb)
-    return lambda: method(stars), n
+    loaded = load_model(model)
+    task = {"predict": predict, "embed": embed}[verb]
+    return lambda: task(loaded, stars, quiet=True), n
 
 
 def serve_turns(verb: str, model: str, n: int) -> None:
