@@ -45,17 +45,19 @@ class MultiStar:
     These parameters mean the same in all methods:
 
     table : path, DataFrame, astropy Table, Arrow table, dict or Stars
-        A catalogue with a row per star (CSV, ECSV, FITS, VOTable or Parquet as a file). Every row comes out once, in
-        order, with a `status` that is "ok" or names what is wrong (see `multistar.status`).
+        A catalogue with a row per star (CSV, ECSV, FITS, VOTable or Parquet as a file). Every row
+        comes out once, in order, with a `status` that is "ok" or names what is wrong (see
+        `multistar.status`).
     columns : mapping of str to str, optional
         Quantity -> column name, where the table's names are not the usual ones, e.g.
         {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}.
     light_curves : optional
-        What `read_light_curves` takes or gives: each star of the table gets those of its source_id. With table=None
-        they are all that is known.
+        What `read_light_curves` takes or gives: each star of the table gets those of its
+        source_id. With table=None they are all that is known.
     origin : {"sky", "mock"}, optional
-        Whether the stars are real. Errors of real stars are widened by the mismatch between mock stars and the sky. By
-        default the table's own metadata says so, which `multistar mock` writes; no column name does.
+        Whether the stars are real. Errors of real stars are widened by the mismatch between mock
+        stars and the sky. By default the table's own metadata says so, which `multistar mock`
+        writes; no column name does.
     quiet : bool
         Show no progress bar.
     seed : int
@@ -160,7 +162,8 @@ class MultiStar:
         table, columns, quiet, seed, light_curves, origin
             See the class.
         samples : int
-            Draws of the joint posterior (L_samples) and their covariance beside the intervals; 0 for none.
+            Draws of the joint posterior (L_samples) and their covariance beside the intervals; 0
+            for none.
         consistency : bool
             Whether the measurements fit together, at about the cost of the prediction.
         mc_dropout : int
@@ -169,14 +172,14 @@ class MultiStar:
         Returns
         -------
         pyarrow.Table
-            source_id, status, and L, L_lower, L_upper for each label L of the model and of its adapters, with units
-            in the fields' metadata.
+            source_id, status, and L, L_lower, L_upper for each label L of the model and of its
+            adapters, with units in the fields' metadata.
 
         Raises
         ------
         ValueError
-            For a table that cannot be meant (see `read_stars`), samples = 1, and an adapter that was trained without
-            dropout if mc_dropout is asked for.
+            For a table that cannot be meant (see `read_stars`), samples = 1, and an adapter that
+            was trained without dropout if mc_dropout is asked for.
 
         Examples
         --------
@@ -209,7 +212,8 @@ class MultiStar:
         table, columns, quiet, light_curves, origin
             See the class.
         ignore : str, optional
-            "dust", another quantity, or the file of a nuisance projection: vectors that do not tell it.
+            "dust", another quantity, or the file of a nuisance projection: vectors that do not
+            tell it.
         space : {"fused", "aligned", "eigen"}
             Of everything that is known, or one that light curves and spectra share.
 
@@ -288,23 +292,27 @@ class MultiStar:
         labels : collection of str or Quantity
             Columns that are learnt: numbers ("mg_fe", "vsini:log") or classes ("kind:class").
         mode : {"probe", "head", "lora", "full"}
-            What moves: nothing but linear densities; a copy of the decoder; low-rank changes of all layers; all.
+            What moves: nothing but linear densities; a copy of the decoder; low-rank changes of
+            all layers; all.
         inputs : collection of str or Quantity
             Columns that the adapter reads beside what the base knows.
         out : path, optional
-            Folder of the adapter; an interrupted run goes on from it. Without it, `save_adapter` writes it later.
+            Folder of the adapter; an interrupted run goes on from it. Without it, `save_adapter`
+            writes it later.
         overwrite : bool
             Replace an adapter that is there.
         retain
-            Deprecated, does nothing: the base's own columns come from the base, so that no adapter can change them.
+            Deprecated, does nothing: the base's own columns come from the base, so that no
+            adapter can change them.
         **settings
-            The fields of `FinetuneConfig`: held_out, split, steps, batch, learning_rate, rank, loss, dropout, hide,
-            average, seed.
+            The fields of `FinetuneConfig`: held_out, split, steps, batch, learning_rate, rank,
+            loss, dropout, hide, average, seed.
 
         Raises
         ------
         ValueError
-            For labels that an adapter predicts already, too few labelled stars, unknown modes or settings.
+            For labels that an adapter predicts already, too few labelled stars, unknown modes or
+            settings.
 
         Examples
         --------
@@ -469,7 +477,8 @@ class MultiStar:
     ) -> dict:
         """Measure whether labels and spectra obey physics.
 
-        `reference` is a table from which the Gaussian baseline of inpainting is learnt; see `checks/physics.py`.
+        `reference` is a table from which the Gaussian baseline of inpainting is learnt; see
+        `checks/physics.py`.
         """
         stars = self._stars(table, columns, labels=True, origin=origin)
         other = None if reference is None else self._stars(reference, columns, labels=True)
@@ -487,7 +496,8 @@ class MultiStar:
     ) -> dict:
         """Measure whether extinction and temperature are disentangled in the vectors.
 
-        `ebv` is "column", the name of a dust map, or a query of dustmaps; see `checks/disentangle.py`.
+        `ebv` is "column", the name of a dust map, or a query of dustmaps; see
+        `checks/disentangle.py`.
         """
         stars = self._stars(table, columns, labels=True, origin=origin)
         result, _ = disentangle(self.model, stars, ebv, seed, maps=maps, quiet=quiet)

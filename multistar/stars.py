@@ -35,11 +35,14 @@ class Stars:
     flags : (n,) uint16 ndarray
         Bits of `status.BIT` that reading the table set.
     blocks : mapping
-        Modality -> what it measured, in the form of its room: `scalars`, `xp` and `light_curve` below.
+        Modality -> what it measured, in the form of its room: `scalars`, `xp` and `light_curve`
+        below.
     extra : mapping of str to (n,) ndarray
-        Columns that are carried along for checks and maps (places, a mock star's truth); never an input of a model.
+        Columns that are carried along for checks and maps (places, a mock star's truth); never an
+        input of a model.
     origin : {"sky", "mock"}
-        Whether the stars are real. The table's own metadata or the caller says "mock"; no column name does.
+        Whether the stars are real. The table's own metadata or the caller says "mock"; no column
+        name does.
     """
 
     source_id: np.ndarray

@@ -196,7 +196,8 @@ def run(
 ) -> dict[str, dict]:
     """Process shards that are not done yet; returns the new records by source name.
 
-    log: a file that gets one line of JSON per shard: time, source, rows, seconds, rows per second, peak memory.
+    log: a file that gets one line of JSON per shard: time, source, rows, seconds, rows per
+    second, peak memory.
     """
     if log:
         log.open("a").close()  # before there is work to lose

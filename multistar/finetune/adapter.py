@@ -133,8 +133,8 @@ def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) 
 def load_adapter(base: Model, folder: str | Path) -> Adapter:
     """An adapter of this base from the folder that save_adapter wrote.
 
-    Raises FileNotFoundError if it is no adapter folder, ValueError if it belongs to another base, a file is
-    corrupt, or its parts do not fit together.
+    Raises FileNotFoundError if it is no adapter folder, ValueError if it belongs to another base,
+    a file is corrupt, or its parts do not fit together.
     """
     folder = Path(folder)
     require_adapter(folder)
@@ -198,8 +198,8 @@ def _read_config(path: Path) -> dict:
 def difference(adapter: Adapter, base: Model, low_rank: dict[str, LowRank]) -> dict[str, Tensor]:
     """The changes of a trained adapter whose low-rank changes are merged into its layers already.
 
-    A tensor is kept if it differs from that of the freshly extended base; of a layer that has a low-rank change,
-    this alone is kept.
+    A tensor is kept if it differs from that of the freshly extended base; of a layer that has a
+    low-rank change, this alone is kept.
     """
     fresh = Adapter.fresh(base, dataclasses.replace(adapter.request), adapter.dropout)
     before, layers = fresh.model.state(), {f"network.{layer}.weight" for layer in low_rank}

@@ -16,8 +16,9 @@ EXTREME = 1e-5  # a PIT nearer to 0 or 1 counts as this
 def correlation(pit: Tensor, told: Tensor, known: Tensor) -> Tensor:
     """(Q, Q) correlations of true - predicted, from labels with independent Gaussian errors.
 
-    pit, told, known (B, Q) of the labels, `told` as below. An error hides correlation: the normal scores of labels
-    that tell little are weighted accordingly, so that the estimate is that of the truths.
+    pit, told, known (B, Q) of the labels, `told` as below. An error hides correlation: the normal
+    scores of labels that tell little are weighted accordingly, so that the estimate is that of
+    the truths.
     """
     score = torch.special.ndtri(pit.double().clamp(EXTREME, 1 - EXTREME))
     score, told = torch.where(known, score, 0), torch.where(known, told.double(), 0)
@@ -32,7 +33,7 @@ def correlation(pit: Tensor, told: Tensor, known: Tensor) -> Tensor:
     return _nearest(rho.fill_diagonal_(1.0)).float()
 
 
-def told_by(mixture: Mixture, error: Tensor) -> Tensor:
+def correlate_with_truth(mixture: Mixture, error: Tensor) -> Tensor:
     """(B, Q) correlation of truth and label with `error` (B, Q; NaN counts as 0), if the truth is as in the mixture."""
     weight = mixture.log_weight.exp()
     mean = (weight * mixture.mean).sum(-1)
@@ -48,7 +49,7 @@ def _nearest(rho: Tensor) -> Tensor:
     return fixed / size[:, None] / size
 
 
-def follow(score: Tensor, rho: Tensor, generator: torch.Generator) -> Tensor:
+def draw_conditional_scores(score: Tensor, rho: Tensor, generator: torch.Generator) -> Tensor:
     """Normal scores (B, Q, n) of all labels, with correlations rho (Q, Q).
 
     The first of them are `score` (B, fewer, n); the others are Gaussian given these.

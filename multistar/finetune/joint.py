@@ -1,9 +1,10 @@
 """Joint samples of an adapter's numeric labels.
 
-Labels that the base knows keep the base's dependence on each other; if the adapter has learnt them anew, each sample
-keeps its rank and gets the value of this rank in the adapter's marginal. New labels follow them, and each other, by a
-Gaussian copula whose correlations are those of the held-out stars' residuals, as far as the table that was learnt from
-has the base's labels (log g beside numax). New labels of different adapters are otherwise independent.
+Labels that the base knows keep the base's dependence on each other; if the adapter has learnt
+them anew, each sample keeps its rank and gets the value of this rank in the adapter's marginal.
+New labels follow them, and each other, by a Gaussian copula whose correlations are those of the
+held-out stars' residuals, as far as the table that was learnt from has the base's labels (log g
+beside numax). New labels of different adapters are otherwise independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,14 @@ import pyarrow as pa
 import torch
 
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.copula import correlation, follow, told_by
+from multistar.finetune.copula import correlation, draw_conditional_scores, correlate_with_truth
 from multistar.finetune.predict import decode_stars
 from multistar.inference.predict import (
     ROW_MAJOR,
     SCORES,
-    at_scores,
+    interpolate_quantiles,
     covariances,
-    scores_of,
+    draw_scores,
     seed_at,
 )
 from multistar.inference.stream import encode_stars
@@ -57,7 +58,7 @@ def with_joint(
     drawn = dict(base)
     units: dict[str, str] = {}
     for number, adapter in enumerate(adapters, 1):
-        drawn |= joint_draws(adapter, stars, base, n, seed + number * OTHER_SEED, quiet, passes)
+        drawn |= draw_labels(adapter, stars, base, n, seed + number * OTHER_SEED, quiet, passes)
         units |= {q.name: q.unit for q in adapter.request.targets}
     vectors = {f"{name}_samples": drawn[name] for name in units} | {
         "covariance": covariances(np.stack([*drawn.values()]))
@@ -89,7 +90,7 @@ def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
 
     def fill(rows: slice, columns: list[int], mixture: Mixture) -> None:
         pit[rows, columns] = mixture.cdf(labels.value[rows, columns], error[rows, columns])
-        told[rows, columns] = told_by(mixture, error[rows, columns])
+        told[rows, columns] = correlate_with_truth(mixture, error[rows, columns])
 
     for batch in encode_stars(base, stars, "", True):
         fill(batch.rows, bases, base.network.decode(batch.memory, asked))
@@ -100,7 +101,7 @@ def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
     adapter.changes["readout.correlation"] = rho
 
 
-def joint_draws(
+def draw_labels(
     adapter: Adapter,
     stars: Stars,
     base: Mapping[str, np.ndarray],
@@ -122,12 +123,12 @@ def joint_draws(
         rows = batch.rows
         seed_at(generator, seed, rows)
         drawn = torch.from_numpy(np.stack([base[name][rows] for name in labels if name in base], 1))
-        score = follow(scores_of(drawn, generator), rho, generator)[:, own]
-        score = scores_of(
+        score = draw_conditional_scores(draw_scores(drawn, generator), rho, generator)[:, own]
+        score = draw_scores(
             score, generator
         )  # the marginals of n samples are then as good as n ranks can be
         nodes = batch.mixture.quantile(levels).cpu()
-        values = at_scores(nodes, score).double().numpy()
+        values = interpolate_quantiles(nodes, score).double().numpy()
         for i, quantity in enumerate(targets):
             out[quantity.name][rows] = model.standardiser.physical(quantity.name, values[:, i])
     return out

@@ -22,10 +22,11 @@ TEMPERATURES = torch.logspace(-0.5, 0.7, 49)
 class Readout(nn.Module):
     """What an adapter puts behind the network.
 
-    Numbers are slots of the network's own head; a class label is one more target token, decoded by the same
-    blocks, and a linear layer. With `probe` nothing of the head is used: one linear layer reads the embedding and the
-    mean of the memory. n_labels: numeric labels of base and adapter together. An adapter trained with dropout has a
-    recalibrator for the densities of `thinned` networks, too.
+    Numbers are slots of the network's own head; a class label is one more target token, decoded
+    by the same blocks, and a linear layer. With `probe` nothing of the head is used: one linear
+    layer reads the embedding and the mean of the memory. n_labels: numeric labels of base and
+    adapter together. An adapter trained with dropout has a recalibrator for the densities of
+    `thinned` networks, too.
     """
 
     def __init__(

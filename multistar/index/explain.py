@@ -32,8 +32,8 @@ def explain(
     """`found` (neighbours from an index) with columns that say why.
 
     distance_P         for each part P of the data (photometry, parallax, xp, ...): 1 - cosine of the embeddings of
-                       this part alone; NaN where one of the stars is not in `data` or has no such data. Only if model
-                       and data are given
+                       this part alone; NaN where one of the stars is not in `data` or has no such
+                       data. Only if model and data are given
     delta_L            for each label L of the index's metadata: neighbour - query, in the label's unit
     delta_L_error      from L_lower and L_upper of both, which are taken as independent; NaN where one has none
 

@@ -26,8 +26,8 @@ MAP = getattr(
 class Card:
     """What an index is.
 
-    recall: share of the ten true neighbours that a search finds, measured when it was built; 1 if exact
-    ignore: name of the eraser that the vectors went through, "" for none
+    recall: share of the ten true neighbours that a search finds, measured when it was built; 1 if
+    exact ignore: name of the eraser that the vectors went through, "" for none
     """
 
     model_sha256: str
@@ -91,7 +91,8 @@ def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -
     mapped  files stay on disk and are read where a search needs them; nothing can be added or deleted then
     verify  False compares the sizes of the files with the card, but not their hashes
 
-    Raises FileNotFoundError if it is no index folder, ValueError if a file is not the one that was saved.
+    Raises FileNotFoundError if it is no index folder, ValueError if a file is not the one that
+    was saved.
     """
     folder, written = Path(folder), {}
     for name in (CARD, *FILES):

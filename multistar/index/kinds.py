@@ -22,7 +22,7 @@ MOST_LISTS = 32_768
 SAMPLE = 16_384  # stars; the ranges of rounded numbers and the PCA want so many
 RANGE_MARGIN = 0.1  # of the range of the sample, so that odd stars can be rounded too
 LOST_VARIANCE = 1e-5  # share that PCA may drop
-WITNESSES = 256  # stars that the recall is measured with
+RECALL_STARS = 256  # stars that the recall is measured with
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def sample_size(n: int, kind: str) -> int:
     """How many of n stars an index is trained or tuned with."""
     if kind == "exact":
         return 0
-    return min(n, max(SAMPLE, STARS_PER_LIST * _lists(n)) if _trained(kind) else WITNESSES)
+    return min(n, max(SAMPLE, STARS_PER_LIST * _lists(n)) if _trained(kind) else RECALL_STARS)
 
 
 def trained(kind: str, sample: np.ndarray, n: int) -> tuple[faiss.Index, dict[str, int]]:

@@ -27,9 +27,9 @@ def search_table(
 ) -> Iterator[pa.Table]:
     """Neighbours of all stars of a table, chunk by chunk; rows without data or id are left out.
 
-    See StarIndex.neighbours_of for the columns; the metadata say how many rows were "left_out". Plain embeddings go
-    through the `eraser` first. Raises ValueError if another model made the vectors, they ignore something else
-    than those of the index, or no row is left.
+    See StarIndex.neighbours_of for the columns; the metadata say how many rows were "left_out".
+    Plain embeddings go through the `eraser` first. Raises ValueError if another model made the
+    vectors, they ignore something else than those of the index, or no row is left.
     """
     sources = [
         source.erased(eraser) if eraser else source for source in embedding_sources(embeddings)
@@ -60,15 +60,16 @@ def search_stars(
 ) -> pa.Table:
     """Neighbours of stars that are embedded first, as search_table gives them.
 
-    They are embedded with `ignore` (see tasks/embed.py), by default as the vectors of the index are.
+    They are embedded with `ignore` (see tasks/embed.py), by default as the vectors of the index
+    are.
     """
     vectors = embed(
-        model, stars, quiet, False, *((ignore, "fused") if ignore else made_like(index))
+        model, stars, quiet, False, *((ignore, "fused") if ignore else embed_options(index))
     )
     return pa.concat_tables(search_table(index, vectors, k, columns))
 
 
-def made_like(index: StarIndex) -> tuple[str | None, str]:
+def embed_options(index: StarIndex) -> tuple[str | None, str]:
     """What `embed` must be told to make vectors like those of the index: what to ignore, and the space."""
     first, _, rest = index.ignore.partition(":")
     return (None, rest) if first == "space" else (first or None, "fused")

@@ -13,7 +13,7 @@ from multistar.index import kinds
 from multistar.index.embeddings import embedding_sources
 from multistar.index.folder import Card, Content, read_folder, write_folder
 from multistar.index.metadata import Metadata, joined, stacked
-from multistar.index.recall import K, Witnesses, tuned
+from multistar.index.recall import K, RecallSample, tuned
 from multistar.index.source import (
     CHUNK,
     Duplicates,
@@ -26,15 +26,16 @@ from multistar.index.source import (
 from multistar.model.nuisance import Eraser
 
 IDENTICAL = 1e-6  # distance of two vectors of the same data, which only rounding keeps apart
-TWINS = 16  # neighbours among which identical vectors are looked for
+COPIES = 16  # neighbours among which identical vectors are looked for
 
 
 class StarIndex:
     """Nearest stars by the angle between unit vectors; made by `build` or `load`.
 
-    Distance is 1 - cosine similarity: 0 for the same direction, 2 for the opposite one. The kinds "ivf-sq8" and
-    "pca-sq8" hold rounded vectors, so their distances are rounded too. Deleted stars are never found; their place in
-    memory comes back when the index is built anew: StarIndex.build(index).
+    Distance is 1 - cosine similarity: 0 for the same direction, 2 for the opposite one. The kinds
+    "ivf-sq8" and "pca-sq8" hold rounded vectors, so their distances are rounded too. Deleted
+    stars are never found; their place in memory comes back when the index is built anew:
+    StarIndex.build(index).
 
     source_id  (rows,) int64 in the order in which they were added, -1 where deleted
     metadata   numbers of the same rows
@@ -83,16 +84,18 @@ class StarIndex:
         """From what `embed` returned or wrote, from other indices, or from a list of these.
 
         embeddings  Arrow table, Parquet file or folder of them, Embeddings, StarIndex. Files are read in chunks: memory
-                    holds the index, ids and numbers. Rows of tables and files without data or id are left out
+                    holds the index, ids and numbers. Rows of tables and files without data or id
+                    are left out
         kind        see kinds.KINDS; by default the number of stars decides
         duplicates  which row stays where an id occurs more than once: "first" or "last"; or it is an "error"
         metadata    table (anything that `read_columns` takes) of which the numbers, all or `columns`, are kept with the
                     stars of its ids. Numeric columns of the embedding tables are kept anyhow
         eraser      what plain embeddings go through first, so that neighbours do not share its quantity
 
-        The answers depend on the stars, not on the order of their rows (but for the graph of "hnsw"). Effort is
-        doubled until the recall of a few stars, compared with all others, reaches recall.TARGET.
-        Raises ValueError for no stars at all, NaN or unnormalised vectors, missing or duplicate ids, several models.
+        The answers depend on the stars, not on the order of their rows (but for the graph of
+        "hnsw"). Effort is doubled until the recall of a few stars, compared with all others,
+        reaches recall.TARGET. Raises ValueError for no stars at all, NaN or unnormalised vectors,
+        missing or duplicate ids, several models.
         """
         source = union(_sources(embeddings), duplicates)
         source = source.erased(eraser) if eraser else source
@@ -108,11 +111,11 @@ class StarIndex:
         rows = by_id[_spread(len(source), kinds.sample_size(len(source), kind))]
         sample = source.vectors(rows)
         index, parameters = kinds.trained(kind, sample, len(source))
-        some = _spread(len(rows), min(kinds.WITNESSES, len(rows)))
-        witnesses = Witnesses(rows[some], sample[some])
+        some = _spread(len(rows), min(kinds.RECALL_STARS, len(rows)))
+        recall_sample = RecallSample(rows[some], sample[some])
         for here, vectors in source.checked():
             index.add(vectors)
-            witnesses.meet(here.start, vectors)
+            recall_sample.compare(here.start, vectors)
         numbers = source.metadata
         card = Card(
             source.model_sha256,
@@ -130,15 +133,15 @@ class StarIndex:
         built = cls(Content(card, index, source.source_id.copy(), by_id, numbers.values))
         built.left_out = source.left_out
         if kind != "exact":
-            built._tune(witnesses)
+            built._tune(recall_sample)
         return built
 
-    def _tune(self, witnesses: Witnesses) -> None:
-        queries = self._stored(witnesses.rows)  # as they will be asked by id: rounded
+    def _tune(self, recall_sample: RecallSample) -> None:
+        queries = self._stored(recall_sample.rows)  # as they will be asked by id: rounded
 
         def recall(parameters: dict[str, int]) -> float:
             self.parameters = parameters
-            return witnesses.recall(self._nearest(queries, K + 1)[1])
+            return recall_sample.recall(self._nearest(queries, K + 1)[1])
 
         self.parameters, self.recall = tuned(
             self.parameters, recall, lambda p: kinds.harder(self.kind, p)
@@ -171,9 +174,10 @@ class StarIndex:
     def add(self, embeddings: Any, duplicates: Duplicates = "error") -> int:
         """Stars in whatever form `build` takes; how many were added.
 
-        An id that is there already is an "error", or the "first" of the two (the old one) or the "last" stays. Lists
-        and principal components stay those of the first stars: after adding several times as many, build anew.
-        Raises ValueError as `build` does, and for another model; the index is then as it was.
+        An id that is there already is an "error", or the "first" of the two (the old one) or the
+        "last" stays. Lists and principal components stay those of the first stars: after adding
+        several times as many, build anew. Raises ValueError as `build` does, and for another
+        model; the index is then as it was.
         """
         self._refuse_mapped()
         own, new = self.source(), union(_sources(embeddings), duplicates)
@@ -205,16 +209,16 @@ class StarIndex:
         self._refuse_mapped()
         before = len(self)
         while len(self) > 1:
-            twins = [self._later_twins(rows, tolerance) for rows in self._chunks_of_rows()]
-            if not len(found := np.concatenate(twins)):
+            copies = [self._later_copies(rows, tolerance) for rows in self._chunks_of_rows()]
+            if not len(found := np.concatenate(copies)):
                 break  # of many alike, a pass may see some only, but always the last one
             self.delete(found)
         return before - len(self)
 
-    def _later_twins(self, rows: np.ndarray, tolerance: float) -> np.ndarray:
+    def _later_copies(self, rows: np.ndarray, tolerance: float) -> np.ndarray:
         """Ids of the rows that have a twin before them."""
         distance, found = self._nearest(
-            self._index.reconstruct_batch(rows), TWINS
+            self._index.reconstruct_batch(rows), COPIES
         )  # equally rounded, if they are
         return self.source_id[
             rows[((distance <= tolerance) & (found >= 0) & (found < rows[:, None])).any(1)]
@@ -248,8 +252,9 @@ class StarIndex:
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (n, k') and distances (n, k') of the nearest stars, k' = min(k, number of stars).
 
-        -1 and NaN stand where a graph ("hnsw") leads to fewer. Raises ValueError for k < 1, vectors of another
-        dimension, NaN or unnormalised ones, and an index all of whose stars were deleted.
+        -1 and NaN stand where a graph ("hnsw") leads to fewer. Raises ValueError for k < 1,
+        vectors of another dimension, NaN or unnormalised ones, and an index all of whose stars
+        were deleted.
         """
         distance, rows = self._nearest(self._checked(vectors, k), k)
         return np.where(rows >= 0, self.source_id[rows], -1), distance

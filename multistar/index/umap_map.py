@@ -36,8 +36,8 @@ def umap_map(
     status   "kept", or "dropped" (and NaN coordinates) where a star has no data
     sample   how many stars, drawn at random, UMAP is fitted to; the others are placed among them
 
-    The metadata hold all parameters. Raises ImportError without umap-learn; ValueError for fewer stars than twice the
-    neighbours, and vectors that are no embeddings.
+    The metadata hold all parameters. Raises ImportError without umap-learn; ValueError for fewer
+    stars than twice the neighbours, and vectors that are no embeddings.
     """
     given = Embeddings.from_table(vectors)
     kept = np.flatnonzero(given.has_data)

@@ -1,8 +1,9 @@
 """What the package must know of one kind of measurement: the interface that every room implements.
 
-A room (`scalars/`, `gaia_xp/`, `light_curve/`) holds one subclass of `Modality`. An instance of it describes the slots
-of one model: how many numbers of this kind it reads, and which. Everything that is done to stars, from reading a table
-to explaining why two of them are neighbours, goes through these methods; no other file names a modality.
+A room (`scalars/`, `gaia_xp/`, `light_curve/`) holds one subclass of `Modality`. An instance of
+it describes the slots of one model: how many numbers of this kind it reads, and which. Everything
+that is done to stars, from reading a table to explaining why two of them are neighbours, goes
+through these methods; no other file names a modality.
 
 Shape letters: n star, B star of a training batch, N slot (one number) of this modality.
 """
@@ -32,13 +33,15 @@ class ReadOptions:
     Attributes
     ----------
     columns : mapping of str to str
-        Quantity (or `quantity_error`) -> column name, where the file's names are not the usual ones.
+        Quantity (or `quantity_error`) -> column name, where the file's names are not the usual
+        ones.
     labels : bool or collection of str
         Which label columns are read: all, none, or those named.
     all_orders : bool
         Also read XP coefficients that the archive calls irrelevant.
     quantities : mapping of str to Quantity
-        Everything that may be read by name: those of `quantities.py` and those that a user declared.
+        Everything that may be read by name: those of `quantities.py` and those that a user
+        declared.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)

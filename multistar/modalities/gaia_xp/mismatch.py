@@ -1,9 +1,9 @@
 """How far XP spectra of real stars are from the mock's, and how a model is told of it.
 
-Synthetic spectra and the instrument model are off by some percent, smoothly in wavelength, alike for similar stars. A
-model that takes them for exact quotes intervals too narrow on the sky. So training multiplies part of the mock spectra
-with random smooth functions of wavelength and states the errors that much larger; for real stars errors are stated
-larger in the same way.
+Synthetic spectra and the instrument model are off by some percent, smoothly in wavelength, alike
+for similar stars. A model that takes them for exact quotes intervals too narrow on the sky. So
+training multiplies part of the mock spectra with random smooth functions of wavelength and states
+the errors that much larger; for real stars errors are stated larger in the same way.
 """
 
 from functools import lru_cache
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from encoders import Measurement
 
-# Error of the mean spectrum, rms [%] at wavelengths [nm]. Calibration to flux amplifies it about three times at the
-# ripples' scale; sizes are such that flux and coefficients scatter as the residuals that scripts/compare_real_xp.py
-# shows for Gaia DR3 stars (field, CALSPEC, Rubin): 5 % at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond.
+# Error of the mean spectrum, rms [%] at wavelengths [nm]. Calibration to flux amplifies it about
+# three times at the ripples' scale; sizes are such that flux and coefficients scatter as the
+# residuals that scripts/compare_real_xp.py shows for Gaia DR3 stars (field, CALSPEC, Rubin): 5 %
+# at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond.
 WAVELENGTHS = (330.0, 380.0, 420.0, 470.0, 520.0, 580.0, 640.0, 720.0, 850.0, 900.0, 970.0, 1050.0)
 SIZES = (5.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.0, 0.7, 1.0, 1.8, 1.8, 1.8)
 # Shares of the variance, by length of correlation in ln wavelength: ripples and trends

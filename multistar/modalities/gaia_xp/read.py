@@ -33,9 +33,10 @@ class XPCoefficients:
 def read_xp(columns: Columns, all_orders: bool = False) -> dict[str, XPCoefficients]:
     """BP and RP coefficients of a table; a band that it does not have is left out.
 
-    Reads vector columns (`bp_coefficients`; arrays, lists, or the archive's strings) and split columns
-    (`bp_coeff_0` ...). The number of orders is that of the file. Orders from `bp_n_relevant_bases` on
-    are below the noise by the archive's own test, and become unobserved unless `all_orders`.
+    Reads vector columns (`bp_coefficients`; arrays, lists, or the archive's strings) and split
+    columns (`bp_coeff_0` ...). The number of orders is that of the file. Orders from
+    `bp_n_relevant_bases` on are below the noise by the archive's own test, and become unobserved
+    unless `all_orders`.
     """
     found = {}
     for band in XP_BANDS:
