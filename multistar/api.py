@@ -95,7 +95,9 @@ class MultiStar:
         precision: str = "auto",
         device: str | None = None,
     ) -> "MultiStar":
-        """Load a model folder, or a model that comes with the package; strict, hash-checked, no network.
+        """Load a model folder, or a model that comes with the package.
+
+        Strict, hash-checked, no network.
 
         Parameters
         ----------
@@ -104,19 +106,20 @@ class MultiStar:
         adapter : path or sequence of paths
             Folders of adapters of this model; `predict` then gives their labels, too.
         precision : {"auto", "float32", "bfloat16"}
-            "bfloat16" runs the blocks of fusion and head in it, which moves labels by a few hundredths of their
-            errors; "auto" takes it where the hardware makes it the faster one. Results name theirs in the metadata
-            key `precision`. Adapters stay in float32.
+            "bfloat16" runs the blocks of fusion and head in it, which moves labels by a few
+            hundredths of their errors; "auto" takes it where the hardware makes it the faster
+            one. Results name theirs in the metadata key `precision`. Adapters stay in float32.
         device : str, optional
-            "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none. Adapters and fine-tuning
-            stay on the CPU.
+            "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none.
+            Adapters and fine-tuning stay on the CPU.
 
         Raises
         ------
         FileNotFoundError
             If it is no model folder, or an adapter's is none.
         ValueError
-            For corrupt files, an adapter of another model, another precision, a device that is not there.
+            For corrupt files, an adapter of another model, another precision, a device that is
+            not there.
         """
         place = device_of(device)
         precision = resolve(precision, place)
@@ -138,7 +141,10 @@ class MultiStar:
         save_adapter(self.adapters[-1], folder, overwrite)
 
     def push_to_hub(self, repo: str, private: bool = False, token: str | None = None) -> str:
-        """Upload the model and its card to the Hugging Face Hub ("you/name"); see hub.py for the way back."""
+        """Upload the model and its card to the Hugging Face Hub ("you/name").
+
+        See hub.py for the way back.
+        """
         return push_to_hub(self.model, repo, private, token)
 
     # --- labels, vectors, spectra
@@ -263,7 +269,9 @@ class MultiStar:
         light_curves: Any = None,
         origin: Origin | None = None,
     ) -> pa.Table:
-        """Predict XP coefficients that are not observed, and all of `bands` ("bp", "rp"), from everything else."""
+        """Predict XP coefficients that are not observed, and all of `bands` ("bp", "rp"), from everything
+        else.
+        """
         stars = self._stars(table, columns, light_curves, origin=origin)
         return inpaint(self.model, stars, bands, quiet)
 
@@ -390,7 +398,9 @@ class MultiStar:
         columns: Columns = None,
         labels: pa.Table | None = None,
     ) -> pa.Table:
-        """Add to neighbours why they are: how near each part of the data puts them, how their labels differ.
+        """Add to neighbours why they are.
+
+        How near each part of the data puts them, how their labels differ.
 
         Parameters
         ----------
@@ -398,7 +408,8 @@ class MultiStar:
             What `search` or the index gave.
         index : StarIndex
         table, columns
-            Measurements of queries and neighbours; see the class. Without them labels alone are compared.
+            Measurements of queries and neighbours; see the class. Without them labels alone are
+            compared.
         labels : pyarrow.Table, optional
             Labels of queries that are not in the index, by source_id.
         """
@@ -462,7 +473,9 @@ class MultiStar:
         quiet: bool = True,
         origin: Origin | None = None,
     ) -> dict:
-        """Measure whether posteriors hold what they promise for stars with labels (`true_L` are taken as exact)."""
+        """Measure whether posteriors hold what they promise for stars with labels (`true_L` are taken as
+        exact).
+        """
         stars = self._stars(table, columns, labels=True, origin=origin)
         return calibration(self.model, stars, samples, seed, quiet)
 

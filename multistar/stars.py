@@ -102,7 +102,9 @@ class Stars:
         return dataclasses.replace(self, origin=origin)
 
     def with_blocks(self, **blocks: Any) -> Self:
-        """The same stars with these blocks in place of their own, or beside them; None takes one away.
+        """The same stars with these blocks in place of their own, or beside them.
+
+        None takes one away.
 
         Examples
         --------
@@ -170,7 +172,9 @@ def read_stars(
     declared: Collection[Quantity] = (),
     origin: Origin | None = None,
 ) -> Stars:
-    """Read a catalogue. Every input row becomes one row, in order; faults set a flag, never drop a row.
+    """Read a catalogue. Every input row becomes one row, in order.
+
+    Faults set a flag, never drop a row.
 
     Parameters
     ----------
@@ -180,21 +184,22 @@ def read_stars(
         Quantity -> column name where the file's names are not in the table of quantities, e.g.
         {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}.
     labels : bool or collection of str
-        False leaves label columns unread: they then cannot flag or refuse a table that only has them along; or the
-        names of those that are read.
+        False leaves label columns unread: they then cannot flag or refuse a table that only has
+        them along; or the names of those that are read.
     all_orders : bool
-        Also the XP coefficients that the archive calls irrelevant, each of which is below its noise.
+        Also the XP coefficients that the archive calls irrelevant, each of which is below its
+        noise.
     declared : collection of Quantity
         Quantities to be read beside those of quantities.py.
     origin : {"sky", "mock"}, optional
-        Whether the stars are real. By default the table's own metadata says so, which `multistar mock` writes; stars
-        of a table that says nothing are real.
+        Whether the stars are real. By default the table's own metadata says so, which `multistar
+        mock` writes; stars of a table that says nothing are real.
 
     Raises
     ------
     ValueError
-        For a table that cannot be meant: no id column, ids that lost digits, no recognised measurement, a unit that
-        does not convert, unknown names in `columns`.
+        For a table that cannot be meant: no id column, ids that lost digits, no recognised
+        measurement, a unit that does not convert, unknown names in `columns`.
     """
     table = read_columns(source)
     table.add_lower_case_names()

@@ -8,7 +8,7 @@ from test_finetune import draw, toy_base
 
 from multistar.api import MultiStar
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.copula import correlation, draw_conditional_scores, correlate_with_truth
+from multistar.finetune.copula import correlate_with_truth, correlation, draw_conditional_scores
 from multistar.model.mixture import Mixture
 
 RHO, NOISE = 0.8, 1.0

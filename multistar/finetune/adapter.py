@@ -1,4 +1,6 @@
-"""An adapter: what fine-tuning adds to a base model, in memory and on disk (safetensors + JSON), locked to its base."""
+"""An adapter: what fine-tuning adds to a base model, in memory and on disk (safetensors + JSON),
+locked to its base.
+"""
 
 import dataclasses
 import json
@@ -29,10 +31,11 @@ LOW_RANK = "low_rank."
 class Adapter:
     """A base model extended and changed for one request, and its readout.
 
-    model    has the slots of the request beside those of the base; scales, domain and recalibrator of the new
-             targets are those of the stars it was fine-tuned on
-    changes  what tells it from the freshly extended base: "model.NAME" tensors that replace the model's,
-             "low_rank.LAYER.a" and ".b" whose product is added to a layer's weight, "readout.NAME"
+    model    has the slots of the request beside those of the base; scales, domain and
+             recalibrator of the new targets are those of the stars it was fine-tuned on
+    changes  what tells it from the freshly extended base: "model.NAME" tensors that replace the
+             model's, "low_rank.LAYER.a" and ".b" whose product is added to a layer's weight,
+             "readout.NAME"
     provenance  settings, numbers of stars, losses
     dropout     share of the inputs that were dropped in training: see dropout.py
     """
@@ -66,7 +69,10 @@ class Adapter:
         )
 
     def levels(self, wanted: Tensor, passes: int = 0) -> Tensor:
-        """(Q, L) levels of the targets' densities that hold the levels `wanted` (L,); passes: of thinned networks."""
+        """(Q, L) levels of the targets' densities that hold the levels `wanted` (L,).
+
+        passes: of thinned networks.
+        """
         if passes:
             assert self.readout.thinned is not None
             return self.readout.thinned(wanted)
@@ -77,9 +83,12 @@ class Adapter:
         return sum(t.numel() * t.element_size() for t in self.changes.values())
 
     def apply(self, changes: dict[str, Tensor]) -> None:
-        """Make a fresh adapter the one of these changes. KeyError or RuntimeError if they do not fit.
+        """Make a fresh adapter the one of these changes.
 
-        The readout must be in them whole; but adapters from before there were joint samples have no correlations.
+        KeyError or RuntimeError if they do not fit.
+
+        The readout must be in them whole; but adapters from before there were joint samples have
+        no correlations.
         """
         state, readout, low_rank = self.model.state(), self.readout.state_dict(), {}
         for name, tensor in changes.items():
@@ -107,10 +116,14 @@ class Adapter:
 
 
 def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) -> None:
-    """Write the adapter's folder atomically. ValueError if its base was never saved, so that it has no hash."""
+    """Write the adapter's folder atomically.
+
+    ValueError if its base was never saved, so that it has no hash.
+    """
     if not adapter.base:
         raise ValueError(
-            "the base model has no hash, as it was never saved: save it, load it, and fine-tune that one"
+            "the base model has no hash, as it was never saved: save it, load it, and "
+            "fine-tune that one"
         )
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
@@ -141,13 +154,15 @@ def load_adapter(base: Model, folder: str | Path) -> Adapter:
     config = _read_config(folder / CONFIG)
     if config["base"] != base.hash:
         raise ValueError(
-            f"{folder}: made for the base model {config['base'][:12]}, this one is {base.hash[:12] or 'not saved'}; "
+            f"{folder}: made for the base model {config['base'][:12]}, this one is "
+            f"{base.hash[:12] or 'not saved'}; "
             "load that model, or fine-tune this one"
         )
     found = sha256(folder / WEIGHTS)
     if found != config["sha256"]:
         raise ValueError(
-            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says {config['sha256'][:12]}..."
+            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says "
+            f"{config['sha256'][:12]}..."
         )
     try:
         dropout = config.get("dropout", 0.0)  # adapters of before there was any have none
@@ -188,7 +203,8 @@ def _read_config(path: Path) -> dict:
             isinstance(config[key], str) for key in ("base", "sha256")
         ):
             raise ValueError(
-                f"{path}: expected format 1 or {FORMAT}, got {config['format']!r}; is multistar {__version__} too old?"
+                f"{path}: expected format 1 or {FORMAT}, got {config['format']!r}; is "
+                f"multistar {__version__} too old?"
             )
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not an adapter's config ({error!r})") from error

@@ -34,7 +34,9 @@ def correlation(pit: Tensor, told: Tensor, known: Tensor) -> Tensor:
 
 
 def correlate_with_truth(mixture: Mixture, error: Tensor) -> Tensor:
-    """(B, Q) correlation of truth and label with `error` (B, Q; NaN counts as 0), if the truth is as in the mixture."""
+    """(B, Q) correlation of truth and label with `error` (B, Q; NaN counts as 0), if the truth is as
+    in the mixture.
+    """
     weight = mixture.log_weight.exp()
     mean = (weight * mixture.mean).sum(-1)
     variance = (weight * (torch.exp(2 * mixture.log_sigma) + mixture.mean**2)).sum(-1) - mean**2
@@ -42,7 +44,10 @@ def correlate_with_truth(mixture: Mixture, error: Tensor) -> Tensor:
 
 
 def _nearest(rho: Tensor) -> Tensor:
-    """With positive eigenvalues and ones on the diagonal: pairs estimated from different stars may contradict."""
+    """With positive eigenvalues and ones on the diagonal.
+
+    Pairs estimated from different stars may contradict.
+    """
     values, vectors = torch.linalg.eigh(rho)
     fixed = vectors @ torch.diag(values.clamp(min=1 - LARGEST)) @ vectors.T
     size = fixed.diagonal().sqrt()

@@ -14,14 +14,14 @@ import pyarrow as pa
 import torch
 
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.copula import correlation, draw_conditional_scores, correlate_with_truth
+from multistar.finetune.copula import correlate_with_truth, correlation, draw_conditional_scores
 from multistar.finetune.predict import decode_stars
 from multistar.inference.predict import (
     ROW_MAJOR,
     SCORES,
-    interpolate_quantiles,
     covariances,
     draw_scores,
+    interpolate_quantiles,
     seed_at,
 )
 from multistar.inference.stream import encode_stars
@@ -43,10 +43,12 @@ def with_joint(
     quiet: bool = True,
     passes: int = 0,
 ) -> pa.Table:
-    """The table of `predict` with n samples; its L_samples and `covariance` then hold the labels of adapters, too.
+    """The table of `predict` with n samples.
 
-    Labels in `covariance` stand in the order of the metadata key: the base's, then the adapters' new ones. passes: of
-    Monte-Carlo dropout, as for with_adapters.
+    Its L_samples and `covariance` then hold the labels of adapters, too.
+
+    Labels in `covariance` stand in the order of the metadata key: the base's, then the adapters'
+    new ones. passes: of Monte-Carlo dropout, as for with_adapters.
     """
     known = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
     names = known["covariance"].removeprefix(ROW_MAJOR).split(", ")
@@ -79,7 +81,9 @@ def with_joint(
 
 @torch.inference_mode()
 def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
-    """Measure the correlations of residuals, of the base's labels and the adapter's, on held-out stars with labels."""
+    """Measure the correlations of residuals, of the base's labels and the adapter's, on held-out
+    stars with labels.
+    """
     vocabulary, slots = adapter.model.vocabulary, adapter.model.vocabulary.label_slots
     labels = adapter.model.standardiser(stars).slots(slots.start, slots.stop)
     error = torch.nan_to_num(labels.sigma)
@@ -110,7 +114,10 @@ def draw_labels(
     quiet: bool = True,
     passes: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Target -> samples (stars, n) in its unit; base: label -> the base's samples (stars, n), all of its labels."""
+    """Target -> samples (stars, n) in its unit.
+
+    base: label -> the base's samples (stars, n), all of its labels.
+    """
     targets, model = adapter.request.targets, adapter.model
     if not targets:
         return {}

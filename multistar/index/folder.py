@@ -46,7 +46,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Content:
-    """index: rows of stars; source_id (n,), -1 where deleted; order (n,) that sorts it; metadata (n, c)."""
+    """index: rows of stars; source_id (n,), -1 where deleted.
+
+    Order (n,) that sorts it; metadata (n, c).
+    """
 
     card: Card
     index: faiss.Index
@@ -88,7 +91,8 @@ def _write_index(index: faiss.Index, path: Path) -> None:
 def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -> Content:
     """What write_folder wrote.
 
-    mapped  files stay on disk and are read where a search needs them; nothing can be added or deleted then
+    mapped  files stay on disk and are read where a search needs them; nothing can be added or
+            deleted then
     verify  False compares the sizes of the files with the card, but not their hashes
 
     Raises FileNotFoundError if it is no index folder, ValueError if a file is not the one that
@@ -111,11 +115,13 @@ def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -
         found = (folder / name).stat().st_size
         if found != size:
             raise ValueError(
-                f"{folder / name}: {found} bytes, {CARD} says {size}; it was cut off, build it again"
+                f"{folder / name}: {found} bytes, {CARD} says {size}; it was cut off, build it "
+                "again"
             )
         if verify and sha256(folder / name) != digest:
             raise ValueError(
-                f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it again"
+                f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it "
+                "again"
             )
     return _read_files(folder, card, mapped)
 
@@ -128,7 +134,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder / CARD}: not readable as an index card ({error!r})") from error
     if made != FORMAT:
         raise ValueError(
-            f"{folder}: an index of format {made}, this multistar {__version__} reads {FORMAT}; build it again"
+            f"{folder}: an index of format {made}, this multistar {__version__} reads "
+            f"{FORMAT}; build it again"
         )
     return card
 
@@ -151,6 +158,7 @@ def _read_files(folder: Path, card: Card, mapped: bool) -> Content:
     rows = {index.ntotal, len(ids), len(order), len(metadata), card.stars + card.deleted}
     if len(rows) > 1 or index.d != card.dimension:
         raise ValueError(
-            f"{folder}: its files hold {sorted(rows)} stars of {index.d} dimensions and do not fit together"
+            f"{folder}: its files hold {sorted(rows)} stars of {index.d} dimensions and do not "
+            "fit together"
         )
     return Content(card, index, ids, order, metadata)

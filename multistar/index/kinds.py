@@ -1,8 +1,10 @@
-"""The kinds of FAISS index: which one for how many stars, how each is built, what its search is told.
+"""The kinds of FAISS index: which one for how many stars, how each is built, what its search is
+told.
 
-All of them compare squared Euclidean distances of unit vectors, which are 2 (1 - cosine). Rounded vectors keep more
-neighbours that way than with inner products, where the rounding error is not small beside the distance of
-neighbours; and PCA, which shifts the origin, keeps distances but not cosines.
+All of them compare squared Euclidean distances of unit vectors, which are 2 (1 - cosine). Rounded
+vectors keep more neighbours that way than with inner products, where the rounding error is not
+small beside the distance of neighbours; and PCA, which shifts the origin, keeps distances but not
+cosines.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
@@ -48,13 +50,17 @@ KINDS = {
     "rabitq": Kind(
         "IVF{lists},RaBitQ,Refine(SQfp16)",
         {"nprobe": 16, "refine": 4},
-        "lists of vectors of 1 bit per number, the best compared again with 16 bits, which can stay on disk",
+        "lists of vectors of 1 bit per number, the best compared again with 16 bits, which can "
+        "stay on disk",
     ),
 }
 
 
 def choose(n: int, kind: str | None = None) -> tuple[str, str]:
-    """A kind for n stars and the reason; `kind` overrides. ValueError for an unknown kind or too old a faiss."""
+    """A kind for n stars and the reason; `kind` overrides.
+
+    ValueError for an unknown kind or too old a faiss.
+    """
     if kind is not None:
         if kind not in KINDS:
             raise ValueError(f"unknown kind of index {kind!r}; known are {list(KINDS)}")
@@ -91,7 +97,8 @@ def trained(kind: str, sample: np.ndarray, n: int) -> tuple[faiss.Index, dict[st
     dimension = sample.shape[1]
     if kind == "pca-sq8" and n < dimension:
         raise ValueError(
-            f"kind 'pca-sq8' needs at least {dimension} stars, one for each dimension; there are {n}"
+            f"kind 'pca-sq8' needs at least {dimension} stars, one for each dimension; there "
+            f"are {n}"
         )
     shape = {"lists": _lists(n), "components": _components(sample)} if _trained(kind) else {}
     index = faiss.index_factory(dimension, KINDS[kind].factory.format(**shape), faiss.METRIC_L2)
@@ -118,7 +125,10 @@ def search_parameters(
     selector: faiss.IDSelector | None = None,
     everywhere: int = 0,
 ) -> faiss.SearchParameters | None:
-    """What the search for k neighbours is told; `everywhere`, if not 0: the number of stars, all of them looked at."""
+    """What the search for k neighbours is told.
+
+    `everywhere`, if not 0: the number of stars, all of them looked at.
+    """
     chosen: dict[str, Any] = {} if selector is None else {"sel": selector}
     if kind == "exact":
         return faiss.SearchParameters(**chosen) if chosen else None
@@ -168,7 +178,9 @@ def _lists(n: int) -> int:
 
 
 def _components(sample: np.ndarray) -> int:
-    """How many principal components leave less than LOST_VARIANCE, in eights (as the processor takes them)."""
+    """How many principal components leave less than LOST_VARIANCE, in eights (as the processor takes
+    them).
+    """
     centred = sample - sample.mean(0)
     variance = np.linalg.eigvalsh(centred.T @ centred)[::-1]
     lost = 1 - np.cumsum(variance) / max(variance.sum(), np.finfo(np.float32).tiny)

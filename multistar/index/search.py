@@ -70,7 +70,10 @@ def search_stars(
 
 
 def embed_options(index: StarIndex) -> tuple[str | None, str]:
-    """What `embed` must be told to make vectors like those of the index: what to ignore, and the space."""
+    """What `embed` must be told to make vectors like those of the index.
+
+    What to ignore, and the space.
+    """
     first, _, rest = index.ignore.partition(":")
     return (None, rest) if first == "space" else (first or None, "fused")
 
@@ -82,18 +85,21 @@ def search_like(
     k: int,
     columns: Sequence[str] = (),
 ) -> tuple[pa.Table, str]:
-    """Neighbours (query_id -1) of a star of which labels, or other numbers that the model reads, are all that is known.
+    """Neighbours (query_id -1) of a star of which labels, or other numbers that the model reads, are
+    all that is known.
 
-    And "ok" or the reasons to doubt them. The labels themselves are embedded, not a spectrum that they generate: the
-    neighbours' labels are then closer to those asked for (see README). Measured stars lie far from a star of which
-    only labels are known, so distances are large and tell only the order.
+    And "ok" or the reasons to doubt them. The labels themselves are embedded, not a spectrum that
+    they generate: the neighbours' labels are then closer to those asked for (see README).
+    Measured stars lie far from a star of which only labels are known, so distances are large and
+    tell only the order.
 
-    Raises ValueError for names that the model does not know, impossible values, an index of another model, and one
-    that ignores a quantity: erasers know measured stars only.
+    Raises ValueError for names that the model does not know, impossible values, an index of
+    another model, and one that ignores a quantity: erasers know measured stars only.
     """
     if index.ignore:
         raise ValueError(
-            f"{index.origin} ignores {index.ignore} and compares measured stars only; search a plain one for labels "
+            f"{index.origin} ignores {index.ignore} and compares measured stars only; search a "
+            "plain one for labels "
             f"and leave {index.ignore.split(':')[0]} out of them"
         )
     known = model.vocabulary.scalars

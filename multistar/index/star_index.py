@@ -1,4 +1,6 @@
-"""StarIndex: vectors of stars in FAISS with their ids, numbers and the hash of the model beside them."""
+"""StarIndex: vectors of stars in FAISS with their ids, numbers and the hash of the model beside
+them.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -39,7 +41,8 @@ class StarIndex:
 
     source_id  (rows,) int64 in the order in which they were added, -1 where deleted
     metadata   numbers of the same rows
-    recall     share of the ten true neighbours that a search finds, measured when the index was built
+    recall     share of the ten true neighbours that a search finds, measured when the index was
+               built
     left_out   rows without data or id that were left out when it was built or added to
     ignore     name of the eraser that its vectors went through (see model/erasure.py), "" for none
     """
@@ -83,14 +86,17 @@ class StarIndex:
     ) -> "StarIndex":
         """From what `embed` returned or wrote, from other indices, or from a list of these.
 
-        embeddings  Arrow table, Parquet file or folder of them, Embeddings, StarIndex. Files are read in chunks: memory
-                    holds the index, ids and numbers. Rows of tables and files without data or id
-                    are left out
+        embeddings  Arrow table, Parquet file or folder of them, Embeddings, StarIndex. Files are
+                    read in chunks: memory holds the index, ids and numbers. Rows of tables and
+                    files without data or id are left out
         kind        see kinds.KINDS; by default the number of stars decides
-        duplicates  which row stays where an id occurs more than once: "first" or "last"; or it is an "error"
-        metadata    table (anything that `read_columns` takes) of which the numbers, all or `columns`, are kept with the
-                    stars of its ids. Numeric columns of the embedding tables are kept anyhow
-        eraser      what plain embeddings go through first, so that neighbours do not share its quantity
+        duplicates  which row stays where an id occurs more than once: "first" or "last"; or it is
+                    an "error"
+        metadata    table (anything that `read_columns` takes) of which the numbers, all or
+                    `columns`, are kept with the stars of its ids. Numeric columns of the
+                    embedding tables are kept anyhow
+        eraser      what plain embeddings go through first, so that neighbours do not share its
+                    quantity
 
         The answers depend on the stars, not on the order of their rows (but for the graph of
         "hnsw"). Effort is doubled until the recall of a few stars, compared with all others,
@@ -158,7 +164,9 @@ class StarIndex:
         return cls.build(list(indices), kind, duplicates)
 
     def ignoring(self, eraser: Eraser) -> "StarIndex":
-        """This index if its vectors went through the eraser already; otherwise one built of its vectors.
+        """This index if its vectors went through the eraser already.
+
+        Otherwise one built of its vectors.
 
         Raises ValueError for kinds that hold rounded vectors: erasing would amplify the rounding.
         """
@@ -166,7 +174,8 @@ class StarIndex:
             return self
         if self.kind not in ("exact", "hnsw"):
             raise ValueError(
-                f"{self.origin} is of kind {self.kind}, whose vectors are rounded: build one from the embeddings, "
+                f"{self.origin} is of kind {self.kind}, whose vectors are rounded: build one "
+                "from the embeddings, "
                 f"multistar index VECTORS --ignore {eraser.quantity} --out IDX, and search that"
             )
         return StarIndex.build(self, eraser=eraser)
@@ -202,9 +211,12 @@ class StarIndex:
         self._changed()
 
     def dedupe(self, tolerance: float = IDENTICAL) -> int:
-        """Delete every star whose vector is that of a star before it, to a distance of `tolerance`; how many.
+        """Delete every star whose vector is that of a star before it, to a distance of `tolerance`.
 
-        Data that came twice under two ids are found so. Kinds that round vectors compare them as rounded.
+        How many.
+
+        Data that came twice under two ids are found so. Kinds that round vectors compare them as
+        rounded.
         """
         self._refuse_mapped()
         before = len(self)
@@ -238,7 +250,10 @@ class StarIndex:
         )
 
     def vectors(self, source_ids: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n, dimension) stored vectors of the given stars; KeyError names those that are not in the index."""
+        """(n, dimension) stored vectors of the given stars.
+
+        KeyError names those that are not in the index.
+        """
         return self._stored(self._rows(source_ids))
 
     def numbers(self, source_ids: Sequence[int] | np.ndarray) -> Metadata:
@@ -262,7 +277,10 @@ class StarIndex:
     def neighbours(
         self, source_ids: Sequence[int] | np.ndarray, k: int, columns: Sequence[str] = ()
     ) -> pa.Table:
-        """Neighbours of stars of the index, as `neighbours_of` gives them; KeyError for stars that are not in it."""
+        """Neighbours of stars of the index, as `neighbours_of` gives them.
+
+        KeyError for stars that are not in it.
+        """
         return self.neighbours_of(
             self.vectors(source_ids), np.asarray(source_ids, np.int64), k, columns
         )
@@ -270,10 +288,12 @@ class StarIndex:
     def neighbours_of(
         self, vectors: np.ndarray, query_ids: np.ndarray, k: int, columns: Sequence[str] = ()
     ) -> pa.Table:
-        """query_id, rank (from 1), neighbour_id, distance, and the `columns` that the index has of the neighbour.
+        """query_id, rank (from 1), neighbour_id, distance, and the `columns` that the index has of the
+        neighbour.
 
-        Nearest first, k for each of the vectors (n, dimension), or all there are; the star of id query_ids (n,) itself
-        is left out. A column of one of these four names gets "neighbour_" before it.
+        Nearest first, k for each of the vectors (n, dimension), or all there are; the star of id
+        query_ids (n,) itself is left out. A column of one of these four names gets "neighbour_"
+        before it.
         """
         numbers = [(name, self.metadata[name]) for name in columns]
         vectors = self._checked(vectors, k)
@@ -306,7 +326,10 @@ class StarIndex:
         return pa.table(list(found.values()), schema=pa.schema(fields, metadata=metadata))
 
     def save(self, folder: str | Path, overwrite: bool = False) -> None:
-        """Write the folder atomically; FileExistsError if something is there (unless `overwrite`, if it is ours)."""
+        """Write the folder atomically.
+
+        FileExistsError if something is there (unless `overwrite`, if it is ours).
+        """
         numbers = self.metadata
         card = Card(
             self.model_sha256,
@@ -329,7 +352,9 @@ class StarIndex:
 
     @classmethod
     def load(cls, folder: str | Path, mapped: bool = False, verify: bool = True) -> "StarIndex":
-        """What `save` wrote; see read_folder for `mapped` (read from disk as needed), `verify` and the errors."""
+        """What `save` wrote; see read_folder for `mapped` (read from disk as needed), `verify` and the
+        errors.
+        """
         return cls(read_folder(folder, mapped, verify), mapped)
 
     def _checked(self, vectors: np.ndarray, k: int) -> np.ndarray:
@@ -346,7 +371,10 @@ class StarIndex:
         return vectors
 
     def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Distances and rows (n, min(k, stars)), nearest first; NaN and -1 where nothing was found."""
+        """Distances and rows (n, min(k, stars)), nearest first.
+
+        NaN and -1 where nothing was found.
+        """
         k = min(k, len(self))
         parameters = kinds.search_parameters(self.kind, self.parameters, k, self._alive)
         searcher = (
@@ -389,7 +417,8 @@ class StarIndex:
         if not found.all():
             absent = wanted[~found]
             raise KeyError(
-                f"{len(absent)} source_ids are not in the index of {len(self)} stars (first: {absent[0]})"
+                f"{len(absent)} source_ids are not in the index of {len(self)} stars (first: "
+                f"{absent[0]})"
             )
         return rows
 
@@ -409,7 +438,8 @@ class StarIndex:
     def _refuse_mapped(self) -> None:
         if self.mapped:
             raise ValueError(
-                "the index was opened memory-mapped and cannot be changed; load it with mapped=False"
+                "the index was opened memory-mapped and cannot be changed; load it with "
+                "mapped=False"
             )
 
 

@@ -139,7 +139,10 @@ def _draw(
 
 
 def seed_at(generator: torch.Generator, seed: int, rows: slice) -> None:
-    """Seed anew where a part of a long table begins: read in parts or whole, stars get the same samples."""
+    """Seed anew where a part of a long table begins.
+
+    Read in parts or whole, stars get the same samples.
+    """
     if rows.start % ROWS == 0:
         generator.manual_seed(seed + rows.start // ROWS)
 

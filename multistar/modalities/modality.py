@@ -52,10 +52,12 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Hiding:
-    """How often training hides a modality, or all others; shares of the stars, or of the batches, between 0 and 1.
+    """How often training hides a modality, or all others.
 
-    A room with more ways to hide its numbers has a subclass. The run file's table `[hiding.NAME]` sets the values; they
-    are saved with the weights.
+    Shares of the stars, or of the batches, between 0 and 1.
+
+    A room with more ways to hide its numbers has a subclass. The run file's table `[hiding.NAME]`
+    sets the values; they are saved with the weights.
     """
 
     absent: float = 0.3  # share of the stars that miss this modality
@@ -74,7 +76,9 @@ def draw_coins(size: int, share: float, generator: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Modality(ABC):
-    """One kind of measurement as one model reads it: a frozen dataclass whose fields are the sizes of its slots.
+    """One kind of measurement as one model reads it.
+
+    A frozen dataclass whose fields are the sizes of its slots.
 
     Class attributes
     ----------------
@@ -87,8 +91,9 @@ class Modality(ABC):
     needs_g : bool
         Whether nothing can be read without the magnitude G.
     in_sequences : bool
-        Whether the joint (autoregressive) mode is trained on its slots, and they are asked together with scalars. The
-        slots of other modalities are asked apart: as many per step as of all those together.
+        Whether the joint (autoregressive) mode is trained on its slots, and they are asked
+        together with scalars. The slots of other modalities are asked apart: as many per step as
+        of all those together.
     """
 
     name: ClassVar[str]
@@ -130,7 +135,10 @@ class Modality(ABC):
     @classmethod
     @abstractmethod
     def concatenate(cls, blocks: list[Any | None], lengths: list[int]) -> Any:
-        """Blocks of several tables of these lengths, one after the other; what is None is not observed there."""
+        """Blocks of several tables of these lengths, one after the other.
+
+        What is None is not observed there.
+        """
 
     @classmethod
     @abstractmethod
@@ -139,7 +147,10 @@ class Modality(ABC):
 
     @classmethod
     def complete(cls, blocks: dict[str, Any], flags: np.ndarray) -> None:
-        """Fill in, in place, what follows from this modality for others; called when all of a table is read."""
+        """Fill in, in place, what follows from this modality for others.
+
+        Called when all of a table is read.
+        """
 
     @classmethod
     def flag_missing(cls, block: Any | None, flags: np.ndarray) -> None:
@@ -183,7 +194,10 @@ class Modality(ABC):
         return np.arange(self.n_slots)
 
     def askable(self) -> np.ndarray:
-        """(N,) bool: slots that can be predicted. How a star was sampled is no physics and cannot."""
+        """(N,) bool: slots that can be predicted.
+
+        How a star was sampled is no physics and cannot.
+        """
         return np.ones(self.n_slots, bool)
 
     def describe(self) -> str:
@@ -199,7 +213,8 @@ class Modality(ABC):
     def state_mismatch(
         self, m: Measurement, center: Tensor, scale: Tensor, size: Tensor
     ) -> Measurement:
-        """Standardised measurements (B, N) of real stars with errors that hold the mismatch with mock stars.
+        """Standardised measurements (B, N) of real stars with errors that hold the mismatch with mock
+        stars.
 
         `size` (B, 1) is the mismatch in units of the measured one; 0 leaves a star as it is.
         """
@@ -225,7 +240,9 @@ class Modality(ABC):
     def draw_available(
         self, batch: int, sky: Tensor, hiding: Any, generator: torch.Generator
     ) -> Tensor:
-        """(B, N) bool, or a shape that broadcasts to it: False where the modality, or a whole part of it, is missing.
+        """(B, N) bool, or a shape that broadcasts to it.
+
+        False where the modality, or a whole part of it, is missing.
 
         sky (B,) is True for stars of the sky without labels.
         """
@@ -249,5 +266,8 @@ class Modality(ABC):
         return cls(**row)
 
     def read_hiding(self, table: dict[str, float]) -> Hiding:
-        """The shares of `[hiding.NAME]` in a run file, with the room's defaults; ValueError for unknown keys."""
+        """The shares of `[hiding.NAME]` in a run file, with the room's defaults.
+
+        ValueError for unknown keys.
+        """
         return from_table(self.hiding, table, f"hiding.{self.name}")

@@ -28,10 +28,11 @@ SAMPLES = np.linspace(0, 60, 241)  # pseudo-wavelengths
 
 @lru_cache(maxsize=2)
 def error_responses(band: str) -> Tensor:
-    """(n, n, modes): coefficients @ responses = change of the coefficients by each mode of the flux error.
+    """(n, n, modes): coefficients @ responses = change of the coefficients by each mode of the flux
+    error.
 
-    The mean spectrum is h(u) = sum_n c_n basis_n(u); a relative error e(wavelength) changes c_n by the integral of
-    basis_n h e, as the bases are orthonormal.
+    The mean spectrum is h(u) = sum_n c_n basis_n(u); a relative error e(wavelength) changes c_n
+    by the integral of basis_n h e, as the bases are orthonormal.
     """
     from multistar.modalities.gaia_xp.instrument import RANGE, load_band  # loads all of GaiaXPy
 
@@ -60,7 +61,9 @@ def widen_spectrum(
     size: Tensor,
     generator: torch.Generator | None,
 ) -> Measurement:
-    """State errors of a band's coefficients larger by the mismatch; with a generator, move the values by it.
+    """State errors of a band's coefficients larger by the mismatch.
+
+    With a generator, move the values by it.
 
     Parameters
     ----------

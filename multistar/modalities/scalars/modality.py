@@ -50,7 +50,8 @@ class Scalars(Modality):
         known = set(QUANTITIES) | {q.name for q in self.declared}
         if unknown := sorted(set(self.names) - known):
             raise ValueError(
-                f"the model knows the quantities {unknown}, which this version of multistar does not"
+                f"the model knows the quantities {unknown}, which this version of multistar "
+                "does not"
             )
 
     @property
@@ -141,7 +142,10 @@ class Scalars(Modality):
         return value, sigma
 
     def _to_colours(self, value: np.ndarray, center: np.ndarray) -> None:
-        """Take magnitudes relative to G, or to the mean of the bands where G is missing; in place."""
+        """Take magnitudes relative to G, or to the mean of the bands where G is missing.
+
+        In place.
+        """
         bands = self.colours
         if not bands:
             return
