@@ -269,8 +269,9 @@ class MultiStar:
         light_curves: Any = None,
         origin: Origin | None = None,
     ) -> pa.Table:
-        """Predict XP coefficients that are not observed, and all of `bands` ("bp", "rp"), from everything
-        else.
+        """Predict XP coefficients that are not observed from everything else.
+
+        All of the `bands` ("bp", "rp") are predicted, as if they were not observed.
         """
         stars = self._stars(table, columns, light_curves, origin=origin)
         return inpaint(self.model, stars, bands, quiet)
@@ -473,8 +474,9 @@ class MultiStar:
         quiet: bool = True,
         origin: Origin | None = None,
     ) -> dict:
-        """Measure whether posteriors hold what they promise for stars with labels (`true_L` are taken as
-        exact).
+        """Measure whether posteriors hold what they promise for stars with labels.
+
+        Columns `true_L` are taken as exact.
         """
         stars = self._stars(table, columns, labels=True, origin=origin)
         return calibration(self.model, stars, samples, seed, quiet)

@@ -17,8 +17,17 @@ Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]  # of the columns that
 
 @dataclass
 class Embeddings:
-    """source_id (n,) int64, vector (n, dimension) float32, has_data (n,), the hash of the model, what
-    was ignored.
+    """Vectors of stars in memory.
+
+    Attributes
+    ----------
+    source_id : (n,) int64 ndarray
+    vector : (n, dimension) float32 ndarray
+    has_data : (n,) bool ndarray
+    model_sha256 : str
+        The hash of the model that made the vectors.
+    ignore : str
+        What the vectors ignore, see `_made`; "" for plain vectors.
     """
 
     source_id: np.ndarray
@@ -172,7 +181,8 @@ def _ids(table: pa.Table, origin: str) -> tuple[np.ndarray, np.ndarray]:
     ids = table["source_id"].fill_null(-1).to_numpy().astype(np.int64)
     if "status" not in table.column_names:
         return ids, np.ones(len(ids), bool)
-    blank = pc.match_substring(table["status"].fill_null(""), "no_data")  # pyright: ignore[reportAttributeAccessIssue]
+    words = table["status"].fill_null("")
+    blank = pc.match_substring(words, "no_data")  # pyright: ignore[reportAttributeAccessIssue]
     return ids, ~blank.to_numpy()
 
 

@@ -154,7 +154,15 @@ def exactly(values: Mapping[str, float]) -> pa.Table:
 
 
 def print_explanation(explained: pa.Table, columns: Sequence[str] = ()) -> None:
-    """One table for each query, as wide as it must be, with those `columns` of the neighbours too."""
+    """Print one table for each query, as wide as it must be.
+
+    Parameters
+    ----------
+    explained : pyarrow.Table
+        What `explain` gives.
+    columns : sequence of str
+        Columns of the neighbours that are printed, too.
+    """
     parts = [
         name.removeprefix(PART_COLUMN)
         for name in explained.column_names

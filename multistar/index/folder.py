@@ -82,7 +82,8 @@ def _write_index(index: faiss.Index, path: Path) -> None:
     """Through a file of Python's: faiss's own only prints that the disk was full when it closed."""
     try:
         with open(path, "wb") as stream:
-            writer = faiss.PyCallbackIOWriter(stream.write)  # pyright: ignore[reportAttributeAccessIssue]
+            write = stream.write
+            writer = faiss.PyCallbackIOWriter(write)  # pyright: ignore[reportAttributeAccessIssue]
             faiss.write_index(index, writer)
     except RuntimeError as error:
         raise OSError(" ".join(str(error).split())[-120:]) from error

@@ -29,7 +29,17 @@ RECALL_STARS = 256  # stars that the recall is measured with
 
 @dataclass(frozen=True)
 class Kind:
-    """FAISS's factory string, and the numbers that trade speed for recall, as they are before tuning."""
+    """A kind of index.
+
+    Attributes
+    ----------
+    factory : str
+        FAISS's factory string.
+    effort : dict
+        The numbers that trade speed for recall, as they are before tuning.
+    text : str
+        What it is, for people.
+    """
 
     factory: str
     effort: dict[str, int]
@@ -172,7 +182,7 @@ def _trained(kind: str) -> bool:
 
 
 def _lists(n: int) -> int:
-    """A power of two near 2 sqrt(n), so that probing a few lists costs about as much as finding them."""
+    """A power of two near 2 sqrt(n), so that probing a few lists costs as much as finding them."""
     most = min(2 * n**0.5, n / 39, MOST_LISTS)
     return 2 ** max(0, round(np.log2(most)))
 

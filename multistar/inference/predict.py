@@ -229,7 +229,10 @@ def draw_scores(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def interpolate_quantiles(nodes: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
-    """Values (..., n) at the normal scores (..., n), between the values `nodes` (..., 15) at SCORES."""
+    """Interpolate values (..., n) at normal scores (..., n).
+
+    `nodes` (..., 15) are the values at SCORES.
+    """
     place = (score.clamp(SCORES[0], SCORES[-1]) - SCORES[0]) / (SCORES[1] - SCORES[0])
     left = place.long().clamp(max=len(SCORES) - 2)
     share = (place - left).to(nodes.dtype)

@@ -213,7 +213,7 @@ class Modality(ABC):
     def state_mismatch(
         self, m: Measurement, center: Tensor, scale: Tensor, size: Tensor
     ) -> Measurement:
-        """Standardised measurements (B, N) of real stars with errors that hold the mismatch with mock
+        """Standardised measurements (B, N) of real stars with errors that hold the mismatch
         stars.
 
         `size` (B, 1) is the mismatch in units of the measured one; 0 leaves a star as it is.
@@ -228,13 +228,16 @@ class Modality(ABC):
         size: Tensor,
         generator: torch.Generator,
     ) -> Measurement:
-        """Mock measurements (B, N) made as unlike the mock as real ones are, with errors that hold it."""
+        """Mock measurements (B, N) made as unlike the mock as real ones are.
+
+        Their errors hold this mismatch.
+        """
         return m
 
     # --- training
 
     def draw_shown(self, keep: Tensor, hiding: Any, generator: torch.Generator) -> Tensor:
-        """(B, N) bool: which numbers are shown when each is kept with the probability keep (B, 1)."""
+        """(B, N) bool: the numbers shown when each is kept with probability keep (B, 1)."""
         return torch.rand(len(keep), self.n_slots, generator=generator) < keep
 
     def draw_available(

@@ -15,7 +15,8 @@ MAX_ORDERS = 200  # more is a file gone wrong, not a future release
 VECTORS = tuple(
     f"{b}_coefficient{part}" for b in XP_BANDS for part in ("s", "_errors", "_correlations")
 )
-_SPLIT = {  # `bp_coeff_0`, `bp_coefficients_0`, `bp_0` / `e_bp_coeff_0`, `bp_coefficient_errors_0`, ...
+# `bp_coeff_0`, `bp_coefficients_0`, `bp_0` / `e_bp_coeff_0`, `bp_coefficient_errors_0`, ...
+_SPLIT = {
     "value": r"{b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)",
     "error": r"(?:e_|err_){b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)"
     r"|{b}(?:_coeff|_coef|_coefficient)_errors?_(\d+)",

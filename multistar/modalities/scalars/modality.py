@@ -205,7 +205,7 @@ class Scalars(Modality):
         return cls(tuple(row["measurements"]), tuple(row["labels"]), declared)
 
     def with_quantities(self, inputs: tuple[Quantity, ...], labels: tuple[Quantity, ...]) -> Self:
-        """The same slots and, after the measurements and after the labels, those of more quantities."""
+        """Add slots of more quantities after the measurements and after the labels."""
         new = [q for q in (*inputs, *labels) if q.name not in QUANTITIES]
         return dataclasses.replace(
             self,
