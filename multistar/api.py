@@ -40,17 +40,19 @@ class MultiStar:
     These parameters mean the same in all methods:
 
     table : path, DataFrame, astropy Table, Arrow table, dict or Stars
-        A catalogue with a row per star (CSV, ECSV, FITS, VOTable or Parquet as a file). Every row comes out once, in
-        order, with a `status` that is "ok" or names what is wrong (see `multistar.status`).
+        A catalogue with a row per star (CSV, ECSV, FITS, VOTable or Parquet as a file). Every row
+        comes out once, in order, with a `status` that is "ok" or names what is wrong (see
+        `multistar.status`).
     columns : mapping of str to str, optional
         Quantity -> column name, where the table's names are not the usual ones, e.g.
         {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}.
     light_curves : optional
-        What `read_light_curves` takes or gives: each star of the table gets those of its source_id. With table=None
-        they are all that is known.
+        What `read_light_curves` takes or gives: each star of the table gets those of its
+        source_id. With table=None they are all that is known.
     origin : {"sky", "mock"}, optional
-        Whether the stars are real. Errors of real stars are widened by the mismatch between mock stars and the sky. By
-        default the table's own metadata says so, which `multistar mock` writes; no column name does.
+        Whether the stars are real. Errors of real stars are widened by the mismatch between mock
+        stars and the sky. By default the table's own metadata says so, which `multistar mock`
+        writes; no column name does.
     quiet : bool
         Show no progress bar.
     seed : int
@@ -88,7 +90,9 @@ class MultiStar:
         precision: str = "auto",
         device: str | None = None,
     ) -> "MultiStar":
-        """Load a model folder, or a model that comes with the package; strict, hash-checked, no network.
+        """Load a model folder, or a model that comes with the package.
+
+        Strict, hash-checked, no network.
 
         Parameters
         ----------
@@ -97,19 +101,20 @@ class MultiStar:
         adapter : path or sequence of paths
             Folders of adapters of this model; `predict` then gives their labels, too.
         precision : {"auto", "float32", "bfloat16"}
-            "bfloat16" runs the blocks of fusion and head in it, which moves labels by a few hundredths of their
-            errors; "auto" takes it where the hardware makes it the faster one. Results name theirs in the metadata
-            key `precision`. Adapters stay in float32.
+            "bfloat16" runs the blocks of fusion and head in it, which moves labels by a few
+            hundredths of their errors; "auto" takes it where the hardware makes it the faster
+            one. Results name theirs in the metadata key `precision`. Adapters stay in float32.
         device : str, optional
-            "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none. Adapters and fine-tuning
-            stay on the CPU.
+            "cpu", "cuda" or "cuda:1"; None is the first GPU, or the CPU where there is none.
+            Adapters and fine-tuning stay on the CPU.
 
         Raises
         ------
         FileNotFoundError
             If it is no model folder, or an adapter's is none.
         ValueError
-            For corrupt files, an adapter of another model, another precision, a device that is not there.
+            For corrupt files, an adapter of another model, another precision, a device that is
+            not there.
         """
         place = device_of(device)
         precision = resolve(precision, place)
@@ -131,7 +136,10 @@ class MultiStar:
         save_adapter(self.adapters[-1], folder, overwrite)
 
     def push_to_hub(self, repo: str, private: bool = False, token: str | None = None) -> str:
-        """Upload the model and its card to the Hugging Face Hub ("you/name"); see hub.py for the way back."""
+        """Upload the model and its card to the Hugging Face Hub ("you/name").
+
+        See hub.py for the way back.
+        """
         return push_to_hub(self.model, repo, private, token)
 
     # --- labels, vectors, spectra
@@ -155,7 +163,8 @@ class MultiStar:
         table, columns, quiet, seed, light_curves, origin
             See the class.
         samples : int
-            Draws of the joint posterior (L_samples) and their covariance beside the intervals; 0 for none.
+            Draws of the joint posterior (L_samples) and their covariance beside the intervals; 0
+            for none.
         consistency : bool
             Whether the measurements fit together, at about the cost of the prediction.
         mc_dropout : int
@@ -164,14 +173,14 @@ class MultiStar:
         Returns
         -------
         pyarrow.Table
-            source_id, status, and L, L_lower, L_upper for each label L of the model and of its adapters, with units
-            in the fields' metadata.
+            source_id, status, and L, L_lower, L_upper for each label L of the model and of its
+            adapters, with units in the fields' metadata.
 
         Raises
         ------
         ValueError
-            For a table that cannot be meant (see `read_stars`), samples = 1, and an adapter that was trained without
-            dropout if mc_dropout is asked for.
+            For a table that cannot be meant (see `read_stars`), samples = 1, and an adapter that
+            was trained without dropout if mc_dropout is asked for.
 
         Examples
         --------
@@ -204,7 +213,8 @@ class MultiStar:
         table, columns, quiet, light_curves, origin
             See the class.
         ignore : str, optional
-            "dust", another quantity, or the file of a nuisance projection: vectors that do not tell it.
+            "dust", another quantity, or the file of a nuisance projection: vectors that do not
+            tell it.
         space : {"fused", "aligned", "eigen"}
             Of everything that is known, or one that light curves and spectra share.
 
@@ -254,7 +264,10 @@ class MultiStar:
         light_curves: Any = None,
         origin: Origin | None = None,
     ) -> pa.Table:
-        """Predict XP coefficients that are not observed, and all of `bands` ("bp", "rp"), from everything else."""
+        """Predict XP coefficients that are not observed from everything else.
+
+        All of the `bands` ("bp", "rp") are predicted, as if they were not observed.
+        """
         stars = self._stars(table, columns, light_curves, origin=origin)
         return inpaint(self.model, stars, bands, quiet)
 
@@ -283,23 +296,27 @@ class MultiStar:
         labels : collection of str or Quantity
             Columns that are learnt: numbers ("mg_fe", "vsini:log") or classes ("kind:class").
         mode : {"probe", "head", "lora", "full"}
-            What moves: nothing but linear densities; a copy of the decoder; low-rank changes of all layers; all.
+            What moves: nothing but linear densities; a copy of the decoder; low-rank changes of
+            all layers; all.
         inputs : collection of str or Quantity
             Columns that the adapter reads beside what the base knows.
         out : path, optional
-            Folder of the adapter; an interrupted run goes on from it. Without it, `save_adapter` writes it later.
+            Folder of the adapter; an interrupted run goes on from it. Without it, `save_adapter`
+            writes it later.
         overwrite : bool
             Replace an adapter that is there.
         retain
-            Deprecated, does nothing: the base's own columns come from the base, so that no adapter can change them.
+            Deprecated, does nothing: the base's own columns come from the base, so that no
+            adapter can change them.
         **settings
-            The fields of `FinetuneConfig`: held_out, split, steps, batch, learning_rate, rank, loss, dropout, hide,
-            average, seed.
+            The fields of `FinetuneConfig`: held_out, split, steps, batch, learning_rate, rank,
+            loss, dropout, hide, average, seed.
 
         Raises
         ------
         ValueError
-            For labels that an adapter predicts already, too few labelled stars, unknown modes or settings.
+            For labels that an adapter predicts already, too few labelled stars, unknown modes or
+            settings.
 
         Examples
         --------
@@ -380,7 +397,9 @@ class MultiStar:
         columns: Columns = None,
         labels: pa.Table | None = None,
     ) -> pa.Table:
-        """Add to neighbours why they are: how near each part of the data puts them, how their labels differ.
+        """Add to neighbours why they are.
+
+        How near each part of the data puts them, how their labels differ.
 
         Parameters
         ----------
@@ -388,7 +407,8 @@ class MultiStar:
             What `search` or the index gave.
         index : StarIndex
         table, columns
-            Measurements of queries and neighbours; see the class. Without them labels alone are compared.
+            Measurements of queries and neighbours; see the class. Without them labels alone are
+            compared.
         labels : pyarrow.Table, optional
             Labels of queries that are not in the index, by source_id.
         """
@@ -456,7 +476,10 @@ class MultiStar:
         quiet: bool = True,
         origin: Origin | None = None,
     ) -> dict:
-        """Measure whether posteriors hold what they promise for stars with labels (`true_L` are taken as exact)."""
+        """Measure whether posteriors hold what they promise for stars with labels.
+
+        Columns `true_L` are taken as exact.
+        """
         from multistar.checks.calibration import calibration
 
         stars = self._stars(table, columns, labels=True, origin=origin)
@@ -473,7 +496,8 @@ class MultiStar:
     ) -> dict:
         """Measure whether labels and spectra obey physics.
 
-        `reference` is a table from which the Gaussian baseline of inpainting is learnt; see `checks/physics.py`.
+        `reference` is a table from which the Gaussian baseline of inpainting is learnt; see
+        `checks/physics.py`.
         """
         from multistar.checks.physics import physics
 
@@ -493,7 +517,8 @@ class MultiStar:
     ) -> dict:
         """Measure whether extinction and temperature are disentangled in the vectors.
 
-        `ebv` is "column", the name of a dust map, or a query of dustmaps; see `checks/disentangle.py`.
+        `ebv` is "column", the name of a dust map, or a query of dustmaps; see
+        `checks/disentangle.py`.
         """
         from multistar.checks.disentangle import disentangle
 

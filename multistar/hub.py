@@ -1,6 +1,9 @@
-"""Models on the Hugging Face Hub: config.json, model.safetensors and a card, as save_pretrained writes them.
+"""Models on the Hugging Face Hub.
 
-Uses the network only when one of these is called. Needs `pip install huggingface_hub` (timm brings it along).
+config.json, model.safetensors and a card, as save_pretrained writes them.
+
+Uses the network only when one of these is called. Needs `pip install huggingface_hub` (timm
+brings it along).
 """
 
 import tempfile
@@ -10,7 +13,10 @@ from multistar.model.checkpoint import OWNED, Model, load_model, save_model
 
 
 def push_to_hub(model: Model, repo: str, private: bool = False, token: str | None = None) -> str:
-    """Upload a model to `repo` ("you/name"), which is made if it does not exist; returns the address of the commit."""
+    """Upload a model to `repo` ("you/name"), which is made if it does not exist.
+
+    Returns the address of the commit.
+    """
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
@@ -28,7 +34,9 @@ def push_to_hub(model: Model, repo: str, private: bool = False, token: str | Non
 def download_model(
     repo: str, folder: str | Path, revision: str | None = None, token: str | None = None
 ) -> Model:
-    """Download a model to a new folder, only the files that belong to one, and load it: strict, hash-checked.
+    """Download a model to a new folder, only the files that belong to one, and load it.
+
+    Strict, hash-checked.
 
     Raises FileExistsError if the folder exists, and what load_model raises.
     """

@@ -35,11 +35,14 @@ class Stars:
     flags : (n,) uint16 ndarray
         Bits of `status.BIT` that reading the table set.
     blocks : mapping
-        Modality -> what it measured, in the form of its room: `scalars`, `xp` and `light_curve` below.
+        Modality -> what it measured, in the form of its room: `scalars`, `xp` and `light_curve`
+        below.
     extra : mapping of str to (n,) ndarray
-        Columns that are carried along for checks and maps (places, a mock star's truth); never an input of a model.
+        Columns that are carried along for checks and maps (places, a mock star's truth); never an
+        input of a model.
     origin : {"sky", "mock"}
-        Whether the stars are real. The table's own metadata or the caller says "mock"; no column name does.
+        Whether the stars are real. The table's own metadata or the caller says "mock"; no column
+        name does.
     """
 
     source_id: np.ndarray
@@ -99,7 +102,9 @@ class Stars:
         return dataclasses.replace(self, origin=origin)
 
     def with_blocks(self, **blocks: Any) -> Self:
-        """The same stars with these blocks in place of their own, or beside them; None takes one away.
+        """The same stars with these blocks in place of their own, or beside them.
+
+        None takes one away.
 
         Examples
         --------
@@ -167,7 +172,9 @@ def read_stars(
     declared: Collection[Quantity] = (),
     origin: Origin | None = None,
 ) -> Stars:
-    """Read a catalogue. Every input row becomes one row, in order; faults set a flag, never drop a row.
+    """Read a catalogue. Every input row becomes one row, in order.
+
+    Faults set a flag, never drop a row.
 
     Parameters
     ----------
@@ -177,21 +184,22 @@ def read_stars(
         Quantity -> column name where the file's names are not in the table of quantities, e.g.
         {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}.
     labels : bool or collection of str
-        False leaves label columns unread: they then cannot flag or refuse a table that only has them along; or the
-        names of those that are read.
+        False leaves label columns unread: they then cannot flag or refuse a table that only has
+        them along; or the names of those that are read.
     all_orders : bool
-        Also the XP coefficients that the archive calls irrelevant, each of which is below its noise.
+        Also the XP coefficients that the archive calls irrelevant, each of which is below its
+        noise.
     declared : collection of Quantity
         Quantities to be read beside those of quantities.py.
     origin : {"sky", "mock"}, optional
-        Whether the stars are real. By default the table's own metadata says so, which `multistar mock` writes; stars
-        of a table that says nothing are real.
+        Whether the stars are real. By default the table's own metadata says so, which `multistar
+        mock` writes; stars of a table that says nothing are real.
 
     Raises
     ------
     ValueError
-        For a table that cannot be meant: no id column, ids that lost digits, no recognised measurement, a unit that
-        does not convert, unknown names in `columns`.
+        For a table that cannot be meant: no id column, ids that lost digits, no recognised
+        measurement, a unit that does not convert, unknown names in `columns`.
     """
     table = read_columns(source)
     table.add_lower_case_names()

@@ -8,7 +8,7 @@ from test_finetune import draw, toy_base
 
 from multistar.api import MultiStar
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.copula import correlation, follow, told_by
+from multistar.finetune.copula import correlate_with_truth, correlation, draw_conditional_scores
 from multistar.model.mixture import Mixture
 
 RHO, NOISE = 0.8, 1.0
@@ -22,7 +22,7 @@ def gaussians(n: int, rho: float, error: float, seed: int = 0):
     )
     zero = torch.zeros(n, 2, 1)
     pit = torch.special.ndtr(torch.from_numpy(residual) / np.hypot(1, error))
-    return pit, told_by(Mixture(zero, zero, zero), torch.full((n, 2), error))
+    return pit, correlate_with_truth(Mixture(zero, zero, zero), torch.full((n, 2), error))
 
 
 @pytest.mark.parametrize("error", [0.0, 1.0])
@@ -51,10 +51,10 @@ def test_what_a_label_tells_of_a_mixture():
     pair = Mixture(
         torch.full((1, 1, 2), 0.5).log(), torch.tensor([[[-3.0, 3.0]]]), torch.zeros(1, 1, 2)
     )
-    assert float(told_by(pair, torch.tensor([[np.sqrt(30)]]))) == pytest.approx(
+    assert float(correlate_with_truth(pair, torch.tensor([[np.sqrt(30)]]))) == pytest.approx(
         0.5
     )  # variance 10, of the error 30
-    assert float(told_by(pair, torch.tensor([[torch.nan]]))) == 1
+    assert float(correlate_with_truth(pair, torch.tensor([[torch.nan]]))) == 1
 
 
 def test_new_scores_follow_the_known_ones():
@@ -62,7 +62,7 @@ def test_new_scores_follow_the_known_ones():
     given = torch.randn(
         3, 1, 40_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
-    score = follow(given, rho, torch.Generator().manual_seed(1))
+    score = draw_conditional_scores(given, rho, torch.Generator().manual_seed(1))
     assert torch.equal(score[:, :1], given)
     for star in score:
         assert np.abs(np.corrcoef(star.numpy()) - rho.numpy()).max() < 0.02

@@ -1,8 +1,11 @@
-"""A folder of tables in, a folder of Parquet files out: what is done is never done twice, what fails is said.
+"""A folder of tables in, a folder of Parquet files out.
 
-Beside each result stands its record: rows, status, and the hashes of what went in and came out. A result without a
-record is made again. Results and records appear whole or not at all, so a run that is killed at any moment goes on as
-if it had not been, and several processes, each with its part of the shards, can share one folder.
+What is done is never done twice, what fails is said.
+
+Beside each result stands its record: rows, status, and the hashes of what went in and came out. A
+result without a record is made again. Results and records appear whole or not at all, so a run
+that is killed at any moment goes on as if it had not been, and several processes, each with its
+part of the shards, can share one folder.
 """
 
 import fcntl
@@ -50,7 +53,10 @@ class Shard:
         return self.out / f"{self.name}{FAILURE}"
 
     def is_done(self) -> bool:
-        """Is there a result of this very table? Sizes tell, and cost nothing; hashes are in the record."""
+        """Is there a result of this very table? Sizes tell, and cost nothing.
+
+        Hashes are in the record.
+        """
         try:
             record = json.loads(self.record.read_text())
             sizes = record["bytes_in"], record["bytes_out"]
@@ -71,9 +77,12 @@ class Shard:
 
 
 def shards(source: str | Path, out: str | Path, part: tuple[int, int] = (0, 1)) -> list[Shard]:
-    """The tables of a folder (or a single one) by name; of these, number `part[0]` and every part[1]-th after it.
+    """The tables of a folder (or a single one) by name.
 
-    Raises FileNotFoundError, ValueError for a folder without tables and for names that would have one result.
+    Of these, number `part[0]` and every part[1]-th after it.
+
+    Raises FileNotFoundError, ValueError for a folder without tables and for names that would have
+    one result.
     """
     source, out = Path(source), Path(out)
     require_path(source)
@@ -96,7 +105,10 @@ def shards(source: str | Path, out: str | Path, part: tuple[int, int] = (0, 1)) 
 
 
 def prepare(out: Path, job: Job) -> None:
-    """Claim the folder for this job. Raises FileExistsError if it holds something else, ValueError for another job."""
+    """Claim the folder for this job.
+
+    Raises FileExistsError if it holds something else, ValueError for another job.
+    """
     settings = {"format": 1, **json.loads(json.dumps(job.described()))}
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; a folder of tables becomes a folder")
@@ -126,7 +138,10 @@ def prepare(out: Path, job: Job) -> None:
 
 
 def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None) -> dict:
-    """Make the result and record of one shard; a table that cannot be read leaves a record of its failure."""
+    """Make the result and record of one shard.
+
+    A table that cannot be read leaves a record of its failure.
+    """
     try:
         bytes_in, hash_in = shard.source.stat().st_size, sha256(shard.source)
         written = job.write(shard.source, shard.result, True, done)
@@ -149,7 +164,9 @@ def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None
 
 @contextmanager
 def _shared(out: Path) -> Iterator[None]:
-    """While it lasts, others may work in the folder; whoever finds itself alone there removes what killed runs left.
+    """While it lasts, others may work in the folder.
+
+    Whoever finds itself alone there removes what killed runs left.
 
     The lock on the folder falls with the process that holds it, however that dies.
     """
@@ -196,7 +213,8 @@ def run(
 ) -> dict[str, dict]:
     """Process shards that are not done yet; returns the new records by source name.
 
-    log: a file that gets one line of JSON per shard: time, source, rows, seconds, rows per second, peak memory.
+    log: a file that gets one line of JSON per shard: time, source, rows, seconds, rows per
+    second, peak memory.
     """
     if log:
         log.open("a").close()  # before there is work to lose

@@ -1,4 +1,7 @@
-"""What is done to a table of any length: a command with its model and options, part by part, into one Parquet file."""
+"""What is done to a table of any length.
+
+A command with its model and options, part by part, into one Parquet file.
+"""
 
 import inspect
 import os
@@ -26,7 +29,10 @@ COMMANDS = ("embed", "predict")
 
 @dataclass(frozen=True)
 class Job:
-    """command of COMMANDS; model: folder or name; options and columns as MultiStar's method takes them."""
+    """command of COMMANDS; model: folder or name.
+
+    Options and columns as MultiStar's method takes them.
+    """
 
     command: str
     model: str = "mini"
@@ -56,7 +62,10 @@ class Job:
         return Job, (self.command, self.model, *settings)
 
     def _precision(self) -> str:
-        """What "auto" is here. Processes on other hardware take the same: one job writes one kind."""
+        """What "auto" is here. Processes on other hardware take the same.
+
+        One job writes one kind.
+        """
         return resolve(self.precision, device_of(self.device))
 
     def _defaults(self) -> dict[str, Any]:
@@ -87,10 +96,12 @@ class Job:
         overwrite: bool = False,
         done: Callable[[int], None] = lambda n: None,
     ) -> dict:
-        """The rows of `source` -> rows of `out`, in order, atomically; {"rows": n, "status": {words: n}}.
+        """The rows of `source` -> rows of `out`, in order, atomically.
 
-        Memory is that of a part of the table, and 8 bytes per row for the ids. A seed of the options counts up from
-        part to part. Raises what reading raises; nothing is written then.
+        {"rows": n, "status": {words: n}}.
+
+        Memory is that of a part of the table, and 8 bytes per row for the ids. A seed of the
+        options counts up from part to part. Raises what reading raises; nothing is written then.
         """
         ids, counts, writer = [], Counter(), None
         with atomic_write(out, overwrite) as temporary:
@@ -118,7 +129,10 @@ class Job:
 
 
 def _repeated(ids: list[np.ndarray]) -> np.ndarray:
-    """Ids of the whole table that occur more than once, if they do so in different parts; missing ones (-1) do not."""
+    """Ids of the whole table that occur more than once, if they do so in different parts.
+
+    Missing ones (-1) do not.
+    """
     if len(ids) < 2:
         return np.empty(0, np.int64)
     found = np.sort(np.concatenate(ids))

@@ -11,7 +11,9 @@ RETRIES = 3  # of a shard whose worker died
 def on_ray(
     todo: list[Shard], job: Job, done: Callable[[int], None], gpus: float = 0
 ) -> Iterator[tuple[Shard, dict]]:
-    """The shards as they are finished, in any order. Joins the cluster that RAY_ADDRESS names, or starts a local one.
+    """The shards as they are finished, in any order.
+
+    Joins the cluster that RAY_ADDRESS names, or starts a local one.
 
     A worker loads the model once. gpus: share of a GPU that a worker takes.
     Raises ImportError without ray, RuntimeError if a shard's worker died RETRIES times.

@@ -1,4 +1,6 @@
-"""An adapter: what fine-tuning adds to a base model, in memory and on disk (safetensors + JSON), locked to its base."""
+"""An adapter: what fine-tuning adds to a base model, in memory and on disk (safetensors + JSON),
+locked to its base.
+"""
 
 import dataclasses
 import json
@@ -30,10 +32,11 @@ FORMAT_1_ENCODERS = ("scalars", "xp", "light_curve")
 class Adapter:
     """A base model extended and changed for one request, and its readout.
 
-    model    has the slots of the request beside those of the base; scales, domain and recalibrator of the new
-             targets are those of the stars it was fine-tuned on
-    changes  what tells it from the freshly extended base: "model.NAME" tensors that replace the model's,
-             "low_rank.LAYER.a" and ".b" whose product is added to a layer's weight, "readout.NAME"
+    model    has the slots of the request beside those of the base; scales, domain and
+             recalibrator of the new targets are those of the stars it was fine-tuned on
+    changes  what tells it from the freshly extended base: "model.NAME" tensors that replace the
+             model's, "low_rank.LAYER.a" and ".b" whose product is added to a layer's weight,
+             "readout.NAME"
     provenance  settings, numbers of stars, losses
     dropout     share of the inputs that were dropped in training: see dropout.py
     """
@@ -67,7 +70,10 @@ class Adapter:
         )
 
     def levels(self, wanted: Tensor, passes: int = 0) -> Tensor:
-        """(Q, L) levels of the targets' densities that hold the levels `wanted` (L,); passes: of thinned networks."""
+        """(Q, L) levels of the targets' densities that hold the levels `wanted` (L,).
+
+        passes: of thinned networks.
+        """
         if passes:
             assert self.readout.thinned is not None
             return self.readout.thinned(wanted)
@@ -78,9 +84,12 @@ class Adapter:
         return sum(t.numel() * t.element_size() for t in self.changes.values())
 
     def apply(self, changes: dict[str, Tensor]) -> None:
-        """Make a fresh adapter the one of these changes. KeyError or RuntimeError if they do not fit.
+        """Make a fresh adapter the one of these changes.
 
-        The readout must be in them whole; but adapters from before there were joint samples have no correlations.
+        KeyError or RuntimeError if they do not fit.
+
+        The readout must be in them whole; but adapters from before there were joint samples have
+        no correlations.
         """
         state, readout, low_rank = self.model.state(), self.readout.state_dict(), {}
         for name, tensor in changes.items():
@@ -108,10 +117,14 @@ class Adapter:
 
 
 def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) -> None:
-    """Write the adapter's folder atomically. ValueError if its base was never saved, so that it has no hash."""
+    """Write the adapter's folder atomically.
+
+    ValueError if its base was never saved, so that it has no hash.
+    """
     if not adapter.base:
         raise ValueError(
-            "the base model has no hash, as it was never saved: save it, load it, and fine-tune that one"
+            "the base model has no hash, as it was never saved: save it, load it, and "
+            "fine-tune that one"
         )
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
@@ -134,21 +147,23 @@ def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) 
 def load_adapter(base: Model, folder: str | Path) -> Adapter:
     """An adapter of this base from the folder that save_adapter wrote.
 
-    Raises FileNotFoundError if it is no adapter folder, ValueError if it belongs to another base, a file is
-    corrupt, or its parts do not fit together.
+    Raises FileNotFoundError if it is no adapter folder, ValueError if it belongs to another base,
+    a file is corrupt, or its parts do not fit together.
     """
     folder = Path(folder)
     require_adapter(folder)
     config = _read_config(folder / CONFIG)
     if config["base"] != base.hash:
         raise ValueError(
-            f"{folder}: made for the base model {config['base'][:12]}, this one is {base.hash[:12] or 'not saved'}; "
+            f"{folder}: made for the base model {config['base'][:12]}, this one is "
+            f"{base.hash[:12] or 'not saved'}; "
             "load that model, or fine-tune this one"
         )
     found = sha256(folder / WEIGHTS)
     if found != config["sha256"]:
         raise ValueError(
-            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says {config['sha256'][:12]}..."
+            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says "
+            f"{config['sha256'][:12]}..."
         )
     try:
         dropout = config.get("dropout", 0.0)  # adapters of before there was any have none
@@ -189,7 +204,8 @@ def _read_config(path: Path) -> dict:
             isinstance(config[key], str) for key in ("base", "sha256")
         ):
             raise ValueError(
-                f"{path}: expected format 1 or {FORMAT}, got {config['format']!r}; is multistar {__version__} too old?"
+                f"{path}: expected format 1 or {FORMAT}, got {config['format']!r}; is "
+                f"multistar {__version__} too old?"
             )
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not an adapter's config ({error!r})") from error
@@ -199,8 +215,8 @@ def _read_config(path: Path) -> dict:
 def difference(adapter: Adapter, base: Model, low_rank: dict[str, LowRank]) -> dict[str, Tensor]:
     """The changes of a trained adapter whose low-rank changes are merged into its layers already.
 
-    A tensor is kept if it differs from that of the freshly extended base; of a layer that has a low-rank change,
-    this alone is kept.
+    A tensor is kept if it differs from that of the freshly extended base; of a layer that has a
+    low-rank change, this alone is kept.
     """
     fresh = Adapter.fresh(base, dataclasses.replace(adapter.request), adapter.dropout)
     before, layers = fresh.model.state(), {f"network.{layer}.weight" for layer in low_rank}

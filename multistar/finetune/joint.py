@@ -1,9 +1,10 @@
 """Joint samples of an adapter's numeric labels.
 
-Labels that the base knows keep the base's dependence on each other; if the adapter has learnt them anew, each sample
-keeps its rank and gets the value of this rank in the adapter's marginal. New labels follow them, and each other, by a
-Gaussian copula whose correlations are those of the held-out stars' residuals, as far as the table that was learnt from
-has the base's labels (log g beside numax). New labels of different adapters are otherwise independent.
+Labels that the base knows keep the base's dependence on each other; if the adapter has learnt
+them anew, each sample keeps its rank and gets the value of this rank in the adapter's marginal.
+New labels follow them, and each other, by a Gaussian copula whose correlations are those of the
+held-out stars' residuals, as far as the table that was learnt from has the base's labels (log g
+beside numax). New labels of different adapters are otherwise independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,14 @@ import pyarrow as pa
 import torch
 
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.copula import correlation, follow, told_by
+from multistar.finetune.copula import correlate_with_truth, correlation, draw_conditional_scores
 from multistar.finetune.predict import decode_stars
 from multistar.inference.predict import (
     ROW_MAJOR,
     SCORES,
-    at_scores,
     covariances,
-    scores_of,
+    draw_scores,
+    interpolate_quantiles,
     seed_at,
 )
 from multistar.inference.stream import encode_stars
@@ -42,10 +43,12 @@ def with_joint(
     quiet: bool = True,
     passes: int = 0,
 ) -> pa.Table:
-    """The table of `predict` with n samples; its L_samples and `covariance` then hold the labels of adapters, too.
+    """The table of `predict` with n samples.
 
-    Labels in `covariance` stand in the order of the metadata key: the base's, then the adapters' new ones. passes: of
-    Monte-Carlo dropout, as for with_adapters.
+    Its L_samples and `covariance` then hold the labels of adapters, too.
+
+    Labels in `covariance` stand in the order of the metadata key: the base's, then the adapters'
+    new ones. passes: of Monte-Carlo dropout, as for with_adapters.
     """
     known = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
     names = known["covariance"].removeprefix(ROW_MAJOR).split(", ")
@@ -57,7 +60,7 @@ def with_joint(
     drawn = dict(base)
     units: dict[str, str] = {}
     for number, adapter in enumerate(adapters, 1):
-        drawn |= joint_draws(adapter, stars, base, n, seed + number * OTHER_SEED, quiet, passes)
+        drawn |= draw_labels(adapter, stars, base, n, seed + number * OTHER_SEED, quiet, passes)
         units |= {q.name: q.unit for q in adapter.request.targets}
     vectors = {f"{name}_samples": drawn[name] for name in units} | {
         "covariance": covariances(np.stack([*drawn.values()]))
@@ -78,7 +81,9 @@ def with_joint(
 
 @torch.inference_mode()
 def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
-    """Measure the correlations of residuals, of the base's labels and the adapter's, on held-out stars with labels."""
+    """Measure the correlations of residuals, of the base's labels and the adapter's, on held-out
+    stars with labels.
+    """
     vocabulary, slots = adapter.model.vocabulary, adapter.model.vocabulary.label_slots
     labels = adapter.model.standardiser(stars).slots(slots.start, slots.stop)
     error = torch.nan_to_num(labels.sigma)
@@ -89,7 +94,7 @@ def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
 
     def fill(rows: slice, columns: list[int], mixture: Mixture) -> None:
         pit[rows, columns] = mixture.cdf(labels.value[rows, columns], error[rows, columns])
-        told[rows, columns] = told_by(mixture, error[rows, columns])
+        told[rows, columns] = correlate_with_truth(mixture, error[rows, columns])
 
     for batch in encode_stars(base, stars, "", True):
         fill(batch.rows, bases, base.network.decode(batch.memory, asked))
@@ -100,7 +105,7 @@ def fit_dependence(base: Model, adapter: Adapter, stars: Stars) -> None:
     adapter.changes["readout.correlation"] = rho
 
 
-def joint_draws(
+def draw_labels(
     adapter: Adapter,
     stars: Stars,
     base: Mapping[str, np.ndarray],
@@ -109,7 +114,10 @@ def joint_draws(
     quiet: bool = True,
     passes: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Target -> samples (stars, n) in its unit; base: label -> the base's samples (stars, n), all of its labels."""
+    """Target -> samples (stars, n) in its unit.
+
+    base: label -> the base's samples (stars, n), all of its labels.
+    """
     targets, model = adapter.request.targets, adapter.model
     if not targets:
         return {}
@@ -122,12 +130,12 @@ def joint_draws(
         rows = batch.rows
         seed_at(generator, seed, rows)
         drawn = torch.from_numpy(np.stack([base[name][rows] for name in labels if name in base], 1))
-        score = follow(scores_of(drawn, generator), rho, generator)[:, own]
-        score = scores_of(
+        score = draw_conditional_scores(draw_scores(drawn, generator), rho, generator)[:, own]
+        score = draw_scores(
             score, generator
         )  # the marginals of n samples are then as good as n ranks can be
         nodes = batch.mixture.quantile(levels).cpu()
-        values = at_scores(nodes, score).double().numpy()
+        values = interpolate_quantiles(nodes, score).double().numpy()
         for i, quantity in enumerate(targets):
             out[quantity.name][rows] = model.standardiser.physical(quantity.name, values[:, i])
     return out

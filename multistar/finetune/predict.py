@@ -20,11 +20,14 @@ from multistar.stars import Stars
 
 
 def check_stack(adapters: Sequence[Adapter]) -> None:
-    """ValueError if two adapters have a label in common, or read an input of one name as different things."""
+    """ValueError if two adapters have a label in common, or read an input of one name as different
+    things.
+    """
     labels = [name for adapter in adapters for name in adapter.request.names]
     if twice := sorted({n for n in labels if labels.count(n) > 1}):
         raise ValueError(
-            f"two adapters predict {twice}: their columns would have one name; use one of them at a time"
+            f"two adapters predict {twice}: their columns would have one name; use one of them "
+            "at a time"
         )
     read = {}
     for quantity in (q for adapter in adapters for q in adapter.request.inputs):
@@ -41,18 +44,21 @@ def check_new(adapters: Sequence[Adapter], labels: Collection[str | Quantity]) -
     }
     if known := sorted(wanted & {name for adapter in adapters for name in adapter.request.names}):
         raise ValueError(
-            f"{known}: an adapter of this model predicts these already; begin with the model without it"
+            f"{known}: an adapter of this model predicts these already; begin with the model "
+            "without it"
         )
 
 
 def with_adapters(
     table: pa.Table, adapters: Sequence[Adapter], stars: Stars, quiet: bool = True, passes: int = 0
 ) -> pa.Table:
-    """The table of `predict` with the adapters' columns at its end; of a label that is there, in its place.
+    """The table of `predict` with the adapters' columns at its end.
 
-    Numbers: L, L_lower, L_upper as `predict` has them. A class label L: the most probable class, and for each
-    class C its probability L_C. Stars unlike those of a fine-tuning are flagged "outside_finetuning".
-    passes: of Monte-Carlo dropout, see densities.
+    Of a label that is there, in its place.
+
+    Numbers: L, L_lower, L_upper as `predict` has them. A class label L: the most probable class,
+    and for each class C its probability L_C. Stars unlike those of a fine-tuning are flagged
+    "outside_finetuning". passes: of Monte-Carlo dropout, see densities.
     """
     check_stack(adapters)
     check_passes(adapters, passes)
@@ -81,11 +87,15 @@ def with_adapters(
 
 
 def _warn_of_missing(adapter: Adapter, stars: Stars) -> None:
-    """An adapter that was shown [C/N] of every star and now sees none flags all of them; nothing else would say why."""
+    """An adapter that was shown [C/N] of every star and now sees none flags all of them.
+
+    Nothing else would say why.
+    """
     read = [*(q.name for q in adapter.request.inputs), *adapter.request.given]
     if missing := [name for name in read if name not in stars.scalars]:
         warnings.warn(
-            f"the adapter of {', '.join(adapter.request.names)} also reads {', '.join(missing)}, not in this table; "
+            f"the adapter of {', '.join(adapter.request.names)} also reads "
+            f"{', '.join(missing)}, not in this table; "
             "name your columns as for finetune (columns, --columns)",
             stacklevel=2,
         )
@@ -94,7 +104,10 @@ def _warn_of_missing(adapter: Adapter, stars: Stars) -> None:
 def predict_columns(
     adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0
 ) -> tuple[dict[str, tuple[np.ndarray, str | None]], np.ndarray]:
-    """Column -> values (n,) and unit (None for classes); (n,) which stars are unlike those of the fine-tuning."""
+    """Column -> values (n,) and unit (None for classes).
+
+    (n,) which stars are unlike those of the fine-tuning.
+    """
     is_outside = np.zeros(len(stars), bool)
     request, levels = adapter.request, adapter.levels(torch.tensor(LEVELS), passes)
     quantiles = np.empty((len(stars), len(request.targets), len(LEVELS)))

@@ -22,10 +22,11 @@ TEMPERATURES = torch.logspace(-0.5, 0.7, 49)
 class Readout(nn.Module):
     """What an adapter puts behind the network.
 
-    Numbers are slots of the network's own head; a class label is one more target token, decoded by the same
-    blocks, and a linear layer. With `probe` nothing of the head is used: one linear layer reads the embedding and the
-    mean of the memory. n_labels: numeric labels of base and adapter together. An adapter trained with dropout has a
-    recalibrator for the densities of `thinned` networks, too.
+    Numbers are slots of the network's own head; a class label is one more target token, decoded
+    by the same blocks, and a linear layer. With `probe` nothing of the head is used: one linear
+    layer reads the embedding and the mean of the memory. n_labels: numeric labels of base and
+    adapter together. An adapter trained with dropout has a recalibrator for the densities of
+    `thinned` networks, too.
     """
 
     def __init__(
@@ -67,7 +68,10 @@ class Readout(nn.Module):
     def forward(
         self, network: Network, memory: Memory, slots: Tensor
     ) -> tuple[Mixture, list[Tensor]]:
-        """Densities (B, Q, K) of the slots (Q,), and for each class label log probabilities (B, C)."""
+        """Decode the densities (B, Q, K) of the slots (Q,) and the classes.
+
+        The latter are log probabilities (B, C) of each class label.
+        """
         if self.probe:
             x = self.seen(memory)
             numbers = self.numbers(x) if self.numbers else x[:, :0]
@@ -91,7 +95,9 @@ class Readout(nn.Module):
         return [F.log_softmax(x / t, -1) for x, t in zip(logits, self.temperature, strict=True)]
 
     def calibrate(self, logs: list[Tensor], codes: Tensor, fewest: int) -> None:
-        """Divide the logits by the temperature that suits held-out stars best (Guo et al. 2017, ICML).
+        """Divide the logits by the temperature that suits held-out stars best.
+
+        See Guo et al. (2017, ICML).
 
         logs: for each class label (n, C) at temperature 1; codes (n, n_classes), -1 = missing.
         """

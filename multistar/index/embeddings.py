@@ -17,7 +17,18 @@ Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]  # of the columns that
 
 @dataclass
 class Embeddings:
-    """source_id (n,) int64, vector (n, dimension) float32, has_data (n,), the hash of the model, what was ignored."""
+    """Vectors of stars in memory.
+
+    Attributes
+    ----------
+    source_id : (n,) int64 ndarray
+    vector : (n, dimension) float32 ndarray
+    has_data : (n,) bool ndarray
+    model_sha256 : str
+        The hash of the model that made the vectors.
+    ignore : str
+        What the vectors ignore, see `_made`; "" for plain vectors.
+    """
 
     source_id: np.ndarray
     vector: np.ndarray
@@ -35,7 +46,10 @@ class Embeddings:
         return cls(ids, vector, has_data, _said(table.schema, "model_sha256"), _made(table.schema))
 
     def searchable(self) -> tuple["Embeddings", int]:
-        """Only the stars with an id and data, and how many were left out: a star without data is like any other."""
+        """Only the stars with an id and data, and how many were left out.
+
+        A star without data is like any other.
+        """
         keep = self.has_data & (self.source_id >= 0)
         kept = replace(
             self,
@@ -67,10 +81,13 @@ class Embeddings:
 
 
 def embedding_sources(embeddings: Embeddings | pa.Table | str | Path) -> list[Source]:
-    """From Embeddings, an Arrow table, or a Parquet file as `embed` writes it; a folder gives a Source for each file.
+    """From Embeddings, an Arrow table, or a Parquet file as `embed` writes it.
 
-    Rows of a table or file without data or id are left out and counted; other numeric columns are metadata.
-    Raises FileNotFoundError, and ValueError if it is no such table, or of another metric than cosine.
+    A folder gives a Source for each file.
+
+    Rows of a table or file without data or id are left out and counted; other numeric columns are
+    metadata. Raises FileNotFoundError, and ValueError if it is no such table, or of another
+    metric than cosine.
     """
     if isinstance(embeddings, Embeddings):
         return [embeddings.source()]
@@ -147,7 +164,10 @@ def _dimension(schema: pa.Schema, origin: str) -> int:
 
 
 def _made(schema: pa.Schema) -> str:
-    """Name of the eraser, or "space:" and the name of a space other than that of all data; "" for plain vectors."""
+    """Name of the eraser, or "space:" and the name of a space other than that of all data.
+
+    "" for plain vectors.
+    """
     space = _said(schema, "space")
     return f"space:{space}" if space else _said(schema, "ignore")
 
@@ -161,7 +181,8 @@ def _ids(table: pa.Table, origin: str) -> tuple[np.ndarray, np.ndarray]:
     ids = table["source_id"].fill_null(-1).to_numpy().astype(np.int64)
     if "status" not in table.column_names:
         return ids, np.ones(len(ids), bool)
-    blank = pc.match_substring(table["status"].fill_null(""), "no_data")  # pyright: ignore[reportAttributeAccessIssue]
+    words = table["status"].fill_null("")
+    blank = pc.match_substring(words, "no_data")  # pyright: ignore[reportAttributeAccessIssue]
     return ids, ~blank.to_numpy()
 
 
@@ -169,7 +190,8 @@ def _vectors(batch: pa.RecordBatch, origin: str) -> np.ndarray:
     column = batch.column("embedding")
     if column.null_count:
         raise ValueError(
-            f"{origin}: {column.null_count} rows have no embedding; embed them again or leave them out"
+            f"{origin}: {column.null_count} rows have no embedding; embed them again or leave "
+            "them out"
         )
     values = column.flatten().to_numpy(zero_copy_only=False)
     return values.reshape(len(column), -1).astype(np.float32, copy=False)

@@ -1,4 +1,7 @@
-"""Why two stars are neighbours: how near each part of their data puts them, and how their labels differ."""
+"""Why two stars are neighbours.
+
+How near each part of their data puts them, and how their labels differ.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,11 +34,13 @@ def explain(
 ) -> pa.Table:
     """`found` (neighbours from an index) with columns that say why.
 
-    distance_P         for each part P of the data (photometry, parallax, xp, ...): 1 - cosine of the embeddings of
-                       this part alone; NaN where one of the stars is not in `data` or has no such data. Only if model
-                       and data are given
-    delta_L            for each label L of the index's metadata: neighbour - query, in the label's unit
-    delta_L_error      from L_lower and L_upper of both, which are taken as independent; NaN where one has none
+    distance_P         for each part P of the data (photometry, parallax, xp, ...): 1 - cosine of
+                       the embeddings of this part alone; NaN where one of the stars is not in
+                       `data` or has no such data. Only if model and data are given
+    delta_L            for each label L of the index's metadata: neighbour - query, in the label's
+                       unit
+    delta_L_error      from L_lower and L_upper of both, which are taken as independent; NaN where
+                       one has none
 
     labels  L and perhaps L_lower, L_upper of queries that are not in the index (by source_id)
     Raises ValueError if the model is not that of the index.
@@ -45,7 +50,8 @@ def explain(
     if model is not None and data is not None:
         if model.hash != index.model_sha256:
             raise ValueError(
-                f"the index is of the model {index.model_sha256[:12]}, this one is {model.hash[:12]}"
+                f"the index is of the model {index.model_sha256[:12]}, this one is "
+                f"{model.hash[:12]}"
             )
         distances = part_distances(model, data, query, neighbour)
         columns |= {f"distance_{part}": (values, "") for part, values in distances.items()}
@@ -65,7 +71,10 @@ def explain(
 def part_distances(
     model: Model, data: Stars, one: np.ndarray, other: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Part of the data -> (n,) 1 - cosine between the stars of ids one (n,) and other (n,); NaN where unknown."""
+    """Part of the data -> (n,) 1 - cosine between the stars of ids one (n,) and other (n,).
+
+    NaN where unknown.
+    """
     order = np.argsort(data.source_id, kind="stable")
     place = np.minimum(np.searchsorted(data.source_id, [one, other], sorter=order), len(data) - 1)
     rows = order[place]
@@ -82,7 +91,9 @@ def part_distances(
 
 @torch.inference_mode()
 def part_embeddings(model: Model, stars: Stars) -> dict[str, np.ndarray]:
-    """Part of the data -> (n, dimension) embeddings of the stars if it were all that was measured; NaN without it."""
+    """Part of the data -> (n, dimension) embeddings of the stars if it were all that was measured;
+    NaN without it.
+    """
     slots = slots_of_parts(model.vocabulary)
     out = {part: np.full((len(stars), model.config.embedding), np.nan) for part in slots}
     for rows, m in stream_measurements(model, stars, "embed parts of", quiet=True):
@@ -107,7 +118,10 @@ def slots_of_parts(vocabulary: Vocabulary) -> dict[str, list[int]]:
 
 
 def _numbers(index: StarIndex, ids: np.ndarray, labels: pa.Table | None) -> Metadata:
-    """Numbers of the queries: from `labels` where they are, otherwise from the index; NaN where in neither."""
+    """Numbers of the queries: from `labels` where they are, otherwise from the index.
+
+    NaN where in neither.
+    """
     inside = index.contains(ids)
     values = np.full((len(ids), len(index.metadata.names)), np.nan)
     values[inside] = index.numbers(ids[inside]).values
@@ -140,7 +154,15 @@ def exactly(values: Mapping[str, float]) -> pa.Table:
 
 
 def print_explanation(explained: pa.Table, columns: Sequence[str] = ()) -> None:
-    """One table for each query, as wide as it must be, with those `columns` of the neighbours too."""
+    """Print one table for each query, as wide as it must be.
+
+    Parameters
+    ----------
+    explained : pyarrow.Table
+        What `explain` gives.
+    columns : sequence of str
+        Columns of the neighbours that are printed, too.
+    """
     parts = [
         name.removeprefix(PART_COLUMN)
         for name in explained.column_names

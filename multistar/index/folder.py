@@ -26,8 +26,8 @@ MAP = getattr(
 class Card:
     """What an index is.
 
-    recall: share of the ten true neighbours that a search finds, measured when it was built; 1 if exact
-    ignore: name of the eraser that the vectors went through, "" for none
+    recall: share of the ten true neighbours that a search finds, measured when it was built; 1 if
+    exact ignore: name of the eraser that the vectors went through, "" for none
     """
 
     model_sha256: str
@@ -46,7 +46,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Content:
-    """index: rows of stars; source_id (n,), -1 where deleted; order (n,) that sorts it; metadata (n, c)."""
+    """index: rows of stars; source_id (n,), -1 where deleted.
+
+    Order (n,) that sorts it; metadata (n, c).
+    """
 
     card: Card
     index: faiss.Index
@@ -79,7 +82,8 @@ def _write_index(index: faiss.Index, path: Path) -> None:
     """Through a file of Python's: faiss's own only prints that the disk was full when it closed."""
     try:
         with open(path, "wb") as stream:
-            writer = faiss.PyCallbackIOWriter(stream.write)  # pyright: ignore[reportAttributeAccessIssue]
+            write = stream.write
+            writer = faiss.PyCallbackIOWriter(write)  # pyright: ignore[reportAttributeAccessIssue]
             faiss.write_index(index, writer)
     except RuntimeError as error:
         raise OSError(" ".join(str(error).split())[-120:]) from error
@@ -88,10 +92,12 @@ def _write_index(index: faiss.Index, path: Path) -> None:
 def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -> Content:
     """What write_folder wrote.
 
-    mapped  files stay on disk and are read where a search needs them; nothing can be added or deleted then
+    mapped  files stay on disk and are read where a search needs them; nothing can be added or
+            deleted then
     verify  False compares the sizes of the files with the card, but not their hashes
 
-    Raises FileNotFoundError if it is no index folder, ValueError if a file is not the one that was saved.
+    Raises FileNotFoundError if it is no index folder, ValueError if a file is not the one that
+    was saved.
     """
     folder, written = Path(folder), {}
     for name in (CARD, *FILES):
@@ -110,11 +116,13 @@ def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -
         found = (folder / name).stat().st_size
         if found != size:
             raise ValueError(
-                f"{folder / name}: {found} bytes, {CARD} says {size}; it was cut off, build it again"
+                f"{folder / name}: {found} bytes, {CARD} says {size}; it was cut off, build it "
+                "again"
             )
         if verify and sha256(folder / name) != digest:
             raise ValueError(
-                f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it again"
+                f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it "
+                "again"
             )
     return _read_files(folder, card, mapped)
 
@@ -127,7 +135,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder / CARD}: not readable as an index card ({error!r})") from error
     if made != FORMAT:
         raise ValueError(
-            f"{folder}: an index of format {made}, this multistar {__version__} reads {FORMAT}; build it again"
+            f"{folder}: an index of format {made}, this multistar {__version__} reads "
+            f"{FORMAT}; build it again"
         )
     return card
 
@@ -150,6 +159,7 @@ def _read_files(folder: Path, card: Card, mapped: bool) -> Content:
     rows = {index.ntotal, len(ids), len(order), len(metadata), card.stars + card.deleted}
     if len(rows) > 1 or index.d != card.dimension:
         raise ValueError(
-            f"{folder}: its files hold {sorted(rows)} stars of {index.d} dimensions and do not fit together"
+            f"{folder}: its files hold {sorted(rows)} stars of {index.d} dimensions and do not "
+            "fit together"
         )
     return Content(card, index, ids, order, metadata)

@@ -1,8 +1,10 @@
-"""The kinds of FAISS index: which one for how many stars, how each is built, what its search is told.
+"""The kinds of FAISS index: which one for how many stars, how each is built, what its search is
+told.
 
-All of them compare squared Euclidean distances of unit vectors, which are 2 (1 - cosine). Rounded vectors keep more
-neighbours that way than with inner products, where the rounding error is not small beside the distance of
-neighbours; and PCA, which shifts the origin, keeps distances but not cosines.
+All of them compare squared Euclidean distances of unit vectors, which are 2 (1 - cosine). Rounded
+vectors keep more neighbours that way than with inner products, where the rounding error is not
+small beside the distance of neighbours; and PCA, which shifts the origin, keeps distances but not
+cosines.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
@@ -22,12 +24,22 @@ MOST_LISTS = 32_768
 SAMPLE = 16_384  # stars; the ranges of rounded numbers and the PCA want so many
 RANGE_MARGIN = 0.1  # of the range of the sample, so that odd stars can be rounded too
 LOST_VARIANCE = 1e-5  # share that PCA may drop
-WITNESSES = 256  # stars that the recall is measured with
+RECALL_STARS = 256  # stars that the recall is measured with
 
 
 @dataclass(frozen=True)
 class Kind:
-    """FAISS's factory string, and the numbers that trade speed for recall, as they are before tuning."""
+    """A kind of index.
+
+    Attributes
+    ----------
+    factory : str
+        FAISS's factory string.
+    effort : dict
+        The numbers that trade speed for recall, as they are before tuning.
+    text : str
+        What it is, for people.
+    """
 
     factory: str
     effort: dict[str, int]
@@ -48,13 +60,17 @@ KINDS = {
     "rabitq": Kind(
         "IVF{lists},RaBitQ,Refine(SQfp16)",
         {"nprobe": 16, "refine": 4},
-        "lists of vectors of 1 bit per number, the best compared again with 16 bits, which can stay on disk",
+        "lists of vectors of 1 bit per number, the best compared again with 16 bits, which can "
+        "stay on disk",
     ),
 }
 
 
 def choose(n: int, kind: str | None = None) -> tuple[str, str]:
-    """A kind for n stars and the reason; `kind` overrides. ValueError for an unknown kind or too old a faiss."""
+    """A kind for n stars and the reason; `kind` overrides.
+
+    ValueError for an unknown kind or too old a faiss.
+    """
     if kind is not None:
         if kind not in KINDS:
             raise ValueError(f"unknown kind of index {kind!r}; known are {list(KINDS)}")
@@ -80,7 +96,7 @@ def sample_size(n: int, kind: str) -> int:
     """How many of n stars an index is trained or tuned with."""
     if kind == "exact":
         return 0
-    return min(n, max(SAMPLE, STARS_PER_LIST * _lists(n)) if _trained(kind) else WITNESSES)
+    return min(n, max(SAMPLE, STARS_PER_LIST * _lists(n)) if _trained(kind) else RECALL_STARS)
 
 
 def trained(kind: str, sample: np.ndarray, n: int) -> tuple[faiss.Index, dict[str, int]]:
@@ -91,7 +107,8 @@ def trained(kind: str, sample: np.ndarray, n: int) -> tuple[faiss.Index, dict[st
     dimension = sample.shape[1]
     if kind == "pca-sq8" and n < dimension:
         raise ValueError(
-            f"kind 'pca-sq8' needs at least {dimension} stars, one for each dimension; there are {n}"
+            f"kind 'pca-sq8' needs at least {dimension} stars, one for each dimension; there "
+            f"are {n}"
         )
     shape = {"lists": _lists(n), "components": _components(sample)} if _trained(kind) else {}
     index = faiss.index_factory(dimension, KINDS[kind].factory.format(**shape), faiss.METRIC_L2)
@@ -118,7 +135,10 @@ def search_parameters(
     selector: faiss.IDSelector | None = None,
     everywhere: int = 0,
 ) -> faiss.SearchParameters | None:
-    """What the search for k neighbours is told; `everywhere`, if not 0: the number of stars, all of them looked at."""
+    """What the search for k neighbours is told.
+
+    `everywhere`, if not 0: the number of stars, all of them looked at.
+    """
     chosen: dict[str, Any] = {} if selector is None else {"sel": selector}
     if kind == "exact":
         return faiss.SearchParameters(**chosen) if chosen else None
@@ -162,13 +182,15 @@ def _trained(kind: str) -> bool:
 
 
 def _lists(n: int) -> int:
-    """A power of two near 2 sqrt(n), so that probing a few lists costs about as much as finding them."""
+    """A power of two near 2 sqrt(n), so that probing a few lists costs as much as finding them."""
     most = min(2 * n**0.5, n / 39, MOST_LISTS)
     return 2 ** max(0, round(np.log2(most)))
 
 
 def _components(sample: np.ndarray) -> int:
-    """How many principal components leave less than LOST_VARIANCE, in eights (as the processor takes them)."""
+    """How many principal components leave less than LOST_VARIANCE, in eights (as the processor takes
+    them).
+    """
     centred = sample - sample.mean(0)
     variance = np.linalg.eigvalsh(centred.T @ centred)[::-1]
     lost = 1 - np.cumsum(variance) / max(variance.sum(), np.finfo(np.float32).tiny)

@@ -27,7 +27,10 @@ class Metadata:
 
     @classmethod
     def of(cls, table: pa.Table) -> "Metadata":
-        """All columns with one number per row, ids apart; ValueError for integers that float64 cannot hold."""
+        """All columns with one number per row, ids apart.
+
+        ValueError for integers that float64 cannot hold.
+        """
         fields = [field for field in table.schema if is_number(field)]
         columns = []
         for field in fields:
@@ -90,11 +93,12 @@ def stacked(parts: Sequence[Metadata]) -> Metadata:
 def joined(
     source_id: np.ndarray, source: Any, columns: Collection[str] = ()
 ) -> tuple[Metadata, int]:
-    """Numeric columns of another table (all, or those named) for the stars, and how many of these are in it.
+    """Numeric columns of another table (all, or those named) for the stars, and how many of these are
+    in it.
 
     source  anything that `read_columns` takes; of a Parquet file only the numbers are read
-    Stars that are not in it get NaN. Raises ValueError for absent columns, text columns that are asked for, and ids
-    of the index that occur in the table more than once.
+    Stars that are not in it get NaN. Raises ValueError for absent columns, text columns that are
+    asked for, and ids of the index that occur in the table more than once.
     """
     table, origin = _numbers(source, columns)
     name = next((n for n in ID_COLUMNS if n in table.column_names), None)
@@ -113,7 +117,8 @@ def joined(
     )
     if np.any(repeated := right - left > 1):
         raise ValueError(
-            f"{origin}: {repeated.sum()} stars occur more than once (first: {source_id[repeated][0]}); "
+            f"{origin}: {repeated.sum()} stars occur more than once (first: "
+            f"{source_id[repeated][0]}); "
             "keep one row per star"
         )
     present = right > left

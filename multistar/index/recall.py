@@ -7,22 +7,31 @@ import numpy as np
 
 K = 10  # neighbours
 TARGET = 0.97
-GAIN = 0.002  # of recall; twice the effort for less is not worth it
+# Of recall. Twice the effort for a smaller gain is not worth it.
+GAIN = 0.002
 
 
-class Witnesses:
-    """Some stars that are compared with all others, exactly, as these go by.
+class RecallSample:
+    """Some stars of an index that are compared exactly with all of its stars.
 
-    rows (m,): their places in the index; vectors (m, dimension).
+    Parameters
+    ----------
+    rows : (m,) int ndarray
+        Their places in the index.
+    vectors : (m, dimension) float32 ndarray
+        Their vectors, of unit norm.
     """
 
     def __init__(self, rows: np.ndarray, vectors: np.ndarray):
-        self.rows, self.vectors = rows, vectors
-        self._distance = np.full((len(rows), K + 1), np.inf, np.float32)
-        self._nearest = np.full((len(rows), K + 1), -1)
+        self.rows = rows
+        self.vectors = vectors
+        # One more than K, since each star is its own nearest neighbour.
+        shape = (len(rows), K + 1)
+        self._distance = np.full(shape, np.inf, np.float32)
+        self._nearest = np.full(shape, -1)
 
-    def meet(self, start: int, vectors: np.ndarray) -> None:
-        """The stars from row `start` on."""
+    def compare(self, start: int, vectors: np.ndarray) -> None:
+        """Compare the sample with the stars of the index whose rows begin at `start`."""
         distance, nearest = faiss.knn(self.vectors, vectors, min(K + 1, len(vectors)))
         distance = np.hstack([self._distance, distance])
         nearest = np.hstack([self._nearest, nearest + start])
@@ -31,11 +40,24 @@ class Witnesses:
         self._nearest = np.take_along_axis(nearest, best, 1)
 
     def recall(self, found: np.ndarray) -> float:
-        """Share of the K true neighbours (themselves left out) that are among the rows `found` (m, k)."""
-        true = (self._nearest >= 0) & (self._nearest != self.rows[:, None])
-        true &= np.cumsum(true, axis=1) <= K
-        hit = (self._nearest[:, :, None] == found[:, None, :]).any(2)
-        return float((hit & true).sum() / max(true.sum(), 1))
+        """Measure which share of the K true neighbours a search has found.
+
+        Parameters
+        ----------
+        found : (m, k) int ndarray
+            Rows of the index that the search gives for each star of the sample.
+
+        Returns
+        -------
+        float
+            Between 0 and 1. The stars themselves do not count as their neighbours.
+        """
+        is_other = self._nearest != self.rows[:, None]
+        is_true = (self._nearest >= 0) & is_other
+        is_true &= np.cumsum(is_true, axis=1) <= K
+        is_found = (self._nearest[:, :, None] == found[:, None, :]).any(2)
+        hits = (is_found & is_true).sum()
+        return float(hits / max(is_true.sum(), 1))
 
 
 def tuned(
@@ -43,7 +65,24 @@ def tuned(
     recall: Callable[[dict[str, int]], float],
     harder: Callable[[dict[str, int]], dict[str, int] | None],
 ) -> tuple[dict[str, int], float]:
-    """The least effort that reaches TARGET, and its recall; where none does, the one beyond which little is gained."""
+    """Find the least effort that reaches the recall TARGET.
+
+    Parameters
+    ----------
+    parameters : dict
+        Search parameters to begin with.
+    recall : callable
+        Measures the recall with some parameters.
+    harder : callable
+        Gives the parameters of twice the effort, or None if there is no more to do.
+
+    Returns
+    -------
+    parameters : dict
+        Where no effort reaches TARGET, those beyond which less than GAIN is gained.
+    recall : float
+        The recall with these parameters.
+    """
     reached = recall(parameters)
     while reached < TARGET and (more := harder(parameters)) is not None:
         better = recall(more)

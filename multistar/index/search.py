@@ -27,9 +27,9 @@ def search_table(
 ) -> Iterator[pa.Table]:
     """Neighbours of all stars of a table, chunk by chunk; rows without data or id are left out.
 
-    See StarIndex.neighbours_of for the columns; the metadata say how many rows were "left_out". Plain embeddings go
-    through the `eraser` first. Raises ValueError if another model made the vectors, they ignore something else
-    than those of the index, or no row is left.
+    See StarIndex.neighbours_of for the columns; the metadata say how many rows were "left_out".
+    Plain embeddings go through the `eraser` first. Raises ValueError if another model made the
+    vectors, they ignore something else than those of the index, or no row is left.
     """
     sources = [
         source.erased(eraser) if eraser else source for source in embedding_sources(embeddings)
@@ -60,16 +60,20 @@ def search_stars(
 ) -> pa.Table:
     """Neighbours of stars that are embedded first, as search_table gives them.
 
-    They are embedded with `ignore` (see tasks/embed.py), by default as the vectors of the index are.
+    They are embedded with `ignore` (see tasks/embed.py), by default as the vectors of the index
+    are.
     """
     vectors = embed(
-        model, stars, quiet, False, *((ignore, "fused") if ignore else made_like(index))
+        model, stars, quiet, False, *((ignore, "fused") if ignore else embed_options(index))
     )
     return pa.concat_tables(search_table(index, vectors, k, columns))
 
 
-def made_like(index: StarIndex) -> tuple[str | None, str]:
-    """What `embed` must be told to make vectors like those of the index: what to ignore, and the space."""
+def embed_options(index: StarIndex) -> tuple[str | None, str]:
+    """What `embed` must be told to make vectors like those of the index.
+
+    What to ignore, and the space.
+    """
     first, _, rest = index.ignore.partition(":")
     return (None, rest) if first == "space" else (first or None, "fused")
 
@@ -81,18 +85,21 @@ def search_like(
     k: int,
     columns: Sequence[str] = (),
 ) -> tuple[pa.Table, str]:
-    """Neighbours (query_id -1) of a star of which labels, or other numbers that the model reads, are all that is known.
+    """Neighbours (query_id -1) of a star of which labels, or other numbers that the model reads, are
+    all that is known.
 
-    And "ok" or the reasons to doubt them. The labels themselves are embedded, not a spectrum that they generate: the
-    neighbours' labels are then closer to those asked for (see README). Measured stars lie far from a star of which
-    only labels are known, so distances are large and tell only the order.
+    And "ok" or the reasons to doubt them. The labels themselves are embedded, not a spectrum that
+    they generate: the neighbours' labels are then closer to those asked for (see README).
+    Measured stars lie far from a star of which only labels are known, so distances are large and
+    tell only the order.
 
-    Raises ValueError for names that the model does not know, impossible values, an index of another model, and one
-    that ignores a quantity: erasers know measured stars only.
+    Raises ValueError for names that the model does not know, impossible values, an index of
+    another model, and one that ignores a quantity: erasers know measured stars only.
     """
     if index.ignore:
         raise ValueError(
-            f"{index.origin} ignores {index.ignore} and compares measured stars only; search a plain one for labels "
+            f"{index.origin} ignores {index.ignore} and compares measured stars only; search a "
+            "plain one for labels "
             f"and leave {index.ignore.split(':')[0]} out of them"
         )
     known = model.vocabulary.scalars

@@ -1,4 +1,7 @@
-"""What goes into an index: ids and metadata at once, vectors in chunks; and the rules for all of them."""
+"""What goes into an index: ids and metadata at once, vectors in chunks.
+
+And the rules for all of them.
+"""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +55,10 @@ class Source:
         return len(self.source_id)
 
     def checked(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Rows and vectors of each chunk; ValueError for NaN, infinity and vectors that are not of unit norm."""
+        """Rows and vectors of each chunk.
+
+        ValueError for NaN, infinity and vectors that are not of unit norm.
+        """
         start = 0
         for vectors in self.chunks():
             rows = slice(start, start + len(vectors))
@@ -89,7 +95,8 @@ class Source:
                 else f"of {self.dimension} dimensions"
             )
             raise ValueError(
-                f"{self.origin}: made by the model {_short(self.model_sha256)}, {which}; {eraser.name} is for plain "
+                f"{self.origin}: made by the model {_short(self.model_sha256)}, {which}; "
+                f"{eraser.name} is for plain "
                 f"embeddings of {len(eraser.mean)} dimensions by {_short(eraser.model_sha256)}"
             )
         chunks = self.chunks
@@ -140,16 +147,19 @@ def check_same_model(source: OfModel, other: OfModel) -> None:
     if source.ignore != other.ignore:
         one, two = (f"ignore {s.ignore}" if s.ignore else "ignore nothing" for s in (source, other))
         raise ValueError(
-            f"{source.origin}: the vectors {one}, those of {other.origin} {two}; make both with the same --ignore"
+            f"{source.origin}: the vectors {one}, those of {other.origin} {two}; make both "
+            "with the same --ignore"
         )
     if source.dimension != other.dimension:
         raise ValueError(
-            f"{source.origin}: vectors have {source.dimension} dimensions, those of {other.origin} {other.dimension}"
+            f"{source.origin}: vectors have {source.dimension} dimensions, those of "
+            f"{other.origin} {other.dimension}"
         )
     if source.model_sha256 != other.model_sha256:
         one, two = (_short(s.model_sha256) for s in (source, other))
         raise ValueError(
-            f"{source.origin}: made by the model {one}, {other.origin} by {two}; vectors of two models cannot be "
+            f"{source.origin}: made by the model {one}, {other.origin} by {two}; vectors of "
+            "two models cannot be "
             "compared: embed again with the same --model"
         )
 
@@ -159,7 +169,9 @@ def _short(model_sha256: str) -> str:
 
 
 def keep_masks(parts: Sequence[np.ndarray], duplicates: Duplicates) -> list[np.ndarray]:
-    """For each array of ids, which rows stay so that every id occurs once: its first or its last row.
+    """For each array of ids, which rows stay so that every id occurs once.
+
+    Its first or its last row.
 
     Raises ValueError for missing ids, and for repeated ones if duplicates="error".
     """
@@ -176,7 +188,8 @@ def keep_masks(parts: Sequence[np.ndarray], duplicates: Duplicates) -> list[np.n
     if duplicates == "error" and not new.all():
         repeated, count = np.unique(ids[order][~new], return_counts=True)
         raise ValueError(
-            f"{len(repeated)} source_ids occur more than once (first: {repeated[0]}, {count[0] + 1} times); keep one "
+            f"{len(repeated)} source_ids occur more than once (first: {repeated[0]}, "
+            f"{count[0] + 1} times); keep one "
             "row per star, or say which one: --duplicates first or last (duplicates=)"
         )
     keep = np.zeros(len(ids), bool)
@@ -191,5 +204,6 @@ def check_vectors(vectors: np.ndarray, ids: np.ndarray) -> None:
         raise ValueError(f"{bad.sum()} vectors hold NaN or infinity (first: star {ids[bad][0]})")
     if np.any(bad := np.abs(norm - 1) > UNIT_NORM_TOLERANCE):
         raise ValueError(
-            f"{bad.sum()} vectors are not of unit norm (first: star {ids[bad][0]}, norm {norm[bad][0]:.3f})"
+            f"{bad.sum()} vectors are not of unit norm (first: star {ids[bad][0]}, norm "
+            f"{norm[bad][0]:.3f})"
         )

@@ -1,4 +1,6 @@
-"""StarIndex: vectors of stars in FAISS with their ids, numbers and the hash of the model beside them."""
+"""StarIndex: vectors of stars in FAISS with their ids, numbers and the hash of the model beside
+them.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -13,7 +15,7 @@ from multistar.index import kinds
 from multistar.index.embeddings import embedding_sources
 from multistar.index.folder import Card, Content, read_folder, write_folder
 from multistar.index.metadata import Metadata, joined, stacked
-from multistar.index.recall import K, Witnesses, tuned
+from multistar.index.recall import K, RecallSample, tuned
 from multistar.index.source import (
     CHUNK,
     Duplicates,
@@ -26,19 +28,21 @@ from multistar.index.source import (
 from multistar.model.nuisance import Eraser
 
 IDENTICAL = 1e-6  # distance of two vectors of the same data, which only rounding keeps apart
-TWINS = 16  # neighbours among which identical vectors are looked for
+COPIES = 16  # neighbours among which identical vectors are looked for
 
 
 class StarIndex:
     """Nearest stars by the angle between unit vectors; made by `build` or `load`.
 
-    Distance is 1 - cosine similarity: 0 for the same direction, 2 for the opposite one. The kinds "ivf-sq8" and
-    "pca-sq8" hold rounded vectors, so their distances are rounded too. Deleted stars are never found; their place in
-    memory comes back when the index is built anew: StarIndex.build(index).
+    Distance is 1 - cosine similarity: 0 for the same direction, 2 for the opposite one. The kinds
+    "ivf-sq8" and "pca-sq8" hold rounded vectors, so their distances are rounded too. Deleted
+    stars are never found; their place in memory comes back when the index is built anew:
+    StarIndex.build(index).
 
     source_id  (rows,) int64 in the order in which they were added, -1 where deleted
     metadata   numbers of the same rows
-    recall     share of the ten true neighbours that a search finds, measured when the index was built
+    recall     share of the ten true neighbours that a search finds, measured when the index was
+               built
     left_out   rows without data or id that were left out when it was built or added to
     ignore     name of the eraser that its vectors went through (see model/erasure.py), "" for none
     """
@@ -82,17 +86,22 @@ class StarIndex:
     ) -> "StarIndex":
         """From what `embed` returned or wrote, from other indices, or from a list of these.
 
-        embeddings  Arrow table, Parquet file or folder of them, Embeddings, StarIndex. Files are read in chunks: memory
-                    holds the index, ids and numbers. Rows of tables and files without data or id are left out
+        embeddings  Arrow table, Parquet file or folder of them, Embeddings, StarIndex. Files are
+                    read in chunks: memory holds the index, ids and numbers. Rows of tables and
+                    files without data or id are left out
         kind        see kinds.KINDS; by default the number of stars decides
-        duplicates  which row stays where an id occurs more than once: "first" or "last"; or it is an "error"
-        metadata    table (anything that `read_columns` takes) of which the numbers, all or `columns`, are kept with the
-                    stars of its ids. Numeric columns of the embedding tables are kept anyhow
-        eraser      what plain embeddings go through first, so that neighbours do not share its quantity
+        duplicates  which row stays where an id occurs more than once: "first" or "last"; or it is
+                    an "error"
+        metadata    table (anything that `read_columns` takes) of which the numbers, all or
+                    `columns`, are kept with the stars of its ids. Numeric columns of the
+                    embedding tables are kept anyhow
+        eraser      what plain embeddings go through first, so that neighbours do not share its
+                    quantity
 
-        The answers depend on the stars, not on the order of their rows (but for the graph of "hnsw"). Effort is
-        doubled until the recall of a few stars, compared with all others, reaches recall.TARGET.
-        Raises ValueError for no stars at all, NaN or unnormalised vectors, missing or duplicate ids, several models.
+        The answers depend on the stars, not on the order of their rows (but for the graph of
+        "hnsw"). Effort is doubled until the recall of a few stars, compared with all others,
+        reaches recall.TARGET. Raises ValueError for no stars at all, NaN or unnormalised vectors,
+        missing or duplicate ids, several models.
         """
         source = union(_sources(embeddings), duplicates)
         source = source.erased(eraser) if eraser else source
@@ -108,11 +117,11 @@ class StarIndex:
         rows = by_id[_spread(len(source), kinds.sample_size(len(source), kind))]
         sample = source.vectors(rows)
         index, parameters = kinds.trained(kind, sample, len(source))
-        some = _spread(len(rows), min(kinds.WITNESSES, len(rows)))
-        witnesses = Witnesses(rows[some], sample[some])
+        some = _spread(len(rows), min(kinds.RECALL_STARS, len(rows)))
+        recall_sample = RecallSample(rows[some], sample[some])
         for here, vectors in source.checked():
             index.add(vectors)
-            witnesses.meet(here.start, vectors)
+            recall_sample.compare(here.start, vectors)
         numbers = source.metadata
         card = Card(
             source.model_sha256,
@@ -130,15 +139,15 @@ class StarIndex:
         built = cls(Content(card, index, source.source_id.copy(), by_id, numbers.values))
         built.left_out = source.left_out
         if kind != "exact":
-            built._tune(witnesses)
+            built._tune(recall_sample)
         return built
 
-    def _tune(self, witnesses: Witnesses) -> None:
-        queries = self._stored(witnesses.rows)  # as they will be asked by id: rounded
+    def _tune(self, recall_sample: RecallSample) -> None:
+        queries = self._stored(recall_sample.rows)  # as they will be asked by id: rounded
 
         def recall(parameters: dict[str, int]) -> float:
             self.parameters = parameters
-            return witnesses.recall(self._nearest(queries, K + 1)[1])
+            return recall_sample.recall(self._nearest(queries, K + 1)[1])
 
         self.parameters, self.recall = tuned(
             self.parameters, recall, lambda p: kinds.harder(self.kind, p)
@@ -155,7 +164,9 @@ class StarIndex:
         return cls.build(list(indices), kind, duplicates)
 
     def ignoring(self, eraser: Eraser) -> "StarIndex":
-        """This index if its vectors went through the eraser already; otherwise one built of its vectors.
+        """This index if its vectors went through the eraser already.
+
+        Otherwise one built of its vectors.
 
         Raises ValueError for kinds that hold rounded vectors: erasing would amplify the rounding.
         """
@@ -163,7 +174,8 @@ class StarIndex:
             return self
         if self.kind not in ("exact", "hnsw"):
             raise ValueError(
-                f"{self.origin} is of kind {self.kind}, whose vectors are rounded: build one from the embeddings, "
+                f"{self.origin} is of kind {self.kind}, whose vectors are rounded: build one "
+                "from the embeddings, "
                 f"multistar index VECTORS --ignore {eraser.quantity} --out IDX, and search that"
             )
         return StarIndex.build(self, eraser=eraser)
@@ -171,9 +183,10 @@ class StarIndex:
     def add(self, embeddings: Any, duplicates: Duplicates = "error") -> int:
         """Stars in whatever form `build` takes; how many were added.
 
-        An id that is there already is an "error", or the "first" of the two (the old one) or the "last" stays. Lists
-        and principal components stay those of the first stars: after adding several times as many, build anew.
-        Raises ValueError as `build` does, and for another model; the index is then as it was.
+        An id that is there already is an "error", or the "first" of the two (the old one) or the
+        "last" stays. Lists and principal components stay those of the first stars: after adding
+        several times as many, build anew. Raises ValueError as `build` does, and for another
+        model; the index is then as it was.
         """
         self._refuse_mapped()
         own, new = self.source(), union(_sources(embeddings), duplicates)
@@ -198,23 +211,26 @@ class StarIndex:
         self._changed()
 
     def dedupe(self, tolerance: float = IDENTICAL) -> int:
-        """Delete every star whose vector is that of a star before it, to a distance of `tolerance`; how many.
+        """Delete every star whose vector is that of a star before it, to a distance of `tolerance`.
 
-        Data that came twice under two ids are found so. Kinds that round vectors compare them as rounded.
+        How many.
+
+        Data that came twice under two ids are found so. Kinds that round vectors compare them as
+        rounded.
         """
         self._refuse_mapped()
         before = len(self)
         while len(self) > 1:
-            twins = [self._later_twins(rows, tolerance) for rows in self._chunks_of_rows()]
-            if not len(found := np.concatenate(twins)):
+            copies = [self._later_copies(rows, tolerance) for rows in self._chunks_of_rows()]
+            if not len(found := np.concatenate(copies)):
                 break  # of many alike, a pass may see some only, but always the last one
             self.delete(found)
         return before - len(self)
 
-    def _later_twins(self, rows: np.ndarray, tolerance: float) -> np.ndarray:
+    def _later_copies(self, rows: np.ndarray, tolerance: float) -> np.ndarray:
         """Ids of the rows that have a twin before them."""
         distance, found = self._nearest(
-            self._index.reconstruct_batch(rows), TWINS
+            self._index.reconstruct_batch(rows), COPIES
         )  # equally rounded, if they are
         return self.source_id[
             rows[((distance <= tolerance) & (found >= 0) & (found < rows[:, None])).any(1)]
@@ -234,7 +250,10 @@ class StarIndex:
         )
 
     def vectors(self, source_ids: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n, dimension) stored vectors of the given stars; KeyError names those that are not in the index."""
+        """(n, dimension) stored vectors of the given stars.
+
+        KeyError names those that are not in the index.
+        """
         return self._stored(self._rows(source_ids))
 
     def numbers(self, source_ids: Sequence[int] | np.ndarray) -> Metadata:
@@ -248,8 +267,9 @@ class StarIndex:
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (n, k') and distances (n, k') of the nearest stars, k' = min(k, number of stars).
 
-        -1 and NaN stand where a graph ("hnsw") leads to fewer. Raises ValueError for k < 1, vectors of another
-        dimension, NaN or unnormalised ones, and an index all of whose stars were deleted.
+        -1 and NaN stand where a graph ("hnsw") leads to fewer. Raises ValueError for k < 1,
+        vectors of another dimension, NaN or unnormalised ones, and an index all of whose stars
+        were deleted.
         """
         distance, rows = self._nearest(self._checked(vectors, k), k)
         return np.where(rows >= 0, self.source_id[rows], -1), distance
@@ -257,7 +277,10 @@ class StarIndex:
     def neighbours(
         self, source_ids: Sequence[int] | np.ndarray, k: int, columns: Sequence[str] = ()
     ) -> pa.Table:
-        """Neighbours of stars of the index, as `neighbours_of` gives them; KeyError for stars that are not in it."""
+        """Neighbours of stars of the index, as `neighbours_of` gives them.
+
+        KeyError for stars that are not in it.
+        """
         return self.neighbours_of(
             self.vectors(source_ids), np.asarray(source_ids, np.int64), k, columns
         )
@@ -265,10 +288,12 @@ class StarIndex:
     def neighbours_of(
         self, vectors: np.ndarray, query_ids: np.ndarray, k: int, columns: Sequence[str] = ()
     ) -> pa.Table:
-        """query_id, rank (from 1), neighbour_id, distance, and the `columns` that the index has of the neighbour.
+        """query_id, rank (from 1), neighbour_id, distance, and the `columns` that the index has of the
+        neighbour.
 
-        Nearest first, k for each of the vectors (n, dimension), or all there are; the star of id query_ids (n,) itself
-        is left out. A column of one of these four names gets "neighbour_" before it.
+        Nearest first, k for each of the vectors (n, dimension), or all there are; the star of id
+        query_ids (n,) itself is left out. A column of one of these four names gets "neighbour_"
+        before it.
         """
         numbers = [(name, self.metadata[name]) for name in columns]
         vectors = self._checked(vectors, k)
@@ -301,7 +326,10 @@ class StarIndex:
         return pa.table(list(found.values()), schema=pa.schema(fields, metadata=metadata))
 
     def save(self, folder: str | Path, overwrite: bool = False) -> None:
-        """Write the folder atomically; FileExistsError if something is there (unless `overwrite`, if it is ours)."""
+        """Write the folder atomically.
+
+        FileExistsError if something is there (unless `overwrite`, if it is ours).
+        """
         numbers = self.metadata
         card = Card(
             self.model_sha256,
@@ -324,7 +352,9 @@ class StarIndex:
 
     @classmethod
     def load(cls, folder: str | Path, mapped: bool = False, verify: bool = True) -> "StarIndex":
-        """What `save` wrote; see read_folder for `mapped` (read from disk as needed), `verify` and the errors."""
+        """What `save` wrote; see read_folder for `mapped` (read from disk as needed), `verify` and the
+        errors.
+        """
         return cls(read_folder(folder, mapped, verify), mapped)
 
     def _checked(self, vectors: np.ndarray, k: int) -> np.ndarray:
@@ -341,7 +371,10 @@ class StarIndex:
         return vectors
 
     def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Distances and rows (n, min(k, stars)), nearest first; NaN and -1 where nothing was found."""
+        """Distances and rows (n, min(k, stars)), nearest first.
+
+        NaN and -1 where nothing was found.
+        """
         k = min(k, len(self))
         parameters = kinds.search_parameters(self.kind, self.parameters, k, self._alive)
         searcher = (
@@ -384,7 +417,8 @@ class StarIndex:
         if not found.all():
             absent = wanted[~found]
             raise KeyError(
-                f"{len(absent)} source_ids are not in the index of {len(self)} stars (first: {absent[0]})"
+                f"{len(absent)} source_ids are not in the index of {len(self)} stars (first: "
+                f"{absent[0]})"
             )
         return rows
 
@@ -404,7 +438,8 @@ class StarIndex:
     def _refuse_mapped(self) -> None:
         if self.mapped:
             raise ValueError(
-                "the index was opened memory-mapped and cannot be changed; load it with mapped=False"
+                "the index was opened memory-mapped and cannot be changed; load it with "
+                "mapped=False"
             )
 
 

@@ -1,7 +1,9 @@
-"""Vectors -> a map of the stars in two dimensions by UMAP (McInnes, Healy & Melville 2018, arXiv 1802.03426).
+"""Vectors -> a map of the stars in two dimensions by UMAP (McInnes, Healy & Melville 2018, arXiv
+1802.03426).
 
-A map is its coordinates and parameters; no fitted object is kept, for UMAP's can only be pickled. The same vectors,
-seed and version of umap-learn give the same map, which is why one thread makes it.
+A map is its coordinates and parameters; no fitted object is kept, for UMAP's can only be pickled.
+The same vectors, seed and version of umap-learn give the same map, which is why one thread makes
+it.
 """
 
 import json
@@ -36,14 +38,15 @@ def umap_map(
     status   "kept", or "dropped" (and NaN coordinates) where a star has no data
     sample   how many stars, drawn at random, UMAP is fitted to; the others are placed among them
 
-    The metadata hold all parameters. Raises ImportError without umap-learn; ValueError for fewer stars than twice the
-    neighbours, and vectors that are no embeddings.
+    The metadata hold all parameters. Raises ImportError without umap-learn; ValueError for fewer
+    stars than twice the neighbours, and vectors that are no embeddings.
     """
     given = Embeddings.from_table(vectors)
     kept = np.flatnonzero(given.has_data)
     if min(len(kept), sample) < 2 * neighbours:
         raise ValueError(
-            f"UMAP with {neighbours} neighbours needs {2 * neighbours} stars, got {min(len(kept), sample)}"
+            f"UMAP with {neighbours} neighbours needs {2 * neighbours} stars, got "
+            f"{min(len(kept), sample)}"
         )
     check_vectors(given.vector[kept], given.source_id[kept])
     rng = np.random.default_rng(seed)
@@ -89,7 +92,9 @@ def _mapper(seed: int, neighbours: int, min_distance: float) -> tuple[Any, str]:
 
 
 def with_numbers(table: pa.Table, metadata: Any) -> pa.Table:
-    """A map with the numeric columns of another table (anything that read_columns takes), joined by source_id."""
+    """A map with the numeric columns of another table (anything that read_columns takes), joined by
+    source_id.
+    """
     numbers, _ = joined(table["source_id"].to_numpy(), metadata)
     for name, unit in zip(numbers.names, numbers.units, strict=True):
         if name not in table.column_names:
@@ -100,10 +105,14 @@ def with_numbers(table: pa.Table, metadata: Any) -> pa.Table:
 
 
 def map_figure(table: pa.Table, colours: list[str]) -> Figure:
-    """The map, once for each column of numbers it is coloured by; ValueError for columns that it does not have."""
+    """The map, once for each column of numbers it is coloured by.
+
+    ValueError for columns that it does not have.
+    """
     if absent := sorted(set(colours) - set(table.column_names)):
         raise ValueError(
-            f"the map has no column {absent} to colour by; it has {table.column_names}: add --metadata"
+            f"the map has no column {absent} to colour by; it has {table.column_names}: add "
+            "--metadata"
         )
     columns = min(3, len(colours))
     rows = -(-len(colours) // columns)
@@ -121,7 +130,10 @@ def map_figure(table: pa.Table, colours: list[str]) -> Figure:
 
 
 def coloured_map(axis, x: np.ndarray, y: np.ndarray, colour: np.ndarray, label: str) -> None:
-    """Points (n,) coloured by a number, from its 2nd to its 98th percentile; grey where it is not known."""
+    """Points (n,) coloured by a number, from its 2nd to its 98th percentile.
+
+    Grey where it is not known.
+    """
     known = np.isfinite(colour)
     axis.scatter(x[~known], y[~known], s=1, color="0.85", rasterized=True)
     low, high = np.nanpercentile(colour, [2, 98]) if known.any() else (0, 1)

@@ -8,22 +8,41 @@ from multistar.inference.stream import stream_measurements
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 
-RUN = 5  # neighbouring slots that are hidden together
-CLIP = 5.0  # normal scores; farther is as wrong
-FEWEST = 3  # hidden measurements, without which nothing can be said
-EDGE = 2.0  # mean squared score: fewer than 1 % of mock stars are beyond it
+# Neighbouring slots that are hidden together.
+RUN = 5
+# Normal scores; a value that is farther off is as wrong.
+CLIP = 5.0
+# With fewer hidden measurements nothing can be said.
+FEWEST = 3
+# Mean squared score; fewer than 1 % of mock stars are beyond it.
+EDGE = 2.0
 
 
 @torch.inference_mode()
 def mean_squared_score(model: Model, stars: Stars, quiet: bool = False) -> np.ndarray:
-    """(n,) mean squared normal score of hidden measurements under what the model expects from the others.
+    """Judge hidden measurements by what the model expects of them from the others.
 
-    1 on average for stars like the training stars, larger where values contradict each other or their errors are
-    too small; NaN with fewer than FEWEST to judge. Runs of RUN neighbouring measurements are hidden in turn.
+    Every other run of RUN neighbouring measurements is hidden.
+
+    Parameters
+    ----------
+    model : Model
+    stars : Stars
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    (n,) float64 ndarray
+        The mean squared normal score of each star: 1 on average for stars like the training
+        stars, larger where values contradict each other or their errors are too small, NaN where
+        fewer than FEWEST measurements can be judged.
     """
     out = np.full(len(stars), np.nan)
-    hidden = torch.tensor([s for s in model.vocabulary.askable if (s // RUN) % 2 == 0])
-    hidden = hidden[~torch.isin(hidden, torch.tensor(list(model.vocabulary.label_slots)))]
+    in_hidden_run = [slot for slot in model.vocabulary.askable if (slot // RUN) % 2 == 0]
+    hidden = torch.tensor(in_hidden_run)
+    labels = torch.tensor(list(model.vocabulary.label_slots))
+    hidden = hidden[~torch.isin(hidden, labels)]
     for rows, m in stream_measurements(model, stars, "consistency of", quiet):
         shown = m.observed.clone()
         shown[:, hidden] = False

@@ -20,24 +20,46 @@ def embed(
     ignore: str | None = None,
     space: str = "fused",
 ) -> pa.Table:
-    """source_id, status, embedding (fixed-size list of float32, of unit norm). No catalogue label enters a vector.
+    """Embed each star as one vector of unit norm.
 
-    Unless `labels` says so: stars of which labels are all that is known have vectors too, to search with.
+    No catalogue label enters a vector, unless `labels` says so.
 
-    ignore  "dust" or another quantity, or the file of an eraser: vectors that do not tell it; see model/erasure.py
+    Parameters
+    ----------
+    model : Model
+    stars : Stars
+    quiet : bool
+        Show no progress.
+    labels : bool
+        Labels are part of the input. Stars of which labels are all that is known then have
+        vectors, too, to search with.
+    ignore : str, optional
+        "dust" or another quantity, or the file of a nuisance projection: the vectors do not
+        tell this quantity; see model/nuisance.py.
+    space : {"fused", "aligned", "eigen"}
+        "fused" is of everything that is known of a star. In "aligned" a light curve is near the
+        spectrum of its star, and the vector is the mean of the two where both are known. "eigen"
+        has the coordinates of the DualFormer: those of the two embeddings' mean along the
+        eigenvectors of the alignment.
 
-    space   "fused": of everything that is known of a star. "aligned": in which a light curve is near the spectrum of
-            its star; the mean of the two where both are known. "eigen": the coordinates of the DualFormer, those of
-            the two embeddings' mean along the eigenvectors of the alignment
+    Returns
+    -------
+    pyarrow.Table
+        source_id, status and embedding (fixed-size list of float32, of unit norm).
 
-    Raises ValueError if the model cannot ignore it, or has no such space.
+    Raises
+    ------
+    ValueError
+        If the model cannot ignore this quantity, or has no such space.
     """
     if space not in SPACES or (space != "fused" and (ignore or labels)):
         raise ValueError(
-            f"space={space!r} must be one of {SPACES}, and only 'fused' can ignore {ignore or 'labels'}"
+            f"space={space!r} must be one of {SPACES}, "
+            f"and only 'fused' can ignore {ignore or 'labels'}"
         )
     eraser = model.eraser(ignore) if ignore else None
-    out = np.empty((len(stars), eraser.dimension if eraser else model.config.embedding), np.float32)
+    dimension = eraser.dimension if eraser else model.config.embedding
+    out = np.empty((len(stars), dimension), np.float32)
 
     def keep(batch: Encoded) -> None:
         vectors = batch.memory.embedding.cpu().numpy()
@@ -66,14 +88,21 @@ def embed(
 
 
 def shared(model: Model, stars: Stars, space: str) -> np.ndarray:
-    """(n, E) float32 of unit norm in a space that light curves and other data share; 0 where nothing is known."""
-    seen = embed_views(model, stars)
-    both = np.stack(seen.aligned if space == "aligned" else (seen.curve, seen.rest))
+    """Embed stars in a space that light curves and other data share.
+
+    Returns
+    -------
+    (n, E) float32 ndarray
+        Vectors of unit norm; 0 where nothing is known of a star.
+    """
+    views = embed_views(model, stars)
+    both = np.stack(views.aligned if space == "aligned" else (views.curve, views.rest))
     known = np.isfinite(both).all(2, keepdims=True)
-    mean = np.where(known, both, 0).sum(0) / np.maximum(known.sum(0), 1)
+    total = np.where(known, both, 0).sum(0)
+    mean = total / np.maximum(known.sum(0), 1)
     if space == "eigen":
         assert model.network.alignment is not None
         mean = mean @ model.network.alignment.eigenspace().cpu().numpy()
-    return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)).astype(
-        np.float32
-    )
+    norm = np.linalg.norm(mean, axis=1, keepdims=True)
+    unit = mean / np.maximum(norm, 1e-12)
+    return unit.astype(np.float32)

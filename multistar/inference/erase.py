@@ -10,10 +10,25 @@ from multistar.stars import Origin, Stars
 
 
 def eraser_of(model: Model, stars: Stars, quantity: str, quiet: bool = False) -> Eraser:
-    """Fitted to stars with labels (`true_L` where the table has it), of all kinds that it shall serve.
+    """Fit what removes one quantity from a model's vectors.
 
-    If the model is told of the mismatch between mock stars and the sky, every other mock star is given as one of the
-    sky. Raises ValueError as fit_eraser does, and for names that are no label.
+    If the model was trained for the mismatch between mock stars and the sky, every other mock
+    star is given to it as one of the sky.
+
+    Parameters
+    ----------
+    model : Model
+    stars : Stars
+        Stars with labels (`true_L` where the table has it), of all kinds that it shall serve.
+    quantity : str
+        A label, or another name of it that `quantity_of` knows.
+    quiet : bool
+        Show no progress.
+
+    Raises
+    ------
+    ValueError
+        As `fit_eraser` does, and for names that are no label.
     """
     quantity = quantity_of(quantity)
     labels = {name: known_label(stars, name) for name in (*INTRINSIC, quantity)}
@@ -37,4 +52,6 @@ def known_label(stars: Stars, name: str) -> np.ndarray:
     """(n,) the truth where the table has it, otherwise the label, otherwise NaN."""
     if f"true_{name}" in stars.extra:
         return stars.extra[f"true_{name}"]
-    return stars.scalars[name].value if name in stars.scalars else np.full(len(stars), np.nan)
+    if name in stars.scalars:
+        return stars.scalars[name].value
+    return np.full(len(stars), np.nan)

@@ -33,18 +33,20 @@ def generate(
     sampled: bool = False,
     quiet: bool = False,
 ) -> pa.Table:
-    """The noise-free XP spectra that stars of these labels and magnitudes have, in the archive's layout.
+    """The noise-free XP spectra that stars of these labels and magnitudes have, in the archive's
+    layout.
 
-    Columns: source_id, status, phot_g_mean_mag (as given, or the median of what the model draws), and for
-    each band those of `archive_columns` [e-/s]. Values are medians of joint samples, errors half
-    the distance of their 16th and 84th percentiles, correlations those of the samples. Coefficients in
-    the table are not used. A label without an error counts as known to the precision of the training labels.
+    Columns: source_id, status, phot_g_mean_mag (as given, or the median of what the model draws),
+    and for each band those of `archive_columns` [e-/s]. Values are medians of joint samples,
+    errors half the distance of their 16th and 84th percentiles, correlations those of the
+    samples. Coefficients in the table are not used. A label without an error counts as known to
+    the precision of the training labels.
 
-    sampled  also `flux` and `flux_error` [W m-2 nm-1] at 336, 338 ... 1020 nm, by GaiaXPy's calibration:
-             the flux of the median coefficients, its error from the samples
+    sampled  also `flux` and `flux_error` [W m-2 nm-1] at 336, 338 ... 1020 nm, by GaiaXPy's
+             calibration: the flux of the median coefficients, its error from the samples
 
-    Raises ValueError if the model has no XP, if samples < 2, or if `sampled` is asked for orders other than
-    those that GaiaXPy knows (55 + 55).
+    Raises ValueError if the model has no XP, if samples < 2, or if `sampled` is asked for orders
+    other than those that GaiaXPy knows (55 + 55).
     """
     _check(model, samples, sampled)
     meant = sum(status.BIT[name] for name in NOT_INPUT)
@@ -84,7 +86,8 @@ def _check(model: Model, samples: int, sampled: bool) -> None:
     orders = {band: len(slots) for band, slots in model.vocabulary.band_slots.items()}
     if not all(orders.values()):
         raise ValueError(
-            f"the model was trained on {orders} XP orders; spectra need a model trained on both bands"
+            f"the model was trained on {orders} XP orders; spectra need a model trained on "
+            "both bands"
         )
     if samples < 2:
         raise ValueError(f"samples={samples} must be at least 2, so that there are errors")
@@ -105,9 +108,12 @@ def chain(model: Model) -> list[int]:
 def drawn_coefficients(
     model: Model, memory: Memory, g: np.ndarray, n: int, generator: torch.Generator
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Joint draws of noise-free spectra given what the memory holds: G (B, n), coefficients (B, n, orders) by band.
+    """Joint draws of noise-free spectra given what the memory holds.
 
-    g (B,) is the magnitude that scales them; where it is not known (NaN, of all or of none) it is drawn first.
+    G (B, n), coefficients (B, n, orders) by band.
+
+    g (B,) is the magnitude that scales them; where it is not known (NaN, of all or of none) it is
+    drawn first.
     """
     slots = chain(model) if np.isfinite(g).all() else [model.vocabulary.slot("g"), *chain(model)]
     order, levels = torch.tensor(slots), torch.special.ndtr(SCORES)
@@ -126,7 +132,8 @@ def drawn_coefficients(
 
 
 def to_coefficients(model: Model, band: str, z: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """Standardised XP slots (..., orders) of a band -> coefficients [e-/s] of stars of magnitude g (...).
+    """Standardised XP slots (..., orders) of a band -> coefficients [e-/s] of stars of magnitude g
+    (...).
 
     Orders may be fewer than the model has. Increasing in z, so quantiles carry over.
     """

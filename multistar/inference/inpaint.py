@@ -20,14 +20,16 @@ LEVELS = (0.5, 0.16, 0.84)
 def inpaint(
     model: Model, stars: Stars, bands: Collection[str] = (), quiet: bool = False
 ) -> pa.Table:
-    """Predicts the XP coefficients that are not observed, from everything else that is known of the star.
+    """Predicts the XP coefficients that are not observed, from everything else that is known of the
+    star.
 
     bands  ("bp",), ("rp",) or both: these are predicted whole, as if never observed
 
-    Columns: source_id, status, phot_g_mean_mag, for each band those of `archive_columns` [e-/s], and
-    bp_predicted, rp_predicted (lists of 0 and 1). Observed coefficients and errors stay as they are;
-    predicted ones are the median of the noise-free coefficient and half the distance of its 16th and 84th
-    percentiles. Correlations are zero: none are predicted. Without G there is no flux scale: such rows hold NaN.
+    Columns: source_id, status, phot_g_mean_mag, for each band those of `archive_columns` [e-/s],
+    and bp_predicted, rp_predicted (lists of 0 and 1). Observed coefficients and errors stay as
+    they are; predicted ones are the median of the noise-free coefficient and half the distance of
+    its 16th and 84th percentiles. Correlations are zero: none are predicted. Without G there is
+    no flux scale: such rows hold NaN.
 
     Raises ValueError for an unknown band, or one that the model was not trained on.
     """

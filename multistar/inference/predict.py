@@ -1,4 +1,7 @@
-"""Stars -> labels with errors: median and central 68 % interval, joint samples on request; one row per input row."""
+"""Stars -> labels with errors: median and central 68 % interval, one row per input row.
+
+Joint samples are drawn on request.
+"""
 
 from collections.abc import Callable
 
@@ -18,12 +21,14 @@ from multistar.stars import Stars
 
 LEVELS = (0.5, 0.16, 0.84)
 SUFFIXES = ("", "_lower", "_upper")
-ROW_MAJOR = "row-major, "  # how the metadata tells of `covariance`, then the names
-SCORES = torch.linspace(
-    -3.5, 3.5, 15, dtype=torch.float64
-)  # normal scores of the levels where marginals are known
-AT_ONCE = 1024  # samples of all stars together that are drawn at once: they fit the caches of a CPU
-ON_GPU = 64  # times as many: some hundred MB
+# How the metadata describe `covariance`; the names of the labels follow.
+ROW_MAJOR = "row-major, "
+# Normal scores of the levels where marginals are known.
+SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)
+# Samples of all stars together that are drawn at once: they fit the caches of a CPU.
+AT_ONCE = 1024
+# How many times as many are drawn at once on a GPU: some hundred MB.
+ON_GPU = 64
 
 
 def predict(
@@ -34,36 +39,57 @@ def predict(
     seed: int = 0,
     consistency: bool = False,
 ) -> pa.Table:
-    """source_id, status, and for each label L the columns L, L_lower, L_upper in the label's unit.
+    """Predict the labels of stars from everything that was measured of them.
 
-    These are quantiles of the marginal posterior given everything that was measured of the star,
-    recalibrated on held-out stars. A star without data gets the prior and says so in `status`.
+    Parameters
+    ----------
+    model : Model
+    stars : Stars
+    quiet : bool
+        Show no progress.
+    samples : int
+        If not 0, draw that many samples of the joint posterior.
+    seed : int
+        The same seed gives the same samples.
+    consistency : bool
+        Also judge whether the measurements of a star fit together; see consistency.py. Costs
+        about as much as the prediction.
 
-    samples  if not 0, that many draws of the joint posterior: columns L_samples (fixed-size lists of
-             float32; the i-th entries of all labels belong together) and `covariance`, the samples'
-             covariance matrix flattened row by row, labels in the order of the metadata key
-             `covariance`, in the product of their units. The same seed gives the same draws.
-    consistency  also the column `consistency`, see consistency.py; stars beyond its EDGE are flagged
-             "inconsistent". Costs about as much as the prediction.
+    Returns
+    -------
+    pyarrow.Table
+        source_id, status, and for each label L the columns L, L_lower, L_upper in the label's
+        unit: quantiles of the marginal posterior, recalibrated on held-out stars. A star without
+        data gets the prior and says so in `status`.
 
-    Raises ValueError for samples = 1 or less than 0.
+        With `samples`, also L_samples (fixed-size lists of float32; the i-th entries of all labels
+        belong together) and `covariance`, the samples' covariance matrix flattened row by row,
+        labels in the order of the metadata key `covariance`, in the product of their units. With
+        `consistency`, also a column of that name; stars beyond its EDGE are flagged
+        "inconsistent".
+
+    Raises
+    ------
+    ValueError
+        For samples = 1 or less than 0.
     """
     if samples < 0 or samples == 1:
         raise ValueError(
             f"samples={samples} must be 0 (none) or at least 2, so that a covariance exists"
         )
-    names, slots = model.vocabulary.labels, torch.tensor(list(model.vocabulary.label_slots))
+    names = model.vocabulary.labels
+    slots = torch.tensor(list(model.vocabulary.label_slots))
     levels = model.recalibrator(torch.tensor(LEVELS))
     quantiles = np.empty((len(stars), len(names), len(LEVELS)))
 
-    def ask(batch: Encoded) -> None:
+    def decode(batch: Encoded) -> None:
         mixture = model.network.decode(batch.memory, slots.to(batch.memory.features.device))
         quantiles[batch.rows] = mixture.quantile(levels).cpu()
 
     if samples:
-        flags, drawn, covariance = _draw(model, stars, samples, seed, quiet, ask)
+        flags, drawn, covariance = _draw(model, stars, samples, seed, quiet, decode)
     else:
-        flags = map_batches(model, stars, "predict", ask, quiet)
+        flags = map_batches(model, stars, "predict", decode, quiet)
         drawn = covariance = np.empty(0)
     score = {}
     if consistency:
@@ -74,19 +100,26 @@ def predict(
         for j, suffix in enumerate(SUFFIXES):
             columns[name + suffix] = model.standardiser.physical(name, quantiles[:, i, j])
     if samples:
-        columns |= {f"{name}_samples": drawn[i] for i, name in enumerate(names)} | {
-            "covariance": covariance
-        }
-    return _with_units(to_arrow(columns, _metadata(model, samples, seed)), model.vocabulary)
+        columns |= {f"{name}_samples": drawn[i] for i, name in enumerate(names)}
+        columns["covariance"] = covariance
+    table = to_arrow(columns, _metadata(model, samples, seed))
+    return _with_units(table, model.vocabulary)
 
 
 @torch.inference_mode()
 def _draw(
-    model: Model, stars: Stars, n: int, seed: int, quiet: bool, ask: Callable[[Encoded], None]
+    model: Model, stars: Stars, n: int, seed: int, quiet: bool, decode: Callable[[Encoded], None]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flags (stars,), samples (labels, stars, n) and covariances (stars, labels * labels) in the labels' units.
+    """Draw joint samples, and call `decode` for each batch.
 
-    One batch after another, since all of them draw from one sequence of random numbers; `ask` is called for each.
+    Batches come one after another, since all of them draw from one sequence of random numbers.
+
+    Returns
+    -------
+    flags : (stars,) ndarray
+    samples : (labels, stars, n) ndarray
+        In the labels' units.
+    covariances : (stars, labels * labels) ndarray
     """
     slots = torch.tensor(list(model.vocabulary.label_slots))
     flags = stars.flags.copy()
@@ -95,7 +128,7 @@ def _draw(
     nodes = model.recalibrator(torch.special.ndtr(SCORES))
     generator = torch.Generator()
     for batch in encode_stars(model, stars, "predict", quiet):
-        ask(batch)
+        decode(batch)
         flags[batch.rows] = batch.flags
         seed_at(generator, seed, batch.rows)
         joint = joint_samples(model, batch.memory, slots, n, generator)
@@ -106,7 +139,10 @@ def _draw(
 
 
 def seed_at(generator: torch.Generator, seed: int, rows: slice) -> None:
-    """Seed anew where a part of a long table begins: read in parts or whole, stars get the same samples."""
+    """Seed anew where a part of a long table begins.
+
+    Read in parts or whole, stars get the same samples.
+    """
     if rows.start % ROWS == 0:
         generator.manual_seed(seed + rows.start // ROWS)
 
@@ -115,21 +151,33 @@ def seed_at(generator: torch.Generator, seed: int, rows: slice) -> None:
 def joint_samples(
     model: Model, memory: Memory, order: torch.Tensor, n: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """(B, n, Q) standardised joint samples of the slots `order` (Q,) for the B stars of memory, in bounded memory."""
-    order, most = (
-        order.to(memory.features.device),
-        AT_ONCE * (1 if memory.features.device.type == "cpu" else ON_GPU),
-    )
-    at_once = max(1, most // n)  # stars
+    """Draw joint samples of the B stars of memory, in bounded memory.
+
+    Parameters
+    ----------
+    model : Model
+    memory : Memory
+    order : (Q,) int Tensor
+        The slots, in the order in which they are drawn.
+    n : int
+        Samples of each star.
+    generator : torch.Generator
+
+    Returns
+    -------
+    (B, n, Q) Tensor
+        Standardised samples.
+    """
+    device = memory.features.device
+    order = order.to(device)
+    most = AT_ONCE if device.type == "cpu" else AT_ONCE * ON_GPU
+    stars_at_once = max(1, most // n)
+    sizes = [min(most, n - done) for done in range(0, n, most)]
     parts = []
-    for start in range(0, len(memory.features), at_once):
-        part = memory.rows(slice(start, start + at_once))
-        pieces = [min(most, n - done) for done in range(0, n, most)]
-        parts.append(
-            torch.cat(
-                [model.network.head.sample(part, order, piece, generator) for piece in pieces], 1
-            )
-        )
+    for start in range(0, len(memory.features), stars_at_once):
+        part = memory.rows(slice(start, start + stars_at_once))
+        pieces = [model.network.head.sample(part, order, size, generator) for size in sizes]
+        parts.append(torch.cat(pieces, 1))
     return torch.cat(parts).cpu()
 
 
@@ -142,26 +190,49 @@ def with_marginals(
     levels: torch.Tensor,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Samples (B, n, slots) with their ranks as they are and the values of the marginals that parallel mode gives.
+    """Keep the ranks of samples, and give them the values of the marginals of parallel mode.
 
-    Which values go together is what only the chain of conditionals knows; where and how wide each of them is, the
-    parallel mode knows better: errors of the chain add up from slot to slot. So the chain's copula is joined with
-    the marginals (the empirical copula of Clark et al. 2004, the 'Schaake shuffle'), interpolated between SCORES.
-    levels (..., 15): the levels of the mixture that stand for SCORES; those of a recalibrator, or ndtr(SCORES).
+    Which values go together is what only the chain of conditionals knows. Where and how wide each
+    of them is, parallel mode knows better: errors of the chain add up from slot to slot. So the
+    chain's copula is joined with the marginals, interpolated between SCORES.
+
+    Parameters
+    ----------
+    model : Model
+    memory : Memory
+        B stars.
+    slots : (Q,) int Tensor
+    samples : (B, n, Q) Tensor
+        Standardised samples of the chain.
+    levels : (..., 15) Tensor
+        The levels of the mixture that stand for SCORES: those of a recalibrator, or ndtr(SCORES).
+    generator : torch.Generator
+
+    Returns
+    -------
+    (B, n, Q) Tensor
+
+    References
+    ----------
+    The empirical copula of Clark et al. (2004), the "Schaake shuffle".
     """
     mixture = model.network.decode(memory, slots.to(memory.features.device))
     nodes = mixture.quantile(levels).cpu()
-    return at_scores(nodes, scores_of(samples.transpose(1, 2), generator)).transpose(1, 2)
+    score = draw_scores(samples.transpose(1, 2), generator)
+    return interpolate_quantiles(nodes, score).transpose(1, 2)
 
 
-def scores_of(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Normal scores (..., n) of the ranks of the samples x (..., n), each drawn at random within its rank."""
+def draw_scores(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Normal scores (..., n) of the ranks of samples x (..., n), drawn at random in each rank."""
     rank = x.argsort(-1).argsort(-1) + torch.rand(x.shape, generator=generator)
     return torch.special.ndtri(rank.double() / x.shape[-1])
 
 
-def at_scores(nodes: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
-    """Values (..., n) at the normal scores (..., n), between the values `nodes` (..., 15) at SCORES."""
+def interpolate_quantiles(nodes: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
+    """Interpolate values (..., n) at normal scores (..., n).
+
+    `nodes` (..., 15) are the values at SCORES.
+    """
     place = (score.clamp(SCORES[0], SCORES[-1]) - SCORES[0]) / (SCORES[1] - SCORES[0])
     left = place.long().clamp(max=len(SCORES) - 2)
     share = (place - left).to(nodes.dtype)
@@ -171,32 +242,28 @@ def at_scores(nodes: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
 def _physical(model: Model, samples: torch.Tensor) -> np.ndarray:
     """(B, n, labels) standardised -> (labels, B, n) in the labels' units."""
     z = samples.double().numpy()
-    return np.stack(
-        [
-            model.standardiser.physical(name, z[..., i])
-            for i, name in enumerate(model.vocabulary.labels)
-        ]
-    )
+    names = enumerate(model.vocabulary.labels)
+    return np.stack([model.standardiser.physical(name, z[..., i]) for i, name in names])
 
 
 def covariances(samples: np.ndarray) -> np.ndarray:
-    """(labels, B, n) -> (B, labels * labels)."""
+    """Covariances (B, labels * labels) of samples (labels, B, n), flattened row by row."""
+    _, stars, n = samples.shape
     residual = samples - samples.mean(-1, keepdims=True)
-    return (np.einsum("ibn,jbn->bij", residual, residual) / (samples.shape[-1] - 1)).reshape(
-        samples.shape[1], -1
-    )
+    covariance = np.einsum("ibn,jbn->bij", residual, residual) / (n - 1)
+    return covariance.reshape(stars, -1)
 
 
 def _with_units(table: pa.Table, vocabulary: Vocabulary) -> pa.Table:
-    names = vocabulary.labels
-    unit = {
-        name + suffix: vocabulary.quantity(name).unit
-        for name in names
-        for suffix in (*SUFFIXES, "_samples")
-    }
-    fields = [
-        f.with_metadata({"unit": unit[f.name]}) if f.name in unit else f for f in table.schema
-    ]
+    unit = {}
+    for name in vocabulary.labels:
+        for suffix in (*SUFFIXES, "_samples"):
+            unit[name + suffix] = vocabulary.quantity(name).unit
+    fields = []
+    for field in table.schema:
+        if field.name in unit:
+            field = field.with_metadata({"unit": unit[field.name]})
+        fields.append(field)
     return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 

@@ -71,9 +71,10 @@ def map_batches(
 ) -> np.ndarray:
     """Do `task` to each batch that `encode_stars` gives; on a CPU, to several at once.
 
-    As many threads as torch would take for one operator (torch.get_num_threads()) take a batch each, and operators
-    keep to the thread that calls them. So threads never wait for each other, another process on the same cores costs
-    no more than its share, and the numbers are the same to the bit however many threads there are.
+    As many threads as torch would take for one operator (torch.get_num_threads()) take a batch
+    each, and operators keep to the thread that calls them. So threads never wait for each other,
+    another process on the same cores costs no more than its share, and the numbers are the same
+    to the bit however many threads there are.
 
     Parameters
     ----------
@@ -169,7 +170,8 @@ def show_measurements(
     model : Model
     stars : Stars
     labels : bool or collection of str
-        Labels in the table are hidden, but those that are named; True if labels are all of the input.
+        Labels in the table are hidden, but those that are named; True if labels are all of the
+        input.
     """
     m = model.standardiser(stars)
     if labels is True:

@@ -1,4 +1,7 @@
-"""A star by its light curve, by everything else, and by both: embeddings to compare, and the space they share."""
+"""Embeddings of a star by its light curve, by everything else, and by both.
+
+The first two can be compared in the space that they share.
+"""
 
 from dataclasses import dataclass
 
@@ -14,12 +17,18 @@ from multistar.stars import Stars
 
 @dataclass(frozen=True)
 class Views:
-    """(n, E) float32 embeddings of unit norm, NaN where a star has no such view.
+    """Embeddings (n, E), float32 of unit norm, NaN where a star has no such data.
 
-    curve    of the light curve alone
-    rest     of spectra, photometry and parallax
-    fused    of everything
-    aligned  curve and rest mapped into the space that they share
+    Attributes
+    ----------
+    curve : ndarray
+        Of the light curve alone.
+    rest : ndarray
+        Of spectra, photometry and parallax.
+    fused : ndarray
+        Of everything.
+    aligned : tuple of ndarray
+        `curve` and `rest` mapped into the space that they share.
     """
 
     curve: np.ndarray
@@ -30,35 +39,38 @@ class Views:
 
 @torch.inference_mode()
 def embed_views(model: Model, stars: Stars, quiet: bool = True) -> Views:
-    """Raises ValueError for a model that was not trained to align a light curve with the rest of its star."""
+    """Embed stars by their light curves, by everything else, and by both.
+
+    Raises
+    ------
+    ValueError
+        If the model was not trained to align a light curve with the rest of its star.
+    """
     alignment = model.network.alignment
     if alignment is None:
         raise ValueError(
-            "this model does not align light curves with other data; train one with [model] alignment"
+            "this model does not align light curves with other data; "
+            "train one with [model] alignment"
         )
-    own, labels = model.vocabulary.places[ALIGNED], list(model.vocabulary.label_slots)
+    own = model.vocabulary.places[ALIGNED]
+    labels = list(model.vocabulary.label_slots)
     parts = []
     for _, m in stream_measurements(model, stars, "views", quiet):
         m = hide_slots(m, labels)
         others = m.observed.clone()
         others[:, own] = False
-        curve, rest = _seen(m.observed[:, own]), _seen(others)
+        curve = _zero_if_observed(m.observed[:, own])
+        rest = _zero_if_observed(others)
+        either = torch.minimum(curve, rest).nan_to_num()
         e1, e2 = model.network.encode_views(m)
         fused = model.network.encode(m).embedding
         p1, p2 = (torch.nn.functional.normalize(p, dim=-1) for p in alignment(e1, e2))
-        parts.append(
-            (
-                e1 + curve,
-                e2 + rest,
-                fused + torch.minimum(curve, rest).nan_to_num(),
-                p1 + curve,
-                p2 + rest,
-            )
-        )
-    e1, e2, fused, p1, p2 = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+        parts.append((e1 + curve, e2 + rest, fused + either, p1 + curve, p2 + rest))
+    columns = zip(*parts, strict=True)
+    e1, e2, fused, p1, p2 = (torch.cat(column).cpu().numpy() for column in columns)
     return Views(e1, e2, fused, (p1, p2))
 
 
-def _seen(observed: Tensor) -> Tensor:
+def _zero_if_observed(observed: Tensor) -> Tensor:
     """(n, 1) 0 for stars of which something is observed, NaN for the others."""
     return torch.where(observed.any(1, keepdim=True), 0.0, torch.nan)

@@ -1,8 +1,9 @@
 """What the package must know of one kind of measurement: the interface that every room implements.
 
-A room (`scalars/`, `gaia_xp/`, `light_curve/`) holds one subclass of `Modality`. An instance of it describes the slots
-of one model: how many numbers of this kind it reads, and which. Everything that is done to stars, from reading a table
-to explaining why two of them are neighbours, goes through these methods; no other file names a modality.
+A room (`scalars/`, `gaia_xp/`, `light_curve/`) holds one subclass of `Modality`. An instance of
+it describes the slots of one model: how many numbers of this kind it reads, and which. Everything
+that is done to stars, from reading a table to explaining why two of them are neighbours, goes
+through these methods; no other file names a modality.
 
 Shape letters: n star, B star of a training batch, N slot (one number) of this modality.
 """
@@ -32,13 +33,15 @@ class ReadOptions:
     Attributes
     ----------
     columns : mapping of str to str
-        Quantity (or `quantity_error`) -> column name, where the file's names are not the usual ones.
+        Quantity (or `quantity_error`) -> column name, where the file's names are not the usual
+        ones.
     labels : bool or collection of str
         Which label columns are read: all, none, or those named.
     all_orders : bool
         Also read XP coefficients that the archive calls irrelevant.
     quantities : mapping of str to Quantity
-        Everything that may be read by name: those of `quantities.py` and those that a user declared.
+        Everything that may be read by name: those of `quantities.py` and those that a user
+        declared.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -49,10 +52,12 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Hiding:
-    """How often training hides a modality, or all others; shares of the stars, or of the batches, between 0 and 1.
+    """How often training hides a modality, or all others.
 
-    A room with more ways to hide its numbers has a subclass. The run file's table `[hiding.NAME]` sets the values; they
-    are saved with the weights.
+    Shares of the stars, or of the batches, between 0 and 1.
+
+    A room with more ways to hide its numbers has a subclass. The run file's table `[hiding.NAME]`
+    sets the values; they are saved with the weights.
     """
 
     absent: float = 0.3  # share of the stars that miss this modality
@@ -71,7 +76,9 @@ def draw_coins(size: int, share: float, generator: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Modality(ABC):
-    """One kind of measurement as one model reads it: a frozen dataclass whose fields are the sizes of its slots.
+    """One kind of measurement as one model reads it.
+
+    A frozen dataclass whose fields are the sizes of its slots.
 
     Class attributes
     ----------------
@@ -84,8 +91,9 @@ class Modality(ABC):
     needs_g : bool
         Whether nothing can be read without the magnitude G.
     in_sequences : bool
-        Whether the joint (autoregressive) mode is trained on its slots, and they are asked together with scalars. The
-        slots of other modalities are asked apart: as many per step as of all those together.
+        Whether the joint (autoregressive) mode is trained on its slots, and they are asked
+        together with scalars. The slots of other modalities are asked apart: as many per step as
+        of all those together.
     """
 
     name: ClassVar[str]
@@ -127,7 +135,10 @@ class Modality(ABC):
     @classmethod
     @abstractmethod
     def concatenate(cls, blocks: list[Any | None], lengths: list[int]) -> Any:
-        """Blocks of several tables of these lengths, one after the other; what is None is not observed there."""
+        """Blocks of several tables of these lengths, one after the other.
+
+        What is None is not observed there.
+        """
 
     @classmethod
     @abstractmethod
@@ -136,7 +147,10 @@ class Modality(ABC):
 
     @classmethod
     def complete(cls, blocks: dict[str, Any], flags: np.ndarray) -> None:
-        """Fill in, in place, what follows from this modality for others; called when all of a table is read."""
+        """Fill in, in place, what follows from this modality for others.
+
+        Called when all of a table is read.
+        """
 
     @classmethod
     def flag_missing(cls, block: Any | None, flags: np.ndarray) -> None:
@@ -180,7 +194,10 @@ class Modality(ABC):
         return np.arange(self.n_slots)
 
     def askable(self) -> np.ndarray:
-        """(N,) bool: slots that can be predicted. How a star was sampled is no physics and cannot."""
+        """(N,) bool: slots that can be predicted.
+
+        How a star was sampled is no physics and cannot.
+        """
         return np.ones(self.n_slots, bool)
 
     def describe(self) -> str:
@@ -196,7 +213,8 @@ class Modality(ABC):
     def state_mismatch(
         self, m: Measurement, center: Tensor, scale: Tensor, size: Tensor
     ) -> Measurement:
-        """Standardised measurements (B, N) of real stars with errors that hold the mismatch with mock stars.
+        """Standardised measurements (B, N) of real stars with errors that hold the mismatch
+        stars.
 
         `size` (B, 1) is the mismatch in units of the measured one; 0 leaves a star as it is.
         """
@@ -210,19 +228,24 @@ class Modality(ABC):
         size: Tensor,
         generator: torch.Generator,
     ) -> Measurement:
-        """Mock measurements (B, N) made as unlike the mock as real ones are, with errors that hold it."""
+        """Mock measurements (B, N) made as unlike the mock as real ones are.
+
+        Their errors hold this mismatch.
+        """
         return m
 
     # --- training
 
     def draw_shown(self, keep: Tensor, hiding: Any, generator: torch.Generator) -> Tensor:
-        """(B, N) bool: which numbers are shown when each is kept with the probability keep (B, 1)."""
+        """(B, N) bool: the numbers shown when each is kept with probability keep (B, 1)."""
         return torch.rand(len(keep), self.n_slots, generator=generator) < keep
 
     def draw_available(
         self, batch: int, sky: Tensor, hiding: Any, generator: torch.Generator
     ) -> Tensor:
-        """(B, N) bool, or a shape that broadcasts to it: False where the modality, or a whole part of it, is missing.
+        """(B, N) bool, or a shape that broadcasts to it.
+
+        False where the modality, or a whole part of it, is missing.
 
         sky (B,) is True for stars of the sky without labels.
         """
@@ -246,5 +269,8 @@ class Modality(ABC):
         return cls(**row)
 
     def read_hiding(self, table: dict[str, float]) -> Hiding:
-        """The shares of `[hiding.NAME]` in a run file, with the room's defaults; ValueError for unknown keys."""
+        """The shares of `[hiding.NAME]` in a run file, with the room's defaults.
+
+        ValueError for unknown keys.
+        """
         return from_table(self.hiding, table, f"hiding.{self.name}")

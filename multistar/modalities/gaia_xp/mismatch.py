@@ -1,9 +1,9 @@
 """How far XP spectra of real stars are from the mock's, and how a model is told of it.
 
-Synthetic spectra and the instrument model are off by some percent, smoothly in wavelength, alike for similar stars. A
-model that takes them for exact quotes intervals too narrow on the sky. So training multiplies part of the mock spectra
-with random smooth functions of wavelength and states the errors that much larger; for real stars errors are stated
-larger in the same way.
+Synthetic spectra and the instrument model are off by some percent, smoothly in wavelength, alike
+for similar stars. A model that takes them for exact quotes intervals too narrow on the sky. So
+training multiplies part of the mock spectra with random smooth functions of wavelength and states
+the errors that much larger; for real stars errors are stated larger in the same way.
 """
 
 from functools import lru_cache
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from encoders import Measurement
 
-# Error of the mean spectrum, rms [%] at wavelengths [nm]. Calibration to flux amplifies it about three times at the
-# ripples' scale; sizes are such that flux and coefficients scatter as the residuals that scripts/compare_real_xp.py
-# shows for Gaia DR3 stars (field, CALSPEC, Rubin): 5 % at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond.
+# Error of the mean spectrum, rms [%] at wavelengths [nm]. Calibration to flux amplifies it about
+# three times at the ripples' scale; sizes are such that flux and coefficients scatter as the
+# residuals that scripts/compare_real_xp.py shows for Gaia DR3 stars (field, CALSPEC, Rubin): 5 %
+# at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond.
 WAVELENGTHS = (330.0, 380.0, 420.0, 470.0, 520.0, 580.0, 640.0, 720.0, 850.0, 900.0, 970.0, 1050.0)
 SIZES = (5.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.0, 0.7, 1.0, 1.8, 1.8, 1.8)
 # Shares of the variance, by length of correlation in ln wavelength: ripples and trends
@@ -27,10 +28,11 @@ SAMPLES = np.linspace(0, 60, 241)  # pseudo-wavelengths
 
 @lru_cache(maxsize=2)
 def error_responses(band: str) -> Tensor:
-    """(n, n, modes): coefficients @ responses = change of the coefficients by each mode of the flux error.
+    """(n, n, modes): coefficients @ responses = change of the coefficients by each mode of the flux
+    error.
 
-    The mean spectrum is h(u) = sum_n c_n basis_n(u); a relative error e(wavelength) changes c_n by the integral of
-    basis_n h e, as the bases are orthonormal.
+    The mean spectrum is h(u) = sum_n c_n basis_n(u); a relative error e(wavelength) changes c_n
+    by the integral of basis_n h e, as the bases are orthonormal.
     """
     from multistar.modalities.gaia_xp.instrument import RANGE, load_band  # loads all of GaiaXPy
 
@@ -59,7 +61,9 @@ def widen_spectrum(
     size: Tensor,
     generator: torch.Generator | None,
 ) -> Measurement:
-    """State errors of a band's coefficients larger by the mismatch; with a generator, move the values by it.
+    """State errors of a band's coefficients larger by the mismatch.
+
+    With a generator, move the values by it.
 
     Parameters
     ----------

@@ -102,7 +102,10 @@ class GaiaXP(Modality):
 
     @classmethod
     def complete(cls, blocks: dict[str, Any], flags: np.ndarray) -> None:
-        """Fill in G from XP where it is missing; XP that then has no G cannot be normalised and is dropped."""
+        """Fill in G from XP where it is missing.
+
+        XP that then has no G cannot be normalised and is dropped.
+        """
         xp = blocks.get(cls.name)
         if not xp:
             return
@@ -149,7 +152,8 @@ class GaiaXP(Modality):
             if orders > len(slots):
                 raise ValueError(
                     f"the table has {orders} {band} coefficients per star, the model was trained "
-                    f"on {len(slots)}; train a model on stars of the new layout (multistar pretrain)"
+                    f"on {len(slots)}; train a model on stars of the new layout (multistar "
+                    "pretrain)"
                 )
             flux = g_flux(blocks["scalars"]["g"].value)[:, None]
             here = slice(slots.start, slots.start + orders)
@@ -208,7 +212,10 @@ class GaiaXP(Modality):
         return kept & self._draw_bands(batch, sky, hiding, generator)
 
     def _draw_truncation(self, hiding: XPHiding, generator: torch.Generator) -> Tensor:
-        """(1, N) the first orders of each band, for the whole batch: what all lack costs no time."""
+        """(1, N) the first orders of each band, for the whole batch.
+
+        What all lack costs no time.
+        """
         kept = []
         for slots in self.bands.values():
             limit = FEWEST_ORDERS + torch.rand(1, 1, generator=generator) ** 1.5 * len(slots)

@@ -15,7 +15,8 @@ MAX_ORDERS = 200  # more is a file gone wrong, not a future release
 VECTORS = tuple(
     f"{b}_coefficient{part}" for b in XP_BANDS for part in ("s", "_errors", "_correlations")
 )
-_SPLIT = {  # `bp_coeff_0`, `bp_coefficients_0`, `bp_0` / `e_bp_coeff_0`, `bp_coefficient_errors_0`, ...
+# `bp_coeff_0`, `bp_coefficients_0`, `bp_0` / `e_bp_coeff_0`, `bp_coefficient_errors_0`, ...
+_SPLIT = {
     "value": r"{b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)",
     "error": r"(?:e_|err_){b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)"
     r"|{b}(?:_coeff|_coef|_coefficient)_errors?_(\d+)",
@@ -33,9 +34,10 @@ class XPCoefficients:
 def read_xp(columns: Columns, all_orders: bool = False) -> dict[str, XPCoefficients]:
     """BP and RP coefficients of a table; a band that it does not have is left out.
 
-    Reads vector columns (`bp_coefficients`; arrays, lists, or the archive's strings) and split columns
-    (`bp_coeff_0` ...). The number of orders is that of the file. Orders from `bp_n_relevant_bases` on
-    are below the noise by the archive's own test, and become unobserved unless `all_orders`.
+    Reads vector columns (`bp_coefficients`; arrays, lists, or the archive's strings) and split
+    columns (`bp_coeff_0` ...). The number of orders is that of the file. Orders from
+    `bp_n_relevant_bases` on are below the noise by the archive's own test, and become unobserved
+    unless `all_orders`.
     """
     found = {}
     for band in XP_BANDS:
@@ -47,7 +49,8 @@ def read_xp(columns: Columns, all_orders: bool = False) -> dict[str, XPCoefficie
             sigma = np.full_like(value, np.nan)
         if sigma.shape != value.shape:
             raise ValueError(
-                f"{columns.origin}: {band} has {value.shape[1]} coefficients but {sigma.shape[1]} errors per star"
+                f"{columns.origin}: {band} has {value.shape[1]} coefficients but "
+                f"{sigma.shape[1]} errors per star"
             )
         if not all_orders:
             _truncate(columns, band, value)
@@ -58,10 +61,13 @@ def read_xp(columns: Columns, all_orders: bool = False) -> dict[str, XPCoefficie
 def archive_columns(
     xp: dict[str, XPCoefficients], correlation: dict[str, np.ndarray] | None = None
 ) -> dict:
-    """Columns of the archive's XP_CONTINUOUS table, as GaiaXPy and `read_xp` want them; the inverse of `read_xp`.
+    """Columns of the archive's XP_CONTINUOUS table, as GaiaXPy and `read_xp` want them.
 
-    correlation (n, orders, orders) by band, zero if not given: its upper triangle is written column by
-    column. All orders count as relevant and the standard deviation is 1, so errors are what they say.
+    The inverse of `read_xp`.
+
+    correlation (n, orders, orders) by band, zero if not given: its upper triangle is written
+    column by column. All orders count as relevant and the standard deviation is 1, so errors are
+    what they say.
     """
     columns = {}
     for band, coefficients in xp.items():
@@ -102,7 +108,8 @@ def _matrix(columns: Columns, band: str, part: str) -> np.ndarray | None:
     missing = sorted(set(range(max(numbered) + 1)) - set(numbered))
     if missing:
         raise ValueError(
-            f"{columns.origin}: split {band} columns lack orders {missing[:5]} (have up to {max(numbered)})"
+            f"{columns.origin}: split {band} columns lack orders {missing[:5]} (have up to "
+            f"{max(numbered)})"
         )
     return np.stack([columns.numbers(numbered[i]) for i in sorted(numbered)], -1)
 
@@ -113,13 +120,15 @@ def _vector_column(columns: Columns, name: str) -> np.ndarray:
         return np.array(values, np.float64)
     if values.ndim != 1:
         raise ValueError(
-            f"{columns.origin}: column {name} must hold one vector per star, its shape is {values.shape}"
+            f"{columns.origin}: column {name} must hold one vector per star, its shape is "
+            f"{values.shape}"
         )
     rows = [_parse(value, columns.origin, name, i) for i, value in enumerate(values)]
     width = max((len(row) for row in rows), default=0)
     if width > MAX_ORDERS:
         raise ValueError(
-            f"{columns.origin}: column {name} has {width} coefficients in a row; at most {MAX_ORDERS} make sense"
+            f"{columns.origin}: column {name} has {width} coefficients in a row; at most "
+            f"{MAX_ORDERS} make sense"
         )
     out = np.full((len(rows), width), np.nan)
     for i, row in enumerate(rows):
@@ -148,7 +157,8 @@ def _parse(value, origin: str, name: str, row: int) -> np.ndarray:
     vector = np.ma.filled(np.ma.asarray(value, np.float64), np.nan)
     if vector.ndim != 1:
         raise ValueError(
-            f"{origin}: column {name}, row {row}: expected one number or a vector, got {value!r:.60}"
+            f"{origin}: column {name}, row {row}: expected one number or a vector, got "
+            f"{value!r:.60}"
         )
     return vector
 

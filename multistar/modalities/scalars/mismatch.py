@@ -48,7 +48,10 @@ def widen_colours(
     size: Tensor,
     generator: torch.Generator | None,
 ) -> Measurement:
-    """State errors of colours larger by the mismatch; with a generator, scatter the values by it."""
+    """State errors of colours larger by the mismatch.
+
+    With a generator, scatter the values by it.
+    """
     value, sigma = m.value.clone(), m.sigma.clone()
     scatter = size * MAGNITUDE / scale[colours]
     sigma[:, colours] = torch.hypot(sigma[:, colours], scatter)

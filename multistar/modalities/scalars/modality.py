@@ -50,7 +50,8 @@ class Scalars(Modality):
         known = set(QUANTITIES) | {q.name for q in self.declared}
         if unknown := sorted(set(self.names) - known):
             raise ValueError(
-                f"the model knows the quantities {unknown}, which this version of multistar does not"
+                f"the model knows the quantities {unknown}, which this version of multistar "
+                "does not"
             )
 
     @property
@@ -141,7 +142,10 @@ class Scalars(Modality):
         return value, sigma
 
     def _to_colours(self, value: np.ndarray, center: np.ndarray) -> None:
-        """Take magnitudes relative to G, or to the mean of the bands where G is missing; in place."""
+        """Take magnitudes relative to G, or to the mean of the bands where G is missing.
+
+        In place.
+        """
         bands = self.colours
         if not bands:
             return
@@ -201,7 +205,7 @@ class Scalars(Modality):
         return cls(tuple(row["measurements"]), tuple(row["labels"]), declared)
 
     def with_quantities(self, inputs: tuple[Quantity, ...], labels: tuple[Quantity, ...]) -> Self:
-        """The same slots and, after the measurements and after the labels, those of more quantities."""
+        """Add slots of more quantities after the measurements and after the labels."""
         new = [q for q in (*inputs, *labels) if q.name not in QUANTITIES]
         return dataclasses.replace(
             self,

@@ -1,4 +1,7 @@
-"""Scales on which errors of a quantity are even: linear, logarithmic, or asinh (linear near zero)."""
+"""Scales on which errors of a quantity are even.
+
+Linear, logarithmic, or asinh (linear near zero).
+"""
 
 import numpy as np
 
