@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from encoders import Tokens
-from multistar.model.alignment import LOSSES, Alignment
-from multistar.model.fusion import ATTENTION, Fusion, fusion_mask
+from multistar.model.alignment import ALIGNMENTS, Alignment
+from multistar.model.attention import ATTENTION
+from multistar.model.fusion import Fusion, fusion_mask
 
 SHARED, PRIVATE, SIZE = 6, 6, 16
 
@@ -28,7 +29,7 @@ def recall(alignment: Alignment, e1: torch.Tensor, e2: torch.Tensor) -> float:
     return float(((p1 @ p2.T).argmax(1) == torch.arange(len(p1))).float().mean())
 
 
-@pytest.mark.parametrize("kind", sorted(LOSSES))
+@pytest.mark.parametrize("kind", sorted(ALIGNMENTS))
 def test_a_star_is_found_by_its_other_view(kind):
     torch.manual_seed(0)
     generator, alignment = torch.Generator().manual_seed(0), Alignment(SIZE, kind)
@@ -54,7 +55,7 @@ def test_dual_uses_one_matrix_and_its_transpose():
     assert sum(p.numel() for p in alignment.parameters()) == SIZE**2
 
 
-@pytest.mark.parametrize("kind", sorted(LOSSES))
+@pytest.mark.parametrize("kind", sorted(ALIGNMENTS))
 def test_the_order_of_the_stars_is_free(kind):
     torch.manual_seed(0)
     alignment, (e1, e2) = Alignment(SIZE, kind), two_views(64, torch.Generator().manual_seed(0))
@@ -90,7 +91,7 @@ def tokens(generator: torch.Generator) -> list[Tokens]:
     ]
 
 
-@pytest.mark.parametrize("attention", ATTENTION)
+@pytest.mark.parametrize("attention", list(ATTENTION))
 def test_tokens_see_whom_they_may(attention):
     """Within: the other modality changes nothing but the summary. Across: it does, and one's own kind does not."""
     torch.manual_seed(0)

@@ -216,7 +216,7 @@ class TestAlignment:
 
     def test_a_rotation_is_found_by_least_squares_and_by_learning(self, monkeypatch):
         monkeypatch.setattr(alignment, "STEPS", 300)
-        monkeypatch.setattr(alignment, "LOSSES", ("clip",))
+        monkeypatch.setattr(alignment, "ALIGNMENTS", ("clip",))
         generator = torch.Generator().manual_seed(0)
         turn = torch.linalg.qr(torch.randn(8, 8, generator=generator))[0]
 

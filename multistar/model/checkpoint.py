@@ -75,11 +75,13 @@ class Model:
     @property
     def precision(self) -> str:
         """Of the blocks of fusion and head at inference: "float32" or "bfloat16"."""
-        return "bfloat16" if self.network.head.fast else "float32"
+        return "bfloat16" if self.network.head.use_bfloat16 else "float32"
 
     def in_precision(self, precision: str) -> "Model":
         """This model, with the blocks of fusion and head in this precision."""
-        self.network.fusion.fast = self.network.head.fast = precision == "bfloat16"
+        use_bfloat16 = precision == "bfloat16"
+        self.network.fusion.use_bfloat16 = use_bfloat16
+        self.network.head.use_bfloat16 = use_bfloat16
         return self
 
     def eraser(self, ignore: str) -> Eraser:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from rich.progress import track
 
 from multistar.inference.views import embed_views
-from multistar.model.alignment import LOSSES, Alignment
+from multistar.model.alignment import ALIGNMENTS, Alignment
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
 
@@ -57,7 +57,7 @@ def measure_recall(first: torch.Tensor, second: torch.Tensor) -> dict[str, float
 
 
 def learn_alignment(kind: str, pairs: Pairs, seed: int = 0) -> Alignment:
-    """Learn an alignment of one kind (a key of LOSSES) from embeddings, which stay as they are."""
+    """Learn an alignment of one kind (a key of ALIGNMENTS) from embeddings, which stay as they are."""
     torch.manual_seed(seed)
     alignment = Alignment(pairs.curve.shape[1], kind)
     optimiser = torch.optim.AdamW(alignment.parameters(), RATE, weight_decay=0.0)
@@ -79,7 +79,7 @@ def benchmark_alignments(own: str, train: Pairs, test: Pairs) -> dict[str, dict[
     own
         Kind of the model's own alignment.
     train, test
-        Pairs to learn the others from (least squares, and every entry of LOSSES), and pairs that
+        Pairs to learn the others from (least squares, and every entry of ALIGNMENTS), and pairs that
         are looked for.
     """
     n = len(test.curve)
@@ -89,7 +89,7 @@ def benchmark_alignments(own: str, train: Pairs, test: Pairs) -> dict[str, dict[
     results["none"] = measure_recall(test.curve, test.rest)
     mapped, center = _map_by_least_squares(train, test)
     results["least squares"] = measure_recall(mapped, center)
-    for kind in LOSSES:
+    for kind in ALIGNMENTS:
         alignment = learn_alignment(kind, train)
         with torch.no_grad():
             results[f"{kind}, learnt anew"] = measure_recall(*alignment(test.curve, test.rest))
