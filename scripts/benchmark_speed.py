@@ -1,8 +1,9 @@
 """Stars per second of CPU time of embed, predict, joint sampling and a training step, how they grow, and peak memory.
 
-    OMP_NUM_THREADS=2 python scripts/benchmark_speed.py [--stars 8192] [--rows 20000 200000] [--model mini]
+    OMP_NUM_THREADS=2 python scripts/benchmark_speed.py [--stars 8192] [--rows 20000 200000] [--model mini] [--device D]
 
-All in one run, as ratios to `predict` of the same stars in float32. CPU time of all threads is divided by their number.
+All in one run, as ratios to `predict` of the same stars in float32. CPU time of all threads is divided by their number;
+on a GPU time is that of the clock.
 Memory and time by the clock are those of a process that runs `multistar embed` or `predict` on a Parquet file of ROWS
 stars.
 """
@@ -27,6 +28,7 @@ from rich.table import Table
 from multistar.api import PRECISIONS, MultiStar
 from multistar.data.stars import Stars, read_stars
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.model.checkpoint import device_of
 from multistar.training.objective import negative_log_likelihood
 from multistar.training.optimiser import build
 from multistar.training.run import TrainingConfig
@@ -39,14 +41,17 @@ ORDERS = (11, 22, 33, 44)  # a band
 CURVES = 512  # stars with light curves
 
 
-def speed(task, n: int) -> float:
+def speed(task, n: int, device: torch.device) -> float:
     """Stars per second, the best of a few repetitions."""
-    best = np.inf
+    best, on_cpu = np.inf, device.type == "cpu"
+    clock = time.process_time if on_cpu else time.perf_counter
     for _ in range(REPEATS):
-        start = time.process_time()
+        start = clock()
         task()
-        best = min(best, (time.process_time() - start) / torch.get_num_threads())
-    return n / best
+        if not on_cpu:
+            torch.cuda.synchronize(device)
+        best = min(best, clock() - start)
+    return n * (torch.get_num_threads() if on_cpu else 1) / best
 
 
 def training(model: MultiStar, stars: Stars) -> float:
@@ -54,18 +59,22 @@ def training(model: MultiStar, stars: Stars) -> float:
     network, standardised = model.model.network.train(), model.model.standardiser(stars)
     optimiser = build(network, TrainingConfig())
     splitter = Splitter(model.model.vocabulary, model.model.standardiser.scale, 16, 0.25, torch.Generator())
+    device = next(network.parameters()).device
 
     def steps() -> None:
         for i in range(STEPS):
             batch = standardised.rows(slice(i * BATCH, (i + 1) * BATCH))
             optimiser.zero_grad()
-            negative_log_likelihood(network, batch, splitter(batch), False).backward()
+            split = splitter(batch).to(device)
+            negative_log_likelihood(network, batch.to(device), split, False).backward()
             optimiser.step()
 
-    return speed(steps, STEPS * BATCH)
+    return speed(steps, STEPS * BATCH, device)
 
 
-def of_files(command: str, precision: str, model: str, table: pa.Table, rows: int) -> tuple[float, float]:
+def of_files(
+    command: str, precision: str, model: str, device: torch.device, table: pa.Table, rows: int
+) -> tuple[float, float]:
     """Peak MB of a process that does `command` to `rows` stars in parts, and stars per second of wall time."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "stars.parquet", Path(folder) / "vectors.parquet"
@@ -74,6 +83,7 @@ def of_files(command: str, precision: str, model: str, table: pa.Table, rows: in
                 writer.write_table(table.slice(0, min(len(table), rows - start)))
         start = time.monotonic()
         arguments = [command, str(source), "--precision", precision, "--model", model, "--out", str(out)]
+        arguments += ["--device", str(device)]
         child = subprocess.Popen([sys.executable, "-m", "multistar.cli", *arguments], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.monotonic() - start
@@ -87,12 +97,16 @@ def main() -> None:
     parser.add_argument("--stars", type=int, default=8192)
     parser.add_argument("--rows", type=int, nargs="*", default=[20_000, 200_000], help="of files; without any, none")
     parser.add_argument("--model", default="mini")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     args = parser.parse_args()
+    device = device_of(args.device)
     table = pa.concat_tables(survey(args.stars, SurveyConfig(seed=77)))
     with_curves = SurveyConfig(78, "kepler-like", light_curves=("kepler",), views=True)
     seen = read_stars(pa.concat_tables(survey(CURVES, with_curves)))
     stars = read_stars(table)
-    exact, fast = (MultiStar.from_pretrained(args.model, precision=p, device="cpu") for p in ("float32", "bfloat16"))
+    exact, fast = (
+        MultiStar.from_pretrained(args.model, precision=p, device=args.device) for p in ("float32", "bfloat16")
+    )
     few = stars.select(slice(0, args.stars // 4))
     sampled = stars.select(slice(0, args.stars // 32))
     rows = {
@@ -113,9 +127,10 @@ def main() -> None:
     rows[f"predict, {n} joint samples, bfloat16"] = (fast.predict, sampled, {"samples": n})
     found = {}
     for name, (task, some, options) in rows.items():
-        found[name] = speed(lambda t=task, s=some, o=options: t(s, **o), len(some))
-    found["training step"] = training(MultiStar.from_pretrained(args.model, device="cpu"), stars)
-    shown = Table(title=f"{args.model}, {torch.get_num_threads()} threads, {args.stars} mock stars")
+        found[name] = speed(lambda t=task, s=some, o=options: t(s, **o), len(some), device)
+    found["training step"] = training(MultiStar.from_pretrained(args.model, device=args.device), stars)
+    machine = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    shown = Table(title=f"{args.model}, {machine}, {args.stars} mock stars")
     for name in ("", "stars/s", "ratio to predict", "cost in predictions"):
         shown.add_column(name, justify="right" if name else "left")
     for name, number in found.items():
@@ -126,7 +141,7 @@ def main() -> None:
     moved = {n: moved_by(one, other, n) for n in exact.model.vocabulary.labels}
     console.print("bfloat16 moves labels by, median in errors: " + ", ".join(f"{n} {x:.3f}" for n, x in moved.items()))
     for n, command, precision in itertools.product(args.rows, ("embed", "predict"), PRECISIONS):
-        memory, rate = of_files(command, precision, args.model, table, n)
+        memory, rate = of_files(command, precision, args.model, device, table, n)
         text = f"{command}, {precision}, {n:,} stars, Parquet to Parquet: at most {memory:.0f} MB, {rate:,.0f} stars/s"
         console.print(f"{text} by the clock")
 

@@ -38,11 +38,11 @@ def numbers(name: str, table: pa.Table) -> dict[str, np.ndarray]:
     return arrays
 
 
-def compute() -> dict[str, np.ndarray]:
-    """Every verb of the front door on the frozen stars, in float32 on the CPU."""
+def compute(device: str = "cpu", precision: str = "float32") -> dict[str, np.ndarray]:
+    """Every verb of the front door on the frozen stars; frozen are those in float32 on the CPU."""
     stars = pq.read_table(STARS)
-    model = MultiStar.from_pretrained("mini", device="cpu")
-    taught = MultiStar.from_pretrained("mini", adapter=ADAPTER, device="cpu")
+    model = MultiStar.from_pretrained("mini", device=device, precision=precision)
+    taught = MultiStar.from_pretrained("mini", adapter=ADAPTER, device=device, precision=precision)
     few = stars.take(np.arange(0, len(stars), 4))
     half = few.drop_columns([name for name in stars.column_names if name.startswith("rp_coefficient")])
     plain = stars.drop_columns([name for name in stars.column_names if name.startswith(("bp_", "rp_"))])
