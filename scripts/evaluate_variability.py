@@ -3,11 +3,12 @@
     python scripts/evaluate_variability.py --model DIR --gaia EPOCHS.parquet --labels LABELS.csv
         [--asas ASAS.parquet] [--modes head lora full] [--cache DIR]
 
-See multistar/checks/real/variability.py for what is compared. Needs the extra `variability`.
+See checks/real/variability.py for what is compared. Needs the extra `variability`.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from multistar.checks.real.variability import (
     evaluate_variability,
@@ -30,17 +31,18 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", default=["head", "lora"], help="of fine-tuning")
     parser.add_argument("--cache", type=Path, help="folder for the JSON of every row and fold")
     args = parser.parse_args()
-    model, sets, figures = load_model(args.model), {}, {}
+    model, figures = load_model(args.model), {}
+    sets: dict[str, Any] = {}
     if args.gaia:
         sets["gaia"] = read_gaia_epochs(args.gaia, args.labels)
     if args.asas:
         sets["asas"] = read_asas(args.asas)
-    for name, labelled in sets.items():
-        result = evaluate_variability(model, *labelled, args.modes, args.cache, name)
+    for name, (curves, kinds) in sets.items():
+        result = evaluate_variability(model, curves, kinds, args.modes, args.cache, name)
         figures[name] = result
         print_rows(f"{name}: {result['stars']} stars", summarise_scores(result["scores"]))
-    n = {name: result["stars"] for name, result in figures.items()}
-    write_result("variability", figures, n, model.hash)
+    stars = {name: result["stars"] for name, result in figures.items()}
+    write_result("variability", figures, stars, model.hash)
 
 
 if __name__ == "__main__":

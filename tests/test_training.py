@@ -230,14 +230,14 @@ def test_slots_that_no_star_can_answer_are_not_asked_and_change_no_loss(batch, s
         split = splitter(stars)
         assert not {*split.query.tolist(), *split.order.tolist()} & {*unknown}
         more = torch.tensor(unknown)
-        blank = torch.zeros(len(split.fed.value), 2)
-        fed = Measurement(
-            torch.cat([split.fed.value, blank], 1),
-            torch.cat([split.fed.sigma, blank], 1),
-            torch.cat([split.fed.observed, blank.bool()], 1),
+        blank = torch.zeros(len(split.given.value), 2)
+        given = Measurement(
+            torch.cat([split.given.value, blank], 1),
+            torch.cat([split.given.sigma, blank], 1),
+            torch.cat([split.given.observed, blank.bool()], 1),
         )
         query, order = torch.cat([more, split.query]), torch.cat([split.order, more])
-        wider = dataclasses.replace(split, query=query, order=order, fed=fed)
+        wider = dataclasses.replace(split, query=query, order=order, given=given)
         with torch.no_grad():
             losses = [negative_log_likelihood(network, stars, s, False) for s in (split, wider)]
         torch.testing.assert_close(*losses)

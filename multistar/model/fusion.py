@@ -144,7 +144,7 @@ class Fusion(nn.Module):
     def _join(self, tokens: list[Tokens]) -> tuple[Tensor, Tensor, Tensor]:
         """Features (B, T, D), observed (B, T) and modality (T,), after those of the summary."""
         batch = tokens[0].features.shape[0]
-        features = [repeat(self.summary, "1 1 d -> b 1 d", b=batch)]
+        features: list[Tensor] = [repeat(self.summary, "1 1 d -> b 1 d", b=batch)]
         observed = [tokens[0].observed.new_ones(batch, 1)]
         sizes = [1]
         for part in tokens:
