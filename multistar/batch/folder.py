@@ -8,6 +8,7 @@ that is killed at any moment goes on as if it had not been, and several processe
 part of the shards, can share one folder.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -140,15 +141,25 @@ def prepare(out: Path, job: Job) -> None:
 def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None) -> dict:
     """Make the result and record of one shard.
 
-    A table that cannot be read leaves a record of its failure.
+    Whatever goes wrong with one table leaves a record of its failure, and the others are done.
+
+    Raises
+    ------
+    OSError
+        If nothing can be written: that is the matter of all tables.
     """
     try:
         bytes_in, hash_in = shard.source.stat().st_size, sha256(shard.source)
+    except OSError as error:
+        return _left_out(shard, error)
+    try:
         written = job.write(shard.source, shard.result, True, done)
-    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        record = {"source": shard.source.name, "error": str(error.args[0] if error.args else error)}
-        _write_json(record, shard.failure)
-        return record
+    except OSError as error:
+        if not _is_its_own(error, shard):
+            raise
+        return _left_out(shard, error)
+    except Exception as error:
+        return _left_out(shard, error)
     record = {
         "source": shard.source.name,
         "bytes_in": bytes_in,
@@ -159,6 +170,24 @@ def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None
     }
     _write_json(record, shard.record)
     shard.failure.unlink(missing_ok=True)
+    return record
+
+
+def _is_its_own(error: OSError, shard: Shard) -> bool:
+    """Is it this table that is at fault, not the place where results are written?"""
+    is_too_long = error.errno == errno.ENAMETOOLONG
+    return is_too_long or error.filename in (shard.source, str(shard.source))
+
+
+def _left_out(shard: Shard, error: Exception) -> dict:
+    """The record of a table that could not be done."""
+    expected = isinstance(error, (ValueError, KeyError, TypeError))
+    reason = str(error.args[0] if expected and error.args else error)
+    if not isinstance(error, (ValueError, KeyError, TypeError, OSError)):
+        reason = f"{type(error).__name__}: {reason}"  # no reader means to raise it
+    record = {"source": shard.source.name, "error": reason}
+    with suppress(OSError):  # a name that is too long for a result is so for this, too
+        _write_json(record, shard.failure)
     return record
 
 
@@ -233,6 +262,11 @@ def run(
         task = bar.add_task("", total=known)
         start = time.monotonic()
         for shard, record in engine(todo, job, lambda n: bar.advance(task, n)):
+            if not (shard.out / RUN).exists():
+                raise FileNotFoundError(
+                    f"{shard.out / RUN}: gone while tables were written; was the folder removed? "
+                    "Run it again"
+                )
             records[shard.source.name] = record
             bar.update(task, description=f"{len(records)}/{len(todo)} files")
             if log:

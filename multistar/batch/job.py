@@ -20,7 +20,9 @@ from multistar import status
 from multistar.api import MultiStar
 from multistar.finetune.adapter import WEIGHTS
 from multistar.io.chunks import ROWS, read_chunks
+from multistar.io.columns import Columns
 from multistar.io.files import atomic_write, sha256
+from multistar.io.untrusted import SECONDS, SLOWEST, time_limit
 from multistar.model.checkpoint import device_of
 from multistar.precision import resolve
 
@@ -41,6 +43,8 @@ class Job:
     adapters: tuple[str, ...] = ()  # folders
     precision: str = "auto"  # as MultiStar.from_pretrained takes it
     device: str | None = None  # as MultiStar.from_pretrained takes it; no part of what a job is
+    # for reading a part of a table; no part of what a job is
+    time_limit: float | None = SECONDS
 
     def __post_init__(self):
         if self.command not in COMMANDS:
@@ -58,6 +62,7 @@ class Job:
             self.adapters,
             self._precision(),
             self.device,
+            self.time_limit,
         )
         return Job, (self.command, self.model, *settings)
 
@@ -120,12 +125,25 @@ class Job:
         return {"rows": sum(counts.values()), "status": dict(sorted(counts.items()))}
 
     def _parts(self, source: Path, done: Callable[[int], None]) -> Iterator[pa.Table]:
-        for number, part in enumerate(read_chunks(source, ROWS)):
+        for number, part in enumerate(self._read(source)):
             options = dict(self.options)
             if "seed" in options:
                 options["seed"] += number
             yield getattr(self.star_model, self.command)(part, self.columns or None, **options)
             done(len(part))
+
+    def _read(self, source: Path) -> Iterator[Columns]:
+        """The parts of a table, each within the time that it may take."""
+        parts = read_chunks(source, ROWS)
+        limit = self.time_limit
+        if limit is not None:
+            limit += source.stat().st_size / SLOWEST  # some formats are read whole
+        while True:
+            with time_limit(limit, str(source)):
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
 
 
 def _repeated(ids: list[np.ndarray]) -> np.ndarray:

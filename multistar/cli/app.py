@@ -115,6 +115,7 @@ def _job(args):
         adapters,
         args.precision,
         args.device,
+        args.time_limit or None,
     )
 
 

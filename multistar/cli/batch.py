@@ -13,6 +13,13 @@ def add_batch_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--workers", type=int, metavar="N", help="batches of stars at once (default: cores)"
     )
+    sub.add_argument(
+        "--time-limit",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="for reading a part of a table, and a second more per MB; 0: none (default: 600)",
+    )
     group = sub.add_argument_group(
         "many tables", "a folder of tables in and, as --out, a folder out; it can be resumed"
     )

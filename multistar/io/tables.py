@@ -5,11 +5,9 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import astropy.units as u
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from astropy.io import votable
 from astropy.table import Table, meta
 
 from multistar.io.columns import (
@@ -21,6 +19,13 @@ from multistar.io.columns import (
     columns_of_frame,
 )
 from multistar.io.files import require_path
+from multistar.io.untrusted import (
+    TooSlow,
+    check_expansion,
+    open_fits_table,
+    open_votable,
+    parse_unit,
+)
 
 FORMATS = {
     ".csv": "csv",
@@ -38,10 +43,6 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-# Of gzipped files: what may be expanded is the larger of the two. Catalogues expand to 2-20 times
-# their size.
-MOST_EXPANSION = 100
-FREE_BYTES = 1 << 28
 # Floats are read exactly; the default of pandas crashes at 1e9999999999.
 CSV: Any = {"comment": "#", "float_precision": "round_trip"}
 
@@ -89,37 +90,10 @@ def read_columns(source: Any) -> Columns:
 
 def wrap_read_error(path: Path, kind: str | None, error: Exception) -> ValueError:
     """Return the error for a file that a reader failed on; damaged ones may exhaust the memory."""
+    if isinstance(error, TooSlow):
+        return error
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return ValueError(f"{path}: not readable as {kind}; is it complete? ({reason})")
-
-
-def check_expansion(path: Path) -> None:
-    """Refuse a gzipped file that would fill the memory.
-
-    Parameters
-    ----------
-    path : Path
-        Any file; one that is not gzipped passes.
-
-    Raises
-    ------
-    ValueError
-        If it expands to more than FREE_BYTES and to more than MOST_EXPANSION times its size.
-    EOFError, OSError
-        If it is cut off, or not gzipped at all.
-    """
-    if path.suffix.lower() != ".gz":
-        return
-    most = max(FREE_BYTES, MOST_EXPANSION * path.stat().st_size)
-    size = 0
-    with gzip.open(path) as stream:
-        while block := stream.read(1 << 20):
-            size += len(block)
-            if size > most:
-                raise ValueError(
-                    f"it expands to more than {most:,} bytes, "
-                    f"{MOST_EXPANSION} times its size: unpack it"
-                )
 
 
 def _read_path(path: Path) -> Columns:
@@ -133,7 +107,6 @@ def _read_path(path: Path) -> Columns:
             f"{path}: cannot tell the format from the name; known endings are {sorted(FORMATS)}"
         )
     try:
-        check_expansion(path)
         columns = READERS[kind](path)
     except FileNotFoundError:
         raise
@@ -161,6 +134,7 @@ def _read_folder(path: Path) -> Columns:
 
 
 def _read_csv(path: Path) -> Columns:
+    check_expansion(path)
     header = _read_ecsv_header(path) if "ecsv" in path.name.lower() else {}
     separator = header.get("delimiter", " ") if header else ","
     # ids as text: pandas would turn an id column with one gap into float64, which loses digits
@@ -168,7 +142,7 @@ def _read_csv(path: Path) -> Columns:
     columns = columns_of_frame(frame, str(path))
     for column in header.get("datatype", []):
         if column.get("unit"):
-            columns.unit[column["name"]] = u.Unit(column["unit"])
+            columns.unit[column["name"]] = parse_unit(column["unit"])
     return columns
 
 
@@ -182,11 +156,11 @@ def _read_ecsv_header(path: Path) -> dict:
 
 
 def _read_fits(path: Path) -> Columns:
-    return columns_of_astropy(Table.read(path, format="fits"), str(path))
+    return columns_of_astropy(open_fits_table(path), str(path))
 
 
 def _read_votable(path: Path) -> Columns:
-    tables = list(votable.parse(path).iter_tables())
+    tables = list(open_votable(path).iter_tables())
     if len(tables) != 1:
         names = tables[0].array.dtype.names if tables else ()
         raise ValueError(
