@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multistar.io.columns import ID_COLUMNS, Columns
-from multistar.io.tables import CSV, FORMATS, read_columns, wrap_read_error
+from multistar.io.columns import Columns
+from multistar.io.tables import FORMATS, open_csv, read_columns, read_frame, wrap_read_error
 from multistar.io.untrusted import check_expansion, is_gzipped, open_fits_table
 
 ROWS = 16_384  # stars read at once: about 100 MB with XP
@@ -101,9 +99,8 @@ def _read_parquet(path: Path, rows: int) -> Iterator[Columns]:
 
 def _read_csv(path: Path, rows: int) -> Iterator[Columns]:
     check_expansion(path)
-    reader: Any = pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows, **CSV)
-    with reader as frames:
-        for frame in frames:
+    with open_csv(path, rows) as frames:
+        while (frame := read_frame(frames)) is not None:
             yield read_columns(frame)
 
 
