@@ -50,7 +50,9 @@ def predict(
     samples : int
         If not 0, draw that many samples of the joint posterior.
     seed : int
-        The same seed gives the same samples.
+        The same seed gives the same samples for the same table. A star's draws also depend on its
+        row: in another place of the table, or among other stars, it gets other draws of the same
+        posterior. Its status, medians and bounds do not.
     consistency : bool
         Also judge whether the measurements of a star fit together; see consistency.py. Costs
         about as much as the prediction.

@@ -14,7 +14,9 @@ from multistar.modalities.modality import ReadOptions
 from multistar.quantities import AB_OFFSET, Quantity
 
 MAG_PER_RELATIVE_FLUX = 2.5 / np.log(10)
-LARGEST_SIGMA = 1e8  # of any quantity; a larger error is a word for "none"
+LARGEST_SIGMA = 1e8  # of any quantity; a larger error is a word for "none" or "unknown"
+# An error that large is one of a value that is as large, in a small unit.
+LARGEST_RATIO = 100.0
 
 
 @dataclass
@@ -65,8 +67,11 @@ def _read_scalar(
     sigma = _read_sigma(table, quantity, renamed, len(value))
     low, high = quantity.valid
     impossible = ~np.isnan(value) & ~((value >= low) & (value <= high))
-    possible_sigma = (sigma > 0) & np.isfinite(sigma) & (sigma < LARGEST_SIGMA)
-    bad_sigma = ~np.isnan(sigma) & ~possible_sigma
+    absurd = (sigma >= LARGEST_SIGMA) & ~(sigma <= LARGEST_RATIO * np.abs(value))
+    bad_sigma = ~np.isnan(sigma) & ((sigma <= 0) | absurd)
+    if quantity.kind == "label":
+        # without its error, a label of which nothing is known would be learnt as if it were exact
+        impossible |= absurd & ~np.isnan(value)
     flags[impossible | (bad_sigma & ~np.isnan(value))] |= status.BIT["bad_value"]
     value = np.where(impossible, np.nan, value)
     sigma = np.where(bad_sigma | impossible, np.nan, sigma)
