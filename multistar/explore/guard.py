@@ -7,6 +7,8 @@ for other names than ours are refused; so are addresses that no one means.
 
 import re
 from collections.abc import Collection
+from http.client import responses
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tornado import httputil
@@ -93,7 +95,7 @@ class _Request(httputil.HTTPMessageDelegate):
         self.guard, self.inner, self.connection = guard, inner, connection
         self.refused = False
 
-    def headers_received(self, start_line, headers):
+    def headers_received(self, start_line: Any, headers: httputil.HTTPHeaders) -> Any:
         refusal = self.guard.refusal(start_line.path, headers)
         if refusal is None:
             return self.inner.headers_received(start_line, headers)
@@ -111,7 +113,7 @@ class _Request(httputil.HTTPMessageDelegate):
                 "Connection": "close",
             }
         )
-        phrase = httputil.responses.get(status, "")
+        phrase = responses.get(status, "")
         line = httputil.ResponseStartLine("HTTP/1.1", status, phrase)
         self.connection.write_headers(line, headers, body)
         self.connection.finish()
