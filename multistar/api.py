@@ -56,7 +56,8 @@ class MultiStar:
     quiet : bool
         Show no progress bar.
     seed : int
-        The same seed gives the same random numbers.
+        The same seed gives the same random numbers for the same table; samples of a star depend on
+        its row, too (they are other draws of the same posterior elsewhere).
 
     Examples
     --------

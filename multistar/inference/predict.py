@@ -10,7 +10,8 @@ import pyarrow as pa
 import torch
 
 from multistar import status
-from multistar.inference.consistency import EDGE, mean_squared_score
+from multistar.inference.consistency import edges, mean_squared_score
+from multistar.inference.parallax import contradicts_parallax
 from multistar.inference.stream import Encoded, encode_stars, map_batches
 from multistar.io.chunks import ROWS
 from multistar.io.write import to_arrow
@@ -50,7 +51,9 @@ def predict(
     samples : int
         If not 0, draw that many samples of the joint posterior.
     seed : int
-        The same seed gives the same samples.
+        The same seed gives the same samples for the same table. A star's draws also depend on its
+        row: in another place of the table, or among other stars, it gets other draws of the same
+        posterior. Its status, medians and bounds do not.
     consistency : bool
         Also judge whether the measurements of a star fit together; see consistency.py. Costs
         about as much as the prediction.
@@ -65,8 +68,9 @@ def predict(
         With `samples`, also L_samples (fixed-size lists of float32; the i-th entries of all labels
         belong together) and `covariance`, the samples' covariance matrix flattened row by row,
         labels in the order of the metadata key `covariance`, in the product of their units. With
-        `consistency`, also a column of that name; stars beyond its EDGE are flagged
-        "inconsistent".
+        `consistency`, also a column of that name; stars beyond its edges are flagged
+        "inconsistent", as are, always, those whose measurements cannot be of one star (see
+        plausible.py and parallax.py).
 
     Raises
     ------
@@ -91,10 +95,15 @@ def predict(
     else:
         flags = map_batches(model, stars, "predict", decode, quiet)
         drawn = covariance = np.empty(0)
+
+    def median(name: str) -> np.ndarray:
+        return model.standardiser.physical(name, quantiles[:, names.index(name), 0])
+
+    flags[contradicts_parallax(model, stars, median)] |= status.BIT["inconsistent"]
     score = {}
     if consistency:
         score["consistency"] = mean_squared_score(model, stars, quiet)
-        flags[score["consistency"] > EDGE] |= status.BIT["inconsistent"]
+        flags[score["consistency"] > edges(stars)] |= status.BIT["inconsistent"]
     columns = {"source_id": stars.source_id, "status": status.words(flags)} | score
     for i, name in enumerate(names):
         for j, suffix in enumerate(SUFFIXES):
