@@ -172,6 +172,8 @@ def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None
         If nothing can be written: that is the matter of all tables.
     """
     try:
+        with suppress(FileNotFoundError):
+            shard.record.stat()  # a name that is too long is found before any work
         record = {"source": shard.source.name, **_fingerprint(shard.source)}
     except OSError as error:
         return _left_out(shard, error)
