@@ -26,6 +26,7 @@ from multistar.cli.population import (
     add_disentangle_options,
     add_population_commands,
     check_disentangle,
+    check_sky,
 )
 from multistar.io.endings import check_ending
 from multistar.io.files import require_path
@@ -167,6 +168,7 @@ def _check(args) -> None:
         "calibration": _check_calibration,
         "physics": _check_physics,
         "disentangle": check_disentangle,
+        "sky": check_sky,
         "populations": _check_populations,
         "garbage": _check_garbage,
     }
@@ -431,7 +433,7 @@ def parser() -> argparse.ArgumentParser:
     )
     check = command("check", _check, text)
     check.add_argument(
-        "what", choices=("calibration", "physics", "disentangle", "populations", "garbage")
+        "what", choices=("calibration", "physics", "disentangle", "populations", "garbage", "sky")
     )
     check.add_argument(
         "table", help="stars with labels, as for predict; columns true_L are taken as exact"
