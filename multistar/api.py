@@ -339,13 +339,13 @@ class MultiStar:
                 table,
                 labels,
                 mode,
-                inputs,
-                columns,
-                config,
-                out,
-                overwrite,
-                quiet,
-                curves,
+                inputs=inputs,
+                columns=columns,
+                config=config,
+                out=out,
+                overwrite=overwrite,
+                quiet=quiet,
+                light_curves=curves,
             )
         finally:
             self.model.to(place).in_precision(precision)
