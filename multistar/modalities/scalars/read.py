@@ -67,7 +67,8 @@ def _read_scalar(
     sigma = _read_sigma(table, quantity, renamed, len(value))
     low, high = quantity.valid
     impossible = ~np.isnan(value) & ~((value >= low) & (value <= high))
-    absurd = (sigma >= LARGEST_SIGMA) & ~(sigma <= LARGEST_RATIO * np.abs(value))
+    # divided, as values near the largest float would overflow
+    absurd = (sigma >= LARGEST_SIGMA) & ~(sigma / LARGEST_RATIO <= np.abs(value))
     bad_sigma = ~np.isnan(sigma) & ((sigma <= 0) | absurd)
     if quantity.kind == "label":
         # without its error, a label of which nothing is known would be learnt as if it were exact
