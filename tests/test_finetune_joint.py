@@ -83,7 +83,7 @@ def correlated(tmp_path_factory) -> tuple[MultiStar, pd.DataFrame, MultiStar]:
 
     base = MultiStar.from_pretrained(folder)
     model = base.finetune(
-        table(1500, 0), ["a", "b", "teff"], mode="full", out=folder.with_name("adapter")
+        table(4000, 0), ["a", "b", "teff"], mode="full", out=folder.with_name("adapter")
     )
     return (
         model,
