@@ -101,12 +101,13 @@ def is_fitted(name: str) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 < 3
 
 
-def _unfitted(frame: pd.DataFrame) -> pd.Series:
+# pandas' own types say too little of what comes back: tables are Any below.
+def _unfitted(frame: Any) -> Any:
     return ~frame["source_id"].astype(str).map(is_fitted)
 
 
 def _lamost_samples(folder: Path) -> list[Sample]:
-    frame = read_lamost(folder)
+    frame: Any = read_lamost(folder)
     frame = frame[_unfitted(frame) & (frame["parallax"] > 0)]
     columns = {"teff": "teff", "logg": "logg", "m_h": "mh"}
     columns = {name: (theirs, f"{theirs}_err") for name, theirs in columns.items()}
@@ -118,7 +119,7 @@ def _lamost_samples(folder: Path) -> list[Sample]:
 
 
 def _kepler_samples(folder: Path) -> list[Sample]:
-    frame = read_giants(folder)
+    frame: Any = read_giants(folder)
     frame = frame[_unfitted(frame) & frame["phot_bp_mean_mag"].notna() & frame["TEFF"].notna()]
     columns = {"teff": ("TEFF", "TEFF_ERR"), "logg": ("LOGG", "LOGG_ERR")}
     columns |= {"m_h": ("FE_H", "FE_H_ERR"), "mass": ("Mcorr", "Mcorr_err"), "age": ("Age", "")}
@@ -130,7 +131,7 @@ def _kepler_samples(folder: Path) -> list[Sample]:
     ]
 
 
-def _sample(name: str, frame: pd.DataFrame, columns: Mapping, renamed: Mapping) -> Sample:
+def _sample(name: str, frame: Any, columns: Mapping, renamed: Mapping) -> Sample:
     labels = {}
     for label, (value, error) in columns.items():
         known = frame[value].to_numpy(float)
@@ -184,14 +185,14 @@ def read_clusters(folder: Path, seed: int = 0) -> pd.DataFrame | None:
     members_file, catalogue_file = (folder / file for file in CLUSTER_FILES)
     if not members_file.exists():
         return None
-    members = pd.read_parquet(members_file)
-    catalogue = pd.read_csv(catalogue_file)
+    members: Any = pd.read_parquet(members_file)
+    catalogue: Any = pd.read_csv(catalogue_file)
     names = {name.lower(): name for name in catalogue.columns}
     cluster = names.get("cluster") or names["name"]
     age = next(names[key] for key in ("log_age", "logage", "age") if key in names)
     a_v = next(names[key] for key in ("a_v", "av") if key in names)
     catalogue = catalogue.set_index(cluster)
-    frame = members[members["cluster"].isin(catalogue.index)]
+    frame: Any = members[members["cluster"].isin(catalogue.index)]
     frame = frame.sample(frac=1, random_state=seed).groupby("cluster").head(MEMBERS)
     size = frame.groupby("cluster")["cluster"].transform("size")
     frame = frame[size >= FEWEST_MEMBERS].reset_index(drop=True)
@@ -201,7 +202,7 @@ def read_clusters(folder: Path, seed: int = 0) -> pd.DataFrame | None:
     )
 
 
-def check_clusters(model: Model, frame: pd.DataFrame) -> list[dict]:
+def check_clusters(model: Model, frame: Any) -> list[dict]:
     """Compare ages and reddenings of open clusters: rows by age.
 
     The age is where the product of the members' likelihoods is largest, the reddening the median
@@ -214,11 +215,11 @@ def check_clusters(model: Model, frame: pd.DataFrame) -> list[dict]:
     everyone = np.ones(len(frame), bool)
     density = guess.log_density
     assert density is not None and guess.is_outside is not None
-    ages = multiply_posteriors(frame, density, everyone)
-    medians = take_medians(frame, "age", guess.values["age"], everyone)
-    dust = take_medians(frame, "ebv", guess.values["ebv"], everyone)
-    log_age = np.log10(frame.groupby("cluster")["age"].first()) + 9
-    flagged = pd.Series(guess.is_outside).groupby(frame["cluster"]).mean()
+    ages: Any = multiply_posteriors(frame, density, everyone)
+    medians: Any = take_medians(frame, "age", guess.values["age"], everyone)
+    dust: Any = take_medians(frame, "ebv", guess.values["ebv"], everyone)
+    log_age: Any = np.log10(frame.groupby("cluster")["age"].first()) + 9
+    flagged: Any = pd.Series(guess.is_outside).groupby(frame["cluster"]).mean()
     rows = []
     for low, high in zip(AGE_EDGES[:-1], AGE_EDGES[1:], strict=True):
         here = log_age.index[(log_age >= low) & (log_age < high)].intersection(ages.index)

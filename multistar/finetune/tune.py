@@ -185,9 +185,8 @@ class Trainer:
                 if n.startswith(inside)
             }
         if self.mode in ("head", "lora"):
-            found["network.head.identity.weight"] = self._only_rows(
-                network.head.identity.weight, self.slots.tolist()
-            )
+            identity = network.head.get_submodule("identity").get_parameter("weight")
+            found["network.head.identity.weight"] = self._only_rows(identity, self.slots.tolist())
         if (
             self.mode == "lora"
         ):  # all rows: the zero points and errors of known inputs are the table's own, too

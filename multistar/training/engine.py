@@ -104,7 +104,7 @@ class WeightAverage:
                 current.append(weight.detach())
             else:
                 self.tensors[name].copy_(weight)
-        torch._foreach_lerp_(averaged, current, share)
+        torch._foreach_lerp_(averaged, current, share)  # pyright: ignore[reportPrivateImportUsage]
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the tensors of a saved average."""
