@@ -546,6 +546,27 @@ class MultiStar:
         stars = self._stars(table, columns, light_curves, origin=origin)
         return populations(self.model, stars, facts, seed, quiet)
 
+    def check_garbage(
+        self,
+        table: Any,
+        columns: Columns = None,
+        seed: int = 0,
+        quiet: bool = True,
+    ) -> dict:
+        """Make sound stars wrong in many ways, and count who is told; see `checks/garbage.py`."""
+        from multistar.checks.garbage import garbage
+
+        return garbage(self.model, self._stars(table, columns), seed, quiet)
+
+    def check_sky(self, folder: str | Path) -> dict:
+        """Compare labels of real stars with known ones, the Sun first; see `checks/sky.py`.
+
+        `folder` holds the tables of real stars (photometry/, giants/, clusters/).
+        """
+        from multistar.checks.sky import check_sky
+
+        return check_sky(self.model, folder)
+
     # --- reading
 
     def _read_by_adapters(self) -> set[str]:

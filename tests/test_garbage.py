@@ -165,7 +165,11 @@ def test_corruptions_change_what_they_say(giants):
 def test_the_command_writes_the_table(mock_file, model_folder, tmp_path, capsys, monkeypatch):
     few = {name: CORRUPTIONS[name] for name in ("clean", "XP x 10")}
     real = garbage_module.garbage
-    monkeypatch.setattr(garbage_module, "garbage", lambda *given: real(*given, names=tuple(few)))
+
+    def of_few(*given, **options):
+        return real(*given, names=tuple(few), **options)
+
+    monkeypatch.setattr(garbage_module, "garbage", of_few)
     out = tmp_path / "told"
     command = ["check", "garbage", str(mock_file), "--model", str(model_folder)]
     assert main([*command, "--out", str(out)]) == 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import track
 
 from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
@@ -248,11 +249,11 @@ def garbage(
     if len(stars) < 2:
         raise ValueError(f"{len(stars)} stars: at least 2 are needed, to exchange measurements")
     stars, told = stars.with_origin("sky"), {}
-    for name in names:
+    for name in track(names, "measurements made wrong", disable=quiet):
         if not all(_has(stars, part) for part in ("g", *NEEDS[name])):
             continue
         wrong = CORRUPTIONS[name](stars, np.random.default_rng(seed))
-        status = predict(model, wrong, quiet=quiet)["status"].to_pylist()
+        status = predict(model, wrong, quiet=True)["status"].to_pylist()
         shares = {word: float(np.mean([word in text for text in status])) for word in WORDS}
         any_word = np.mean([any(word in text for word in WORDS) for text in status])
         told[name] = {"any": float(any_word)} | shares

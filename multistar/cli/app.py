@@ -183,7 +183,7 @@ def _check_garbage(args) -> None:
 
     refuse_existing(args.out, args.overwrite, OWNED)
     stars = read_stars(args.table, column_mapping(args.columns), labels=False)
-    result = garbage(load_model(args.model), stars, args.seed)
+    result = garbage(load_model(args.model), stars, args.seed, quiet=False)
     write_garbage(result, args.out, args.overwrite)
     print(format_garbage(result))
 

@@ -87,11 +87,14 @@ class FinetuneConfig:
             raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be at least 0 (none) and below 1")
-        if not 0 <= self.hide <= 1:
-            raise ValueError(f"hide={self.hide} must lie between 0 and 1")
-        least_values = {"batch": 1, "rank": 1, "steps": 0, "learning_rate": 0, "warmup": 0}
-        least_values |= {"evaluations": 1, "patience": 1}
-        for name, least in least_values.items():
+        for name in ("hide", "final_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)} must lie between 0 and 1")
+        if not self.clip > 0:
+            raise ValueError(f"clip={self.clip} must be above 0")
+        lowest = {"batch": 1, "rank": 1, "evaluations": 1, "patience": 1}
+        lowest |= dict.fromkeys(("steps", "learning_rate", "warmup", "weight_decay"), 0)
+        for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
 
