@@ -12,8 +12,7 @@ import torch
 from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
 from multistar.finetune.dropout import check_passes
 from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
-from multistar.finetune.joint import with_joint
-from multistar.finetune.predict import check_new, check_stack, with_adapters
+from multistar.finetune.predict import check_new, check_stack, predict_with_adapters
 from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
 from multistar.inference.embed import embed
@@ -190,12 +189,11 @@ class MultiStar:
         """
         check_passes(self.adapters, mc_dropout)
         stars = self._stars(table, columns, light_curves, self._read_by_adapters(), origin)
-        result = predict(self.model, stars, quiet, samples, seed, consistency)
-        if self.adapters:
-            result = with_adapters(result, self.adapters, stars, quiet, mc_dropout)
-        if self.adapters and samples:
-            result = with_joint(result, self.adapters, stars, samples, seed, quiet, mc_dropout)
-        return result
+        if not self.adapters:
+            return predict(self.model, stars, quiet, samples, seed, consistency)
+        return predict_with_adapters(
+            self.model, self.adapters, stars, quiet, samples, seed, consistency, mc_dropout
+        )
 
     def embed(
         self,

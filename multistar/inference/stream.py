@@ -31,12 +31,15 @@ class Encoded:
     ----------
     rows : slice
         Which stars these are.
+    measurement : Measurement
+        (B, n_slots) what the encoder was shown.
     memory : Memory
     flags : (B,) uint16 ndarray
         The stars' own, completed with "no_data", "outside_training" and what is implausible.
     """
 
     rows: slice
+    measurement: Measurement
     memory: Memory
     flags: np.ndarray
 
@@ -135,7 +138,7 @@ def _encode_batch(
     flags[outside.cpu().numpy()] |= status.BIT["outside_training"]
     # nothing that this model can read
     flags[_is_blank(m)] |= status.BIT["no_data"]
-    return Encoded(rows, memory, flags)
+    return Encoded(rows, m, memory, flags)
 
 
 def _is_blank(m: Measurement) -> np.ndarray:
