@@ -18,6 +18,7 @@ from multistar.hub import push_to_hub
 from multistar.inference.embed import embed
 from multistar.inference.erase import eraser_of
 from multistar.inference.generate import generate
+from multistar.inference.given import as_given
 from multistar.inference.inpaint import inpaint
 from multistar.inference.predict import predict
 from multistar.modalities.light_curve.read import read_light_curves
@@ -155,6 +156,8 @@ class MultiStar:
         light_curves: Any = None,
         mc_dropout: int = 0,
         origin: Origin | None = None,
+        labels: Sequence[str] = (),
+        given: Collection[str] | Mapping[str, float | None] = (),
     ) -> pa.Table:
         """Predict labels: medians and central 68 % intervals, calibrated on held-out stars.
 
@@ -169,6 +172,13 @@ class MultiStar:
             Whether the measurements fit together, at about the cost of the prediction.
         mc_dropout : int
             The adapters' columns are those of so many thinned networks together.
+        labels : sequence of str
+            The labels that come out, in this order; without it all of the model and its adapters.
+        given : collection of str, or mapping of str to float or None
+            Labels of the table that are known beforehand, such as a spectroscopic Teff or the age
+            of a cluster: evidence like the measurements. Their errors are the table's
+            (`teff_error`), or where it has none the number here. Their own columns are then their
+            posteriors; a value that all the rest contradicts raises "inconsistent".
 
         Returns
         -------
@@ -179,21 +189,30 @@ class MultiStar:
         Raises
         ------
         ValueError
-            For a table that cannot be meant (see `read_stars`), samples = 1, and an adapter that
-            was trained without dropout if mc_dropout is asked for.
+            For a table that cannot be meant (see `read_stars`), samples = 1, labels that the model
+            does not have, given ones that the table does not have or without errors, and an
+            adapter that was trained without dropout if mc_dropout is asked for.
 
         Examples
         --------
         >>> table = model.predict("stars.csv", samples=100)  # doctest: +SKIP
         >>> table["teff"], table["mass_samples"]  # doctest: +SKIP
+        >>> spectroscopic = {"teff": 80.0, "logg": 0.1, "m_h": 0.05}
+        >>> model.predict("stars.csv", labels=["mass", "age"], given=spectroscopic)  # doctest: +SKIP
         """
         check_passes(self.adapters, mc_dropout)
-        stars = self._stars(table, columns, light_curves, self._read_by_adapters(), origin)
+        known = as_given(given)
+        if known and self.adapters:
+            raise ValueError(
+                "given labels are evidence for the base's labels; an adapter was not trained with "
+                "them: predict without adapters, or fine-tune with these labels as inputs"
+            )
+        read = self._read_by_adapters() | set(known)
+        stars = self._stars(table, columns, light_curves, read, origin)
         if not self.adapters:
-            return predict(self.model, stars, quiet, samples, seed, consistency)
-        return predict_with_adapters(
-            self.model, self.adapters, stars, quiet, samples, seed, consistency, mc_dropout
-        )
+            return predict(self.model, stars, quiet, samples, seed, consistency, labels, known)
+        options = (samples, seed, consistency, mc_dropout, labels)
+        return predict_with_adapters(self.model, self.adapters, stars, quiet, *options)
 
     def embed(
         self,

@@ -8,7 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 from multistar import __version__
-from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
+from multistar.cli.arguments import (
+    check_inputs,
+    check_model,
+    check_output,
+    column_mapping,
+    given_labels,
+    label_list,
+)
 from multistar.cli.batch import (
     add_batch_options,
     check_folder_options,
@@ -41,7 +48,7 @@ RESUMES |= dict.fromkeys(
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
-    "predict": ("samples", "seed", "consistency", "mc_dropout", "origin"),
+    "predict": ("samples", "seed", "consistency", "mc_dropout", "origin", "labels", "given"),
     "embed": ("ignore", "space", "origin"),
     "generate": ("samples", "seed", "sampled", "origin"),
     "inpaint": ("bands", "origin"),
@@ -349,6 +356,21 @@ def _add_inference(command) -> None:
         infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
     infer["predict"].add_argument(
         "--consistency", action="store_true", help="also check that measurements fit together"
+    )
+    infer["predict"].add_argument(
+        "--labels",
+        type=label_list,
+        default=[],
+        metavar="LABEL,LABEL",
+        help="only these come out, in this order",
+    )
+    infer["predict"].add_argument(
+        "--given",
+        type=given_labels,
+        default={},
+        metavar="LABEL[=ERROR],...",
+        help="columns of the table that are known beforehand, such as teff,logg=0.1; ERROR for "
+        "values without one",
     )
     infer["embed"].add_argument(
         "--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it"

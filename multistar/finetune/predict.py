@@ -25,6 +25,7 @@ from multistar.inference.predict import (
     ROW_MAJOR,
     SUFFIXES,
     Prediction,
+    Request,
     covariances,
     predict_stars,
 )
@@ -76,6 +77,7 @@ def predict_with_adapters(
     seed: int = 0,
     consistency: bool = False,
     passes: int = 0,
+    labels: Collection[str] = (),
 ) -> pa.Table:
     """Predict the labels of a model and of its adapters; each network encodes each star once.
 
@@ -89,6 +91,8 @@ def predict_with_adapters(
         As for `inference.predict.predict`.
     passes : int
         Of Monte-Carlo dropout, for the adapters' columns; see `densities`.
+    labels : collection of str
+        The labels that come out; all without it.
 
     Returns
     -------
@@ -102,11 +106,18 @@ def predict_with_adapters(
     Raises
     ------
     ValueError
-        For adapters that do not go together, samples = 1, and passes of an adapter that was
-        trained without dropout.
+        For adapters that do not go together, samples = 1, passes of an adapter that was trained
+        without dropout, and labels that neither the base nor an adapter predicts.
     """
     check_stack(adapters)
     check_passes(adapters, passes)
+    every = dict.fromkeys(model.vocabulary.labels)
+    every |= dict.fromkeys(name for adapter in adapters for name in adapter.request.names)
+    if unknown := [name for name in labels if name not in every]:
+        raise ValueError(
+            f"labels {unknown} are none of this model's and its adapters', which are "
+            f"{', '.join(every)}"
+        )
     readers = []
     for number, adapter in enumerate(adapters, 1):
         _warn_of_missing(adapter, stars)
@@ -118,7 +129,8 @@ def predict_with_adapters(
         for reader in beside_base:
             reader.read(model, batch.rows, batch.measurement, batch.memory, drawn)
 
-    result = predict_stars(model, stars, quiet, samples, seed, consistency, watch)
+    request = Request(samples, seed, consistency)
+    result = predict_stars(model, stars, quiet, request, watch)
     names = model.vocabulary.labels if samples else ()
     drawn = {name: result.columns[f"{name}_samples"] for name in names}
     for group in _by_network([reader for reader in readers if reader not in beside_base]):
@@ -127,9 +139,13 @@ def predict_with_adapters(
         reader.add_to(result)
     if samples:
         new = [q.name for adapter in adapters for q in adapter.request.targets]
-        _complete_covariance(result, list(dict.fromkeys([*names, *new])))
-    labels = "; ".join(", ".join(adapter.request.names) for adapter in adapters)
-    result.metadata["adapters"] = labels
+        numbers = list(dict.fromkeys([*names, *new]))
+        _complete_covariance(result, [n for n in numbers if n in labels] if labels else numbers)
+    result.metadata["adapters"] = "; ".join(", ".join(a.request.names) for a in adapters)
+    for name in set(every) - set(labels or every):
+        words = [word for adapter in adapters for word in adapter.request.classes.get(name, ())]
+        for ending in (*SUFFIXES, "_samples", *(f"_{word}" for word in words)):
+            result.columns.pop(name + ending, None)
     return result.to_table()
 
 

@@ -118,7 +118,8 @@ def drawn_coefficients(
     slots = chain(model) if np.isfinite(g).all() else [model.vocabulary.slot("g"), *chain(model)]
     order, levels = torch.tensor(slots), torch.special.ndtr(SCORES)
     chained = joint_samples(model, memory, order, n, generator)
-    z = with_marginals(model, memory, order, chained, levels, generator).double().numpy()
+    mixture = model.network.decode(memory, order)
+    z = with_marginals(mixture, chained, levels, generator).double().numpy()
     if len(slots) > len(chain(model)):
         magnitude = model.standardiser.physical("g", z[..., 0])
     else:

@@ -46,7 +46,11 @@ class Encoded:
 
 @torch.inference_mode()
 def encode_stars(
-    model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool = False
+    model: Model,
+    stars: Stars,
+    what: str,
+    quiet: bool = False,
+    labels: bool | Collection[str] = False,
 ) -> Iterator[Encoded]:
     """Encode stars batch by batch, one after the other.
 
@@ -58,8 +62,8 @@ def encode_stars(
         What is being done, for the progress bar.
     quiet : bool
         Show no progress.
-    labels : bool
-        Labels are all of the input, as for `show_measurements`.
+    labels : bool or collection of str
+        Which labels are input, as for `show_measurements`.
     """
     known = stars.flags | find_implausible(stars)
     for rows, m in stream_measurements(model, stars, what, quiet, labels):
@@ -72,7 +76,7 @@ def map_batches(
     what: str,
     task: Callable[[Encoded], None],
     quiet: bool = False,
-    labels: bool = False,
+    labels: bool | Collection[str] = False,
 ) -> np.ndarray:
     """Do `task` to each batch that `encode_stars` gives; on a CPU, to several at once.
 
@@ -126,11 +130,15 @@ def map_batches(
 
 
 def _encode_batch(
-    model: Model, known: np.ndarray, rows: slice, m: Measurement, labels: bool
+    model: Model,
+    known: np.ndarray,
+    rows: slice,
+    m: Measurement,
+    labels: bool | Collection[str],
 ) -> Encoded:
     """Encode the measurements of some rows; `known` are the flags of all of them so far."""
     memory = model.network.encode(m)
-    if labels:
+    if labels is True:
         outside = model.domain.beyond(m).any(1)
     else:
         outside = model.domain.outside(memory.embedding, m)
