@@ -15,6 +15,7 @@ from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
 from multistar.finetune.predict import check_new, check_stack, predict_with_adapters
 from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
+from multistar.inference.dust_evidence import with_dust
 from multistar.inference.embed import embed
 from multistar.inference.erase import eraser_of
 from multistar.inference.generate import generate
@@ -158,6 +159,7 @@ class MultiStar:
         origin: Origin | None = None,
         labels: Sequence[str] = (),
         given: Collection[str] | Mapping[str, float | None] = (),
+        dust: Any = None,
     ) -> pa.Table:
         """Predict labels: medians and central 68 % intervals, calibrated on held-out stars.
 
@@ -179,6 +181,10 @@ class MultiStar:
             of a cluster: evidence like the measurements. Their errors are the table's
             (`teff_error`), or where it has none the number here. Their own columns are then their
             posteriors; a value that all the rest contradicts raises "inconsistent".
+        dust : str or object, optional
+            A dust map that tells E(B-V) of stars with positions (ra and dec, l and b, or a Gaia
+            source_id): "sfd", "planck", "bayestar", "bh", MODULE:CLASS of dustmaps, or such an
+            object. Maps of the whole line of sight count by the share in front of the star.
 
         Returns
         -------
@@ -202,13 +208,15 @@ class MultiStar:
         """
         check_passes(self.adapters, mc_dropout)
         known = as_given(given)
-        if known and self.adapters:
+        if (known or dust is not None) and self.adapters:
             raise ValueError(
                 "given labels are evidence for the base's labels; an adapter was not trained with "
                 "them: predict without adapters, or fine-tune with these labels as inputs"
             )
         read = self._read_by_adapters() | set(known)
         stars = self._stars(table, columns, light_curves, read, origin)
+        if dust is not None:
+            stars, known = with_dust(self.model, stars, dust, known)
         if not self.adapters:
             return predict(self.model, stars, quiet, samples, seed, consistency, labels, known)
         options = (samples, seed, consistency, mc_dropout, labels)

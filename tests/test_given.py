@@ -5,11 +5,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from astropy.coordinates import SkyCoord
 from conftest import assert_same_table
 
 from encoders import Measurement
 from multistar.api import MultiStar
 from multistar.cli.app import main
+from multistar.inference.dust_evidence import share_in_front
+from multistar.mock.dust_map import MockDustQuery
 from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.mixture import Mixture
 from multistar.model.resampling import SampleWeights
@@ -197,3 +200,58 @@ def test_a_wrong_error_on_the_command_line_is_told(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["predict", "x.csv", "--out", "y.csv", "--given", "teff=hot"])
     assert "expected LABEL or LABEL=ERROR with a number, got 'teff=hot'" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def places(stars) -> dict[str, np.ndarray]:
+    """The same stars with their places, and the dust that is there."""
+    table = survey_block(SurveyConfig(seed=77), block=0)[:300]
+    return stars | {name: np.asarray(table[name]) for name in ("l", "b", "true_ebv")}
+
+
+class WithoutDistances(MockDustQuery):
+    """The mock's dust, of the whole line of sight."""
+
+    def __call__(self, coords):
+        return super().__call__(
+            SkyCoord(l=coords.galactic.l, b=coords.galactic.b, frame="galactic")
+        )
+
+
+@pytest.mark.parametrize(
+    ("dust", "gains"),
+    [("mock", {"ebv": 0.6, "teff": 0.8}), (WithoutDistances(), {"ebv": 0.9, "teff": 0.97})],
+)
+def test_a_dust_map_tells_the_dust_and_makes_temperatures_better(model, places, dust, gains):
+    table = survey_block(SurveyConfig(seed=77), block=0)[:300]
+    without, told = ask(model, places), ask(model, places, dust=dust)
+    for name, gain in gains.items():
+        truth = np.asarray(table[f"true_{name}"])
+        before, after = (spread(t[name].to_numpy() - truth) for t in (without, told))
+        assert after < gain * before
+    inside = (told["ebv_lower"].to_numpy() < places["true_ebv"]) & (
+        places["true_ebv"] < told["ebv_upper"].to_numpy()
+    )
+    assert 0.6 < inside.mean() < 0.95
+
+
+def test_the_share_of_the_dust_in_front():
+    distance, latitude = np.array([0.0, 0.1, 50.0]), np.radians([30.0, 30.0, 30.0])
+    share = share_in_front(distance, latitude)
+    np.testing.assert_allclose(share, [0, 1 - np.exp(-0.1 * (0.5 / 0.1 + 1 / 8)), 1], atol=1e-9)
+
+
+def test_stars_without_a_place_are_told_and_predicted_without_the_map(model, places):
+    some = places | {"l": np.where(np.arange(300) < 20, np.nan, places["l"])}
+    with pytest.warns(UserWarning, match="20 of 300 stars have no position"):
+        told = ask(model, some, dust="mock")
+    without = ask(model, some)
+    np.testing.assert_allclose(told["teff"][:20], without["teff"][:20], rtol=1e-5)
+
+
+def test_dust_twice_or_of_no_map_is_refused(model, places):
+    ebv = {"ebv": places["true_ebv"], "ebv_error": np.full(300, 0.02)}
+    with pytest.raises(ValueError, match="given already; choose either that or a dust map"):
+        ask(model, places | ebv, given=["ebv"], dust="mock")
+    with pytest.raises(ValueError, match="unknown map 'dusty'"):
+        ask(model, places, dust="dusty")

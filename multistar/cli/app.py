@@ -48,7 +48,16 @@ RESUMES |= dict.fromkeys(
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
-    "predict": ("samples", "seed", "consistency", "mc_dropout", "origin", "labels", "given"),
+    "predict": (
+        "samples",
+        "seed",
+        "consistency",
+        "mc_dropout",
+        "origin",
+        "labels",
+        "given",
+        "dust",
+    ),
     "embed": ("ignore", "space", "origin"),
     "generate": ("samples", "seed", "sampled", "origin"),
     "inpaint": ("bands", "origin"),
@@ -371,6 +380,11 @@ def _add_inference(command) -> None:
         metavar="LABEL[=ERROR],...",
         help="columns of the table that are known beforehand, such as teff,logg=0.1; ERROR for "
         "values without one",
+    )
+    infer["predict"].add_argument(
+        "--dust",
+        metavar="MAP",
+        help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, or MODULE:CLASS of dustmaps",
     )
     infer["embed"].add_argument(
         "--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it"

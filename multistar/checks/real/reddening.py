@@ -30,10 +30,10 @@ from multistar.checks.real.tables import (
     read_giants,
     read_lamost,
 )
-from multistar.checks.reddening import reddening
 from multistar.checks.results import keep_result
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predict_columns
+from multistar.inference.dust_maps import reddening
 from multistar.inference.predict import predict
 from multistar.inference.stream import stream_measurements
 from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
