@@ -29,6 +29,7 @@ from multistar.cli.download import add_download_command
 from multistar.cli.explore import add_explore_command
 from multistar.cli.finetune import add_finetune_command
 from multistar.cli.index import add_index_commands
+from multistar.cli.overview import add_examples, list_commands
 from multistar.cli.population import (
     add_disentangle_options,
     add_population_commands,
@@ -421,10 +422,19 @@ def _add_inference(command) -> None:
 
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(
-        prog="multistar", description="A multimodal foundation model for stars."
+        prog="multistar",
+        usage="multistar [-h] [--version] COMMAND ...",
+        description="A multimodal foundation model for stars.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     main_parser.add_argument("--version", action="version", version=f"multistar {__version__}")
-    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = main_parser.add_subparsers(
+        prog="multistar",
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        help=argparse.SUPPRESS,
+    )
 
     def command(name: str, run, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
@@ -491,6 +501,8 @@ def parser() -> argparse.ArgumentParser:
     add_index_commands(command)
     add_population_commands(command)
     add_explore_command(commands)
+    add_examples(commands)
+    main_parser.epilog = list_commands(commands)
     return main_parser
 
 

@@ -38,6 +38,7 @@ PENALTY = 3.0
 RIDGE = 1e-5  # of the variance of a lifted component
 HALF_WEIGHT = 60.0  # ratio of signal to scatter at which a direction counts half
 AT_ONCE = 8192  # stars, each of which takes a few kB
+FORMAT, READABLE = 2, (1, 2)  # 1 had no hash of its numbers
 ARRAYS = ("mean", "axes", "shift", "directions")
 
 
@@ -172,7 +173,8 @@ def eraser_file(quantity: str) -> str:
 def save_eraser(eraser: Eraser, path: str | Path, overwrite: bool = False) -> None:
     """One safetensors file, whose header holds the rest as JSON; atomically."""
     about = {
-        "format": 1,
+        "format": FORMAT,
+        "name": eraser.name,
         "quantity": eraser.quantity,
         "intrinsic": eraser.intrinsic,
         "model": eraser.model_sha256,
@@ -190,7 +192,11 @@ def load_eraser(path: str | Path, model_sha256: str) -> Eraser:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {})["eraser"])
             arrays = {name: file.get_tensor(name) for name in ARRAYS}
+        if about["format"] not in READABLE:
+            raise KeyError(f"format {about['format']!r}, expected one of {READABLE}")
         eraser = Eraser(about["quantity"], tuple(about["intrinsic"]), about["model"], **arrays)
+        if about.get("name", eraser.name) != eraser.name:  # which format 1 did not write
+            raise KeyError("its numbers are not those that were written")
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path}: not readable as an eraser ({str(error)[:100]}); make it again"
