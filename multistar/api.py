@@ -22,11 +22,13 @@ from multistar.inference.generate import generate
 from multistar.inference.given import as_given
 from multistar.inference.inpaint import inpaint
 from multistar.inference.predict import predict
+from multistar.io.tables import read_columns
 from multistar.modalities.light_curve.read import read_light_curves
 from multistar.model.checkpoint import Model, device_of, load_model, save_model
 from multistar.model.nuisance import Eraser
 from multistar.precision import resolve, warn_if_slow
 from multistar.quantities import Quantity
+from multistar.reading import Reading, describe_reading, readable_names
 from multistar.stars import Origin, Stars, read_stars
 
 if TYPE_CHECKING:
@@ -145,6 +147,42 @@ class MultiStar:
         return push_to_hub(self.model, repo, private, token)
 
     # --- labels, vectors, spectra
+
+    def describe(
+        self,
+        table: Any,
+        columns: Columns = None,
+        labels: Collection[str] = (),
+        origin: Origin | None = None,
+    ) -> Reading:
+        """Say what is read of a table, and what is not.
+
+        Parameters
+        ----------
+        table, columns, origin
+            See the class.
+        labels : collection of str
+            Label columns that are input, too: those that will be given.
+
+        Returns
+        -------
+        Reading
+            Which column became which quantity, with errors or without, in which unit; how many
+            stars have it; what this model cannot read; and which columns were not used, with the
+            known names that are like theirs. `print` shows it.
+
+        Examples
+        --------
+        >>> print(model.describe("stars.csv"))  # doctest: +SKIP
+        """
+        read = read_columns(table)
+        read.used.clear()
+        stars = self._stars(read, columns, labels=self._read_by_adapters() | set(labels))
+        stars = stars if origin is None else stars.with_origin(origin)
+        declared = [q for adapter in self.adapters for q in adapter.request.quantities]
+        inputs = [q.name for adapter in self.adapters for q in adapter.request.inputs]
+        readable = readable_names(self.model.vocabulary, {*labels, *inputs})
+        return describe_reading(read, stars, readable, declared)
 
     def predict(
         self,

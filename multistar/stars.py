@@ -257,5 +257,6 @@ def _extra_columns(table: Columns) -> dict[str, np.ndarray]:
     for name, values in table.data.items():
         is_number = values.ndim == 1 and values.dtype.kind in "iuf"
         if is_number and (name in PLACES or name.startswith("true_")):
+            table.used[name] = "carried along"
             extra[name] = values if values.dtype.kind == "f" else values.astype(np.float64)
     return extra

@@ -141,16 +141,23 @@ def _infer_whole(args) -> int:
     check_ending(args.out, vectors=args.command != "predict" or args.samples > 0)
     check_output(args.out, args.overwrite)
     from multistar.api import MultiStar
+    from multistar.io.tables import read_columns
     from multistar.io.write import write_table
+    from multistar.quantities import LABELS
 
     options = {name: getattr(args, name) for name in INFERENCE[args.command]}
     if args.command != "generate":
         options["light_curves"] = args.lightcurves and _light_curves(args.lightcurves, args.unit)
     adapters = args.adapter if args.command == "predict" else ()
-    task = getattr(
-        MultiStar.from_pretrained(args.model, adapters, args.precision, args.device), args.command
-    )
-    table = task(args.table, columns=column_mapping(args.columns), quiet=False, **options)
+    model = MultiStar.from_pretrained(args.model, adapters, args.precision, args.device)
+    columns = column_mapping(args.columns)
+    stars = args.table
+    if stars:
+        stars = read_columns(stars)
+        given = options.get("given", ()) if args.command != "generate" else LABELS
+        print(model.describe(stars, columns, given), file=sys.stderr)
+    task = getattr(model, args.command)
+    table = task(stars, columns=columns, quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     print(f"{len(table)} rows written to {args.out}; status:")
     print_counts(Counter(table["status"].to_pylist()))

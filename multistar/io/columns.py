@@ -34,12 +34,15 @@ class Columns:
         Path or kind of the table, for messages.
     metadata : dict of str to str
         What the container says of itself.
+    used : dict of str to str
+        Column -> what a reader took it for, such as "teff" or "error of teff".
     """
 
     data: dict[str, np.ndarray]
     unit: dict[str, u.UnitBase] = field(default_factory=dict)
     origin: str = "table"
     metadata: dict[str, str] = field(default_factory=dict)
+    used: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.data.values()))) if self.data else 0

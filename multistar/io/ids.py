@@ -101,6 +101,7 @@ def ids_and_flags(table: Columns, renamed: dict[str, str]) -> tuple[np.ndarray, 
             f"{table.origin}: no column source_id; the table has {sorted(table.data)[:12]}. "
             "Name yours with --columns source_id=NAME; a row number will do"
         )
+    table.used[name] = "source_id"
     source_id = id_numbers(table[name], table.origin, name)
     missing = source_id < 0
     repeated = pd.Series(source_id).duplicated(keep=False).to_numpy() & ~missing
