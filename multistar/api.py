@@ -636,6 +636,14 @@ class MultiStar:
         """Labels that are an input of some adapter."""
         return {name for adapter in self.adapters for name in adapter.request.given}
 
+    def _columns_of_adapters(self, table: Any) -> dict[str, str]:
+        """Names of columns that adapters were fine-tuned with, as far as the table has them."""
+        table.add_lower_case_names()
+        named: dict[str, str] = {}
+        for adapter in self.adapters:
+            named |= adapter.provenance.get("columns", {})
+        return {quantity: column for quantity, column in named.items() if column in table}
+
     def _stars(
         self,
         table: Any,
@@ -658,5 +666,8 @@ class MultiStar:
             stars = table if origin is None else table.with_origin(origin)
         else:
             declared = [q for adapter in self.adapters for q in adapter.request.quantities]
+            if self.adapters:
+                table = read_columns(table)
+                columns = self._columns_of_adapters(table) | dict(columns or {})
             stars = read_stars(table, columns, labels=labels, declared=declared, origin=origin)
         return stars if curves is None else stars.with_light_curves(curves)

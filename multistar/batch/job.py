@@ -134,7 +134,10 @@ class Job:
     def _parts(
         self, source: Path, done: Callable[[int], None], describe: Callable[[str], None]
     ) -> Iterator[pa.Table]:
+        rows = 0
         for number, part in enumerate(self._read(source)):
+            part.first_row = rows
+            rows += len(part)
             if number == 0:
                 given = self.options.get("given", ())
                 describe(str(self.star_model.describe(part, self.columns or None, given)))

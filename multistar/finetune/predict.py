@@ -137,6 +137,9 @@ def predict_with_adapters(
         _encode_for(group, stars, quiet, drawn)
     for reader in readers:
         reader.add_to(result)
+    has_data = np.any([reader.has_data for reader in readers], axis=0)
+    only_adapter = has_data & (result.flags & status.BIT["no_data"] > 0)
+    result.flags[only_adapter] ^= status.BIT["no_data"] | status.BIT["only_adapter"]
     if samples:
         new = [q.name for adapter in adapters for q in adapter.request.targets]
         numbers = list(dict.fromkeys([*names, *new]))
@@ -208,7 +211,7 @@ class Reader:
         self.levels = adapter.levels(torch.tensor(LEVELS), passes)
         self.quantiles = np.empty((n, len(request.targets), len(LEVELS)))
         self.shares = [np.empty((n, len(words))) for words in request.classes.values()]
-        self.outside = np.zeros(n, bool)
+        self.outside, self.has_data = np.zeros((2, n), bool)
         self._lock = Lock()  # dropout puts hooks on layers, which all threads have in common
 
     def read(
@@ -221,6 +224,7 @@ class Reader:
     ) -> None:
         """Decode a batch that `model` has encoded; drawn: label -> the base's samples (B, n)."""
         m = in_slots_of(model.vocabulary, self.adapter.model.vocabulary, m)
+        self.has_data[rows] = m.observed.any(1).cpu().numpy()
         if self.passes:
             with self._lock:
                 decoded = decode_batch(self.adapter, rows, m, memory, self.passes)

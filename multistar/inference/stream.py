@@ -146,7 +146,19 @@ def _encode_batch(
     flags[outside.cpu().numpy()] |= status.BIT["outside_training"]
     # nothing that this model can read
     flags[_is_blank(m)] |= status.BIT["no_data"]
+    flags[_has_only(m, model.vocabulary.places.get("light_curve"))] |= status.BIT[
+        "only_light_curve"
+    ]
     return Encoded(rows, m, memory, flags)
+
+
+def _has_only(m: Measurement, place: slice | None) -> np.ndarray:
+    """(n,) stars of which these slots, and no others, are observed."""
+    if place is None:
+        return np.zeros(len(m.observed), bool)
+    here = m.observed[:, place].any(1)
+    others = m.observed.sum(1) > m.observed[:, place].sum(1)
+    return (here & ~others).cpu().numpy()
 
 
 def _is_blank(m: Measurement) -> np.ndarray:
