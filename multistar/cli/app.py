@@ -294,7 +294,9 @@ def _add_mock_options(mock: argparse.ArgumentParser) -> None:
     mock.add_argument("--stars", type=int, help="how many")
     mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
     mock.add_argument(
-        "--selection", default="apogee-like", help="see README: apogee-like, all-sky, bright, ..."
+        "--selection",
+        default="apogee-like",
+        help="mock --describe tells them: apogee-like, all-sky, bright, ...",
     )
     mock.add_argument(
         "--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)"

@@ -19,7 +19,7 @@ EXAMPLES = {
     "finetune": "multistar finetune apogee.parquet --labels mg_fe --out mg_fe",
     "index": "multistar index vectors.parquet --out stars.index",
     "update": "multistar update stars.index --add more.parquet --out all.index",
-    "search": "multistar search stars.index --star 1234567890 --k 10",
+    "search": "multistar search stars.index --source-id 1234567890 -k 10",
     "explore": "multistar explore stars.index --data stars.fits",
     "umap": "multistar umap vectors.parquet --out map.parquet",
     "erase": "multistar erase stars.parquet --quantity dust --out erase_dust.safetensors",
