@@ -125,9 +125,10 @@ def describe_reading(
     known = QUANTITIES | {quantity.name: quantity for quantity in declared}
     found: dict[str, tuple[list[str], list[str]]] = {}
     for column, use in table.used.items():
-        name = use.removeprefix("error of ")
-        place = 1 if name != use else 0
-        found.setdefault(name, ([], []))[place].append(column)
+        names = use.removeprefix("error of ")
+        place = 1 if names != use else 0
+        for name in names.split(", "):
+            found.setdefault(name, ([], []))[place].append(column)
     quantities = []
     for name, value, sigma in _measured(stars):
         columns, errors = found.get(name, ([], []))

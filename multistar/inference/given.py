@@ -112,17 +112,17 @@ def decode_marginals(
     network, vocabulary = model.network, model.vocabulary
     m = batch.measurement
     device = m.value.device
-    slots = torch.tensor([vocabulary.slot(name) for name in names], device=device)
+    slots = torch.tensor([vocabulary.slot(name) for name in names]).to(device)
     mixture = network.decode(batch.memory, slots)
-    is_given = torch.zeros(mixture.mean.shape[:2], dtype=torch.bool, device=device)
-    contradicts = torch.zeros(len(is_given), dtype=torch.bool, device=device)
+    is_given = m.observed.new_zeros(mixture.mean.shape[:2])
+    contradicts = m.observed.new_zeros(len(is_given))
     for name in given:
         slot = vocabulary.slot(name)
         known = m.slots(slot, slot + 1)
         if not known.observed.any():
             continue
         memory = network.encode(hide_slots(m, [slot]))
-        expected = network.decode(memory, torch.tensor([slot], device=device))
+        expected = network.decode(memory, torch.tensor([slot]).to(device))
         y = torch.where(known.observed, known.value, 0)
         error = torch.where(known.observed, known.sigma, 1)
         below = expected.cdf(y, error)

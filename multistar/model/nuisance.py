@@ -4,8 +4,9 @@ Closed form. Principal components of the embedding are lifted to all their produ
 quantity: no linear projection of the embedding itself removes it (docs/guides/similar-stars.md). At fixed intrinsic
 labels, that is after a regression on them, the scatter S of the lifted components has a part D that polynomials of
 the quantity (times labels) tell. Kept are the linear discriminants of the intrinsic labels against S + PENALTY D:
-directions with much signal in which neither noise nor the quantity moves a star. Erasing D exactly (conditional LEACE, Belrose et al.
-2023, arXiv 2306.03819, is PENALTY = infinity) costs more than it gains, for what is left of the quantity is not linear.
+directions with much signal in which neither noise nor the quantity moves a star. Erasing D exactly (conditional LEACE,
+Belrose et al. 2023, arXiv 2306.03819, is PENALTY = infinity) costs more than it gains, for what is left of the
+quantity is not linear.
 
 Shape letters: n star, e embedding, q principal component, d lifted component, k direction kept.
 """
