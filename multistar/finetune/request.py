@@ -13,8 +13,8 @@ from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import MEASUREMENTS, QUANTITIES, Quantity, declared, quantity_from
 from multistar.stars import Stars, read_stars
 
-MODES = ("probe", "head", "lora", "full")
-READS_NEW = ("lora", "full")  # modes that train the encoder, so that it can learn new inputs
+MODES = ("probe", "head", "lora", "full", "trees")
+READS_NEW = ("lora", "full", "trees")  # modes that can learn new inputs: all but a frozen encoder's
 MOST_CLASSES = 100  # more are hardly classes, but numbers or names
 WORDS = ("linear", "log", "class", "magnitude")  # after a colon
 
@@ -96,7 +96,7 @@ def read_labelled(
         new = tuple({q.name: q for q in (*found, *new)}.values())
     elif new:
         raise ValueError(
-            f"{[q.name for q in new]}: a frozen encoder cannot learn new inputs; use mode lora or full"
+            f"{[q.name for q in new]}: a frozen encoder cannot learn new inputs; use mode lora, full or trees"
         )
     empty = [
         q.name
