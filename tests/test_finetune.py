@@ -13,13 +13,13 @@ from multistar.api import MultiStar
 from multistar.cli.app import main
 from multistar.finetune.adapter import load_adapter
 from multistar.finetune.examples import held_out_stars
-from multistar.finetune.extend import extend
 from multistar.finetune.finetune import finetune
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.predict import predict
 from multistar.inference.stream import show_measurements
 from multistar.modalities import Scalars
 from multistar.model.checkpoint import Model, load_model, save_model
+from multistar.model.extend import extend
 from multistar.model.network import ModelConfig
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES, declared

@@ -67,6 +67,7 @@ EXTRAS = [
     "maps",
     "ray",
     "test",
+    "trees",
     "variability",
 ]
 OPTIONAL = (

@@ -1,7 +1,6 @@
 """The command line: parse, call, print."""
 
 import argparse
-import dataclasses
 import sys
 import warnings
 from collections import Counter
@@ -36,8 +35,8 @@ from multistar.cli.population import (
     check_disentangle,
     check_sky,
 )
+from multistar.cli.pretrain import add_pretrain_command
 from multistar.io.endings import check_ending
-from multistar.io.files import require_path
 from multistar.io.folders import require_adapter
 
 RESUMES = dict.fromkeys(
@@ -86,19 +85,6 @@ def _mock(args) -> None:
         raise ValueError("multistar mock needs --stars and --out (or --describe)")
     write_survey(args.stars, config, args.out, args.overwrite, args.shard_size)
     print(f"{args.stars} mock stars written to {args.out}")
-
-
-def _pretrain(args) -> None:
-    require_path(args.run, "run file")
-    check_inputs(*args.sky)
-    from multistar.training.pretrain import pretrain
-    from multistar.training.run import load_run
-
-    run = load_run(args.run)
-    if args.sky:
-        run = dataclasses.replace(run, data=dataclasses.replace(run.data, sky=args.sky))
-    model = pretrain(run, args.overwrite)
-    print(f"model written to {run.out} (SHA-256 {model.hash[:12]})")
 
 
 def _infer(args) -> int:
@@ -465,14 +451,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     add_download_command(commands)
-    pretrain = command(
-        "pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run"
-    )
-    pretrain.add_argument("run", help="RUN.toml")
-    pretrain.add_argument(
-        "--sky", nargs="*", default=[], metavar="TABLE", help="real stars without labels (data.sky)"
-    )
-
+    add_pretrain_command(command)
     add_finetune_command(command)
     _add_inference(command)
 

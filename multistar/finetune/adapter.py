@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from encoders import Measurement
-from multistar.finetune.extend import extend
 from multistar.finetune.lora import LowRank
 from multistar.finetune.readout import Readout
 from multistar.finetune.request import Request
@@ -21,6 +20,7 @@ from multistar.io.artifact import Kind, write_tensors
 from multistar.io.files import atomic_write
 from multistar.io.folders import ADAPTER_FILES, require_adapter
 from multistar.model.checkpoint import Model, rename_encoders
+from multistar.model.extend import extend
 from multistar.model.fusion import Memory
 from multistar.model.mixture import Mixture
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+REPORT = "report.html"  # beside a model, of the run that made it
 MODEL_FILES = (CONFIG, WEIGHTS)
 ADAPTER_FILES = ("adapter.safetensors", "adapter.json")
 CARD = "card.json"  # of an index

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from multistar.io.artifact import Kind, write_tensors
 from multistar.io.config import from_table
 from multistar.io.files import atomic_write
-from multistar.io.folders import CONFIG, WEIGHTS, find_model
+from multistar.io.folders import CONFIG, REPORT, WEIGHTS, find_model
 from multistar.model.calibration import Recalibrator
 from multistar.model.domain import Domain
 from multistar.model.network import ModelConfig, Network
@@ -23,7 +23,7 @@ from multistar.quantities import LABELS
 
 CARD = "README.md"
 ERASERS = {name: eraser_file(name) for name in LABELS}
-OWNED = (WEIGHTS, CONFIG, CARD, *ERASERS.values())
+OWNED = (WEIGHTS, CONFIG, CARD, REPORT, *ERASERS.values())
 PARTS = ("network", "standardiser", "domain", "recalibrator")
 # Format 1 had a flat vocabulary.
 FOLDER = Kind("a model", CONFIG, 2, (1, 2), "copy the folder again")
