@@ -362,7 +362,8 @@ class MultiStar:
         mode : {"probe", "head", "lora", "full", "trees", "auto"}
             What moves: nothing but linear densities; a copy of the decoder; low-rank changes of
             all layers; all. "trees" are XGBoost's on embedding and inputs (extra `trees`); "auto"
-            learns by "lora" and by "trees" and keeps what is better on the held-out stars.
+            learns by "lora" and by "trees" and keeps "lora" unless "trees" are clearly better
+            on the held-out stars.
         inputs : collection of str or Quantity
             Columns that the adapter reads beside what the base knows.
         out : path, optional

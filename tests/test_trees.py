@@ -14,7 +14,7 @@ from multistar.api import MultiStar
 from multistar.finetune import finetune as finetuning
 from multistar.finetune.adapter import load_adapter
 from multistar.finetune.grow import fit_classes, fit_numbers
-from multistar.finetune.judge import mean_skill
+from multistar.finetune.judge import is_better
 from multistar.finetune.trees import TreeReadout
 from multistar.inference.stream import show_measurements
 from multistar.io.artifact import write_tensors
@@ -151,10 +151,21 @@ def test_auto_keeps_the_mode_with_more_skill(base, asked, monkeypatch):
     assert chosen.request.mode == "trees"
     compared = chosen.provenance["compared"]
     assert set(compared) == {"lora", "trees"}
-    assert mean_skill(compared["trees"]) > max(0.8, mean_skill(compared["lora"]))
-    monkeypatch.setattr(finetuning, "mean_skill", lambda rows: -mean_skill(rows))
+    assert compared["trees"]["step"]["skill"] > max(0.8, compared["lora"]["step"]["skill"])
+    monkeypatch.setattr(finetuning, "is_better", lambda one, other: not is_better(one, other))
     worse = base.finetune(table, ["step"], "auto", **settings).adapters[0]
     assert worse.request.mode == "lora"
+
+
+def test_what_may_be_noise_is_not_better():
+    rng = np.random.default_rng(0)
+    losses = rng.exponential(size=4000)
+    noisy = losses - 0.01 + rng.normal(size=4000)
+    assert is_better(losses - 0.05, losses) and not is_better(losses, losses - 0.05)
+    few = slice(0, 30)
+    assert not is_better(losses[few], losses[few])
+    shares = [is_better(noisy[i : i + 30], losses[i : i + 30]) for i in range(0, 3990, 30)]
+    assert np.mean(shares) < 0.3  # a gain of 0.01 in a noise of 0.18
 
 
 def test_trees_refuse_dropout(base):

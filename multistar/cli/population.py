@@ -110,6 +110,8 @@ def check_disentangle(args) -> None:
         print(
             f"generated: Teff changes by {result['generated']['dteff_debv_generated']:.0f} K per mag of E(B-V)"
         )
+    for sentence in result["verdict"]:
+        print(sentence)
     print(
         f"report.html, disentangle.json{'' if maps is None else ', umap.parquet'} written to {args.out}"
     )

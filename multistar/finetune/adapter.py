@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -42,6 +43,7 @@ class Adapter:
              "readout.NAME"; "trees.NAME", the bytes of a model of XGBoost
     provenance  settings, numbers of stars, losses
     dropout     share of the inputs that were dropped in training: see dropout.py
+    losses      of its held-out stars (n,), while it is new: see judge.py
     """
 
     request: Request
@@ -50,6 +52,7 @@ class Adapter:
     changes: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
     dropout: float = 0.0
+    losses: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def fresh(cls, base: Model, request: Request, dropout: float = 0.0) -> "Adapter":

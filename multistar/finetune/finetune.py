@@ -14,7 +14,7 @@ from multistar.finetune.begin import begin
 from multistar.finetune.examples import check_split, examples, held_out_stars, used
 from multistar.finetune.grow import grow
 from multistar.finetune.joint import fit_dependence
-from multistar.finetune.judge import judge_held_out, mean_skill
+from multistar.finetune.judge import is_better, judge_held_out
 from multistar.finetune.request import Request, read_labelled
 from multistar.finetune.trees import import_xgboost
 from multistar.finetune.tune import (
@@ -61,7 +61,7 @@ def finetune(
         lora   new tokens and inputs, and low-rank changes of all linear layers of fusion and decoder
         full   everything moves
         trees  boosted trees on embedding, the base's labels and all inputs
-        auto   lora and trees, of which the one is kept that is better on the held-out stars
+        auto   lora, unless trees are clearly better on the held-out stars
     out     folder of the adapter; an interrupted run of the same settings goes on from `out`.partial
 
     Raises ValueError for what read_labelled refuses, for too few labelled stars, and for a split without places;
@@ -94,9 +94,14 @@ def finetune(
 
 
 def choose(taught: Mapping[str, Adapter]) -> str:
-    """Return the mode whose adapter has the better skill on the held-out stars."""
-    skill = {mode: mean_skill(own.provenance["held_out"]) for mode, own in taught.items()}
-    return max(skill, key=lambda mode: skill[mode])
+    """Return the first mode, unless a later one is clearly better on the held-out stars."""
+    best, *others = taught
+    for mode in others:
+        one, other = taught[mode].losses, taught[best].losses
+        assert one is not None and other is not None
+        if is_better(one, other):
+            best = mode
+    return best
 
 
 @dataclass(frozen=True)

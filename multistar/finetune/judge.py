@@ -42,7 +42,11 @@ def judge_held_out(adapter: Adapter, stars: Examples) -> dict[str, dict[str, flo
         (share of the most common class). Of both `skill`: 1 for perfect predictions, 0 for those
         that only know how the labels are distributed; by the quantile loss (Koenker & Bassett
         1978) at ten levels, or by the cross-entropy.
+
+    The losses of the stars, relative to those of predictions of skill 0 and averaged over the
+    labels that a star has, are left in `adapter.losses`.
     """
+    total, number = np.zeros((2, len(stars)))
     mixtures, logs = [], []
     for start in range(0, len(stars), BATCH):
         part = stars.rows(slice(start, start + BATCH))
@@ -59,7 +63,10 @@ def judge_held_out(adapter: Adapter, stars: Examples) -> dict[str, dict[str, flo
             if len(target):
                 row = _judge_number(quantiles[known, i].numpy(), target, error)
                 row |= _in_units(adapter, quantity.name, quantiles[known, i, 1].numpy(), target)
-                row["skill"] = _skill(many[known, i].numpy(), target)
+                loss = _relative_quantile_loss(many[known, i].numpy(), target)
+                row["skill"] = 1 - float(loss.mean())
+                total[known] += loss
+                number[known] += 1
                 figures[quantity.name] = row
     for i, name in enumerate(adapter.request.classes):
         known = stars.codes[:, i] >= 0
@@ -69,14 +76,22 @@ def judge_held_out(adapter: Adapter, stars: Examples) -> dict[str, dict[str, flo
             share = torch.bincount(codes).double() / len(codes)
             row = {"stars": len(codes), "accuracy": float(right), "most_common": float(share.max())}
             entropy = float(torch.special.entr(share).sum())
-            row["skill"] = 1 - float(F.nll_loss(log.double(), codes)) / max(entropy, TINY)
+            loss = F.nll_loss(log.double(), codes, reduction="none").numpy() / max(entropy, TINY)
+            row["skill"] = 1 - float(loss.mean())
+            total[known.numpy()] += loss
+            number[known.numpy()] += 1
             figures[name] = row
+    adapter.losses = total / np.maximum(number, 1)
     return figures
 
 
-def mean_skill(figures: dict[str, dict[str, float]]) -> float:
-    """Return the mean of all labels' skills, by which modes are compared."""
-    return float(np.mean([row["skill"] for row in figures.values()]))
+def is_better(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether losses (n,) of stars are less than those of others by more than their noise.
+
+    Of few held-out stars, differences are noise: the mean difference must exceed its own error.
+    """
+    gain = other - one
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
 
 
 def _quantiles(adapter: Adapter, mixtures: list[Mixture], levels: Sequence[float]) -> Tensor:
@@ -85,16 +100,16 @@ def _quantiles(adapter: Adapter, mixtures: list[Mixture], levels: Sequence[float
     return torch.cat([mixture.quantile(own) for mixture in mixtures])
 
 
-def _skill(quantiles: np.ndarray, target: np.ndarray) -> float:
-    """Of quantiles (n, L) for labels (n,), against the quantiles of the labels themselves."""
+def _relative_quantile_loss(quantiles: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(n,) of quantiles (n, L), over the mean loss of the quantiles of the labels (n,) themselves."""
     constant = np.quantile(target, SKILL_LEVELS)
     ours, theirs = (_quantile_loss(q, target[:, None]) for q in (quantiles, constant))
-    return 1 - ours / max(theirs, TINY)
+    return ours / max(theirs.mean(), TINY)
 
 
-def _quantile_loss(quantiles: np.ndarray, target: np.ndarray) -> float:
+def _quantile_loss(quantiles: np.ndarray, target: np.ndarray) -> np.ndarray:
     above, level = target - quantiles, np.array(SKILL_LEVELS)
-    return float(np.maximum(level * above, (level - 1) * above).mean())
+    return np.maximum(level * above, (level - 1) * above).mean(1)
 
 
 def _judge_number(quantiles: np.ndarray, target: np.ndarray, error: np.ndarray) -> dict:
