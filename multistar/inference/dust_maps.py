@@ -27,6 +27,8 @@ MAPS = {
     "bayestar": "dustmaps.bayestar:BayestarQuery",
     "mock": "multistar.mock.dust_map:MockDustQuery",
 }
+# Maps whose files `multistar download dust` gets through dustmaps, and about how much [MB].
+DOWNLOADABLE = {"sfd": 130, "planck": 1600, "bayestar": 700}
 # What maps are called with besides the positions.
 OPTIONS = {"bayestar": {"mode": "median"}}
 # A Gaia source_id begins with its HEALPix pixel (nested, ICRS) of level 12.
@@ -158,9 +160,10 @@ def open_map(name: str) -> Any:
         from dustmaps.std_paths import data_dir
 
         reason = " ".join(str(error).split())[:200]
+        command = f"multistar download dust {name} gets" if name in DOWNLOADABLE else "put"
         raise FileNotFoundError(
             f"the map {name} cannot be opened: {reason}. Its files are looked for in "
-            f"{data_dir()} (dustmaps.config['data_dir']); put them there, or choose 'bh', "
+            f"{data_dir()} (dustmaps.config['data_dir']); {command} them there, or choose 'bh', "
             "which needs none"
         ) from error
 
