@@ -15,7 +15,7 @@ from multistar.checks.probes import correlate_residuals, probe_targets
 from multistar.checks.report import Report
 from multistar.checks.verdict import judge
 from multistar.index.umap_map import coloured_map, umap_map
-from multistar.inference.dust_maps import COLUMN, Reddening, reddening
+from multistar.inference.dust_maps import COLUMN, Reddening, open_map, reddening
 from multistar.inference.embed import embed
 from multistar.inference.erase import known_label
 from multistar.inference.predict import predict
@@ -93,9 +93,10 @@ def disentangle(
     ValueError
         If E(B-V) is known for fewer than FEWEST stars, and as `reddening` does.
     """
+    source = ebv if ebv == COLUMN or not isinstance(ebv, str) else open_map(ebv)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(stars))[:most])
-    sample = _select_known(model, stars.select(rows), ebv, quiet)
+    sample = _select_known(model, stars.select(rows), source, quiet)
     labels = sample.labels
     target = {"teff": labels["teff"] / 1000, "dust": _log_reddening(labels["ebv"])}
 

@@ -132,8 +132,10 @@ def _print(adapter, out: str) -> None:
         print(f"{stars}, {said['steps']} steps, best validation loss {said['validation_loss']:.3f}")
     for name, cell in said["labels"].items():
         text = f"  {name:10s} {cell['training']} values learnt from, {cell['held_out']} held out"
-        if far := cell.get("left_out", 0):
-            text += f", {far} left out: far from all others, or of stars without measurements"
+        if far := cell.get("far", 0):
+            text += f", {far} left out as far from all others"
+        if unmeasured := cell.get("unmeasured", 0):
+            text += f", {unmeasured} of stars without measurements"
         print(text)
     print("on the held-out stars, which also chose when to stop and how wide the intervals are:")
     compared = said.get("compared", {request.mode: said["held_out"]})

@@ -119,12 +119,14 @@ def _search(args) -> None:
             f"vectors of {len(index)} stars changed to ignore {args.ignore}; {advice}",
             file=sys.stderr,
         )
-    tables = _counted(_neighbours(args, index, eraser))
+    tables = _warn_of_outside(index, _counted(_neighbours(args, index, eraser)))
     if args.explain:
         tables = _explained(args, index, pa.concat_tables(tables))
     if args.out:
         print(f"{write_tables(tables, args.out, args.overwrite)} neighbours written to {args.out}")
         return
+    if args.source_id and args.columns and not args.explain:
+        _print_queries(index, args.source_id, args.columns)
     has_header = False
     for row in (row for table in tables for row in table.to_pylist() if not args.explain):
         if not has_header:
@@ -134,6 +136,30 @@ def _search(args) -> None:
         print(
             f"{row['query_id']}  {row['rank']:4d}  {row['neighbour_id']}  {row['distance']:.6f}{others}"
         )
+
+
+def _print_queries(index, ids: list[int], columns: list[str]) -> None:
+    """Print what the index knows of the queries themselves, beside the table of neighbours."""
+    known = index.numbers(ids)
+    for row, query in enumerate(ids):
+        values = (f"{name} {known[name][row]:.6g}" for name in columns)
+        print(f"query {query}: {', '.join(values)}", file=sys.stderr)
+
+
+def _warn_of_outside(index, tables: Iterator["pa.Table"]) -> Iterator["pa.Table"]:
+    """Say which neighbours are unlike the training stars, as far as the index was told."""
+    import numpy as np
+
+    from multistar.index.metadata import OUTSIDE
+
+    for table in tables:
+        if OUTSIDE in index.metadata.names:
+            ids = np.unique(table["neighbour_id"].to_numpy())
+            ids = ids[index.numbers(ids)[OUTSIDE] > 0]
+            if len(ids):
+                named = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
+                print(f"{OUTSIDE}: {len(ids)} of the neighbours: {named}", file=sys.stderr)
+        yield table
 
 
 def _neighbours(args, index, eraser) -> Iterator["pa.Table"]:

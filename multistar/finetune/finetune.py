@@ -125,9 +125,10 @@ def _teach(
     if new:
         adapter.model.standardiser.fit_scalars(stars.select(~out_of_training), new)
     whole = examples(adapter.model, request, stars, lesson.codes)
+    measured = whole.stars.observed.any(1).numpy()
     useful, outside = whole.useful(), torch.from_numpy(out_of_training)
     train, validation = whole.rows(useful & ~outside), whole.rows(useful & outside)
-    check_split(request, train, validation)
+    check_split(request, whole, train, validation)
     like = {}
     if request.mode == "trees":
         adapter = grow(base, adapter, config, train, validation, quiet)
@@ -141,7 +142,7 @@ def _teach(
     fit_dependence(base, adapter, stars.select((useful & outside).numpy()))
     adapter.provenance |= {
         "begins_like": like,
-        "labels": used(train, validation, request, stars),
+        "labels": used(train, validation, request, stars, measured),
         "held_out": judge_held_out(adapter, validation),
     }
     return adapter

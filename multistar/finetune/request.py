@@ -1,6 +1,7 @@
 """What is asked of a fine-tuning: which columns of a table are targets, classes, new inputs, labels to be read."""
 
 import dataclasses
+import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -214,9 +215,11 @@ def _inputs(
 
 def _unknown(table: Columns | None, source: Any, column: str) -> ValueError:
     has = sorted(source.scalars if table is None else table.data)
-    return ValueError(
-        f"{_origin(table)}: no column {column!r}; it has {has[:20]}. Name yours with --columns"
-    )
+    by_lower = {name.lower(): name for name in has}
+    close = difflib.get_close_matches(column.lower(), by_lower, 3, 0.6)
+    meant = ", ".join(by_lower[name] for name in close)
+    advice = f"did you mean {meant}?" if close else f"it has {', '.join(has[:20])} ..."
+    return ValueError(f"{_origin(table)}: no column {column!r}; {advice} Name yours with --columns")
 
 
 def _split(word: str | Quantity) -> tuple[str, list[str]]:

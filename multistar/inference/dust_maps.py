@@ -143,8 +143,8 @@ def open_map(name: str) -> Any:
     module, _, class_name = MAPS.get(name, name).partition(":")
     if not class_name:
         raise ValueError(
-            f"unknown map {name!r}; known are {sorted(MAPS)}, 'column', "
-            "and any MODULE:CLASS of dustmaps"
+            f"unknown map {name!r}; known are {sorted(MAPS)} and any MODULE:CLASS of dustmaps; "
+            "the word 'column' stands for the table's own E(B-V)"
         )
     try:
         with _silence():
