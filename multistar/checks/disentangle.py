@@ -161,7 +161,7 @@ def _log_reddening(ebv: np.ndarray) -> np.ndarray:
 def _embed(model: Model, stars: Stars, quiet: bool) -> dict[str, pa.Table]:
     """Vectors of the stars, and where the model can erase dust, also vectors without it."""
     spaces = {"embedding": embed(model, stars, quiet)}
-    if "ebv" in model.erasers:
+    if "ebv" in model.projections:
         spaces["without dust"] = embed(model, stars, quiet, ignore="ebv")
     return spaces
 

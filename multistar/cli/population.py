@@ -23,16 +23,17 @@ def _erase(args) -> None:
     check_output(args.out, args.overwrite)
     if not args.out.endswith(".safetensors"):
         raise ValueError(f"--out {args.out}: the name must end in .safetensors")
-    from multistar.inference.erase import eraser_of
+    from multistar.inference.erase import fit_nuisance_projection
     from multistar.model.checkpoint import load_model
-    from multistar.model.nuisance import save_eraser
+    from multistar.model.nuisance import save_projection
     from multistar.stars import concatenate_stars, read_stars
 
     stars = concatenate_stars([read_stars(table) for table in args.tables])
-    eraser = eraser_of(load_model(args.model), stars, args.quantity)
-    save_eraser(eraser, args.out, args.overwrite)
+    projection = fit_nuisance_projection(load_model(args.model), stars, args.quantity)
+    save_projection(projection, args.out, args.overwrite)
     print(
-        f"{eraser.name} at fixed {', '.join(eraser.intrinsic)}: vectors of {eraser.dimension} numbers; in {args.out}"
+        f"{projection.name} at fixed {', '.join(projection.intrinsic)}: vectors of "
+        f"{projection.dimension} numbers; in {args.out}"
     )
 
 

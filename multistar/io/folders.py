@@ -62,7 +62,7 @@ def require_index(folder: str | Path, files: Iterable[str] = (CARD,)) -> None:
         )
 
 
-def require_eraser(path: str | Path) -> None:
+def require_projection(path: str | Path) -> None:
     """Raise FileNotFoundError, with the command that makes it, if there is no such file."""
     if not Path(path).is_file():
         raise FileNotFoundError(
