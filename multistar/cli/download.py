@@ -66,8 +66,7 @@ def _targets(words: list[str]) -> Any:
 
 
 def _dust(args) -> None:
-    from multistar.download.dust import download_dust
-    from multistar.inference.dust_maps import DOWNLOADABLE
+    from multistar.download.dust import DOWNLOADABLE, download_dust
 
     print(f"dustmaps fetches about {DOWNLOADABLE[args.map]:,} MB", flush=True)
     folder = download_dust(args.map)

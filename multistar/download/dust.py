@@ -3,7 +3,8 @@
 import importlib
 from pathlib import Path
 
-from multistar.inference.dust_maps import DOWNLOADABLE, MAPS
+# Maps whose files dustmaps fetches, in the module of its name, and about how much [MB].
+DOWNLOADABLE = {"sfd": 130, "planck": 1600, "bayestar": 700}
 
 
 def download_dust(name: str) -> Path:
@@ -29,9 +30,8 @@ def download_dust(name: str) -> Path:
     """
     if name not in DOWNLOADABLE:
         raise ValueError(f"expected one of {list(DOWNLOADABLE)}, got {name!r}; bh needs no files")
-    module = MAPS[name].partition(":")[0]
     try:
-        package = importlib.import_module(module)
+        package = importlib.import_module(f"dustmaps.{name}")
         from dustmaps.std_paths import data_dir
     except ImportError as error:
         raise ImportError("dust maps need dustmaps: pip install 'multistar[maps]'") from error

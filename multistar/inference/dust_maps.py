@@ -17,6 +17,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 
+from multistar.download.dust import DOWNLOADABLE
 from multistar.stars import Stars
 
 COLUMN = "column"
@@ -27,8 +28,6 @@ MAPS = {
     "bayestar": "dustmaps.bayestar:BayestarQuery",
     "mock": "multistar.mock.dust_map:MockDustQuery",
 }
-# Maps whose files `multistar download dust` gets through dustmaps, and about how much [MB].
-DOWNLOADABLE = {"sfd": 130, "planck": 1600, "bayestar": 700}
 # What maps are called with besides the positions.
 OPTIONS = {"bayestar": {"mode": "median"}}
 # A Gaia source_id begins with its HEALPix pixel (nested, ICRS) of level 12.
