@@ -66,6 +66,7 @@ EXTRAS = [
     "grid",
     "lightcurves",
     "maps",
+    "notebooks",
     "ray",
     "test",
     "trees",
