@@ -28,10 +28,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # that bfloat16 may be slow is what is measured
     benchmark = SpeedBenchmark(args.model, args.stars, args.device)
     verbs = benchmark.measure_verbs(args.only)
-    print_rows(
-        f"stars/s, {describe_processor()}",
-        [{"verb": name, "stars/s": rate} for name, rate in verbs.items()],
-    )
+    print_rows("stars/s", [{"verb": name, "stars/s": rate} for name, rate in verbs.items()])
     if args.only:
         return
     training = dataclasses.asdict(benchmark.measure_training_step())
