@@ -47,7 +47,8 @@ def umap_map(
 ) -> pa.Table:
     """What `embed` gave -> source_id, umap_x, umap_y, status, one row per input row.
 
-    status   "kept", or "dropped" (and NaN coordinates) where a star has no data
+    status   "kept", or "dropped" (and NaN coordinates) where a star has no data; the vectors' own
+             status, if they have one, is in `embedding_status`
     sample   how many stars, drawn at random, UMAP is fitted to; the others are placed among them
 
     The metadata hold all parameters. Raises ImportError without umap-learn; ValueError for fewer
