@@ -44,7 +44,7 @@ def test_a_run_that_goes_on_is_the_same(tmp_path):
 
 def test_other_bytes_are_seen(tmp_path):
     row = kill_often(
-        writer("' + random.choice('abc') + '"), tmp_path, 2, np.random.default_rng(0), 2
+        writer('" + random.choice("abc") + "'), tmp_path, 2, np.random.default_rng(0), 2
     )
     assert set(row["differences"]) == {"out"}
 
