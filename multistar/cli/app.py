@@ -26,6 +26,7 @@ from multistar.cli.population import (
     add_disentangle_options,
     add_population_commands,
     check_disentangle,
+    check_sky,
 )
 from multistar.io.endings import check_ending
 from multistar.io.files import require_path
@@ -166,6 +167,7 @@ def _check(args) -> None:
         "calibration": _check_calibration,
         "physics": _check_physics,
         "disentangle": check_disentangle,
+        "sky": check_sky,
         "populations": _check_populations,
     }
     checks[args.what](args)
@@ -412,7 +414,9 @@ def parser() -> argparse.ArgumentParser:
 
     text = "are posteriors calibrated, do labels and spectra obey physics, what do embeddings tell and what not?"
     check = command("check", _check, text)
-    check.add_argument("what", choices=("calibration", "physics", "disentangle", "populations"))
+    check.add_argument(
+        "what", choices=("calibration", "physics", "disentangle", "populations", "sky")
+    )
     check.add_argument(
         "table", help="stars with labels, as for predict; columns true_L are taken as exact"
     )

@@ -63,6 +63,22 @@ def _umap(args) -> None:
             picture.savefig(temporary, dpi=110)
 
 
+def check_sky(args) -> None:
+    from multistar.checks.results import print_rows
+    from multistar.checks.sky import OWNED, TITLES, check_sky, write_sky
+    from multistar.io.files import refuse_existing
+    from multistar.model.checkpoint import load_model
+
+    refuse_existing(args.out, args.overwrite, OWNED)
+    model = load_model(args.model)
+    result = check_sky(model, args.table, lambda text: print(text, flush=True))
+    for key, title in TITLES.items():
+        if result[key]:
+            print_rows(title, result[key])
+    write_sky(result, model, args.out, args.overwrite)
+    print(f"in {args.out}: {', '.join(OWNED)}")
+
+
 def check_disentangle(args) -> None:
     from multistar.checks.disentangle import OWNED, disentangle, write_disentangle
     from multistar.io.files import refuse_existing

@@ -1,8 +1,9 @@
 """Stellar spectra from a compact table: (Teff, logg, [M/H], [alpha/M], [C/N]) -> ln F_lambda.
 
-The table holds principal components of a grid of plane-parallel LTE models, with its first
-derivatives in [alpha/M] and [C/N] (scripts/build_sed_grid.py). Node values are interpolated with
-cubic splines.
+The table holds principal components of a grid of spectra with its first derivatives in [alpha/M]
+and [C/N]: plane-parallel LTE models, fluxes of Kurucz (1993) for hot stars, and a correction that
+real stars of known labels show (scripts/build_sed_grid.py). Node values are interpolated with cubic
+splines.
 """
 
 from functools import lru_cache
@@ -16,7 +17,7 @@ from scipy.ndimage import map_coordinates, spline_filter
 
 # The passbands that a mock star is observed in.
 BANDS = ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")
-CALIBRATION = ("forest", "solar_ratio", "colour_correction", "colour_slope")
+CALIBRATION = ("forest", "solar_ratio")
 AXES = ("teff", "logg", "m_h")
 
 

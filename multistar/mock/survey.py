@@ -132,7 +132,8 @@ def survey_block(config: SurveyConfig, block: int) -> pa.Table:
     """
     rng = np.random.default_rng([config.seed, block])
     selection = SELECTIONS[config.selection]
-    stars = draw_population(BLOCK, rng, DustDisc(), selection.strata, selection.faintest)
+    strata, faintest = selection.strata, selection.faintest
+    stars = draw_population(BLOCK, rng, DustDisc(), strata, faintest, selection.even)
     stars = stars.select(selection.may_take(stars))
     observation = observe(stars)
 

@@ -1,0 +1,301 @@
+"""How right labels of real stars are without fine-tuning: `multistar check sky FOLDER`.
+
+The Sun first, at distances where it is known what comes out; then samples with labels from
+spectroscopy, open clusters, and XP spectra of field stars. Of LAMOST and Kepler only stars count
+that the mock's spectra were not fitted to (fitting/sky_anchors.py).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multistar.checks.fitting.sky_anchors import SUN, is_fitted
+from multistar.checks.metrics import coverage, scatter
+from multistar.checks.real.cluster_predictions import predict_zero_shot
+from multistar.checks.real.clusters import multiply_posteriors, take_medians
+from multistar.checks.real.tables import LAMOST_COLUMNS, R_V, read_giants, read_lamost
+from multistar.checks.report import Report
+from multistar.checks.results import write_result
+from multistar.inference.predict import predict
+from multistar.io.files import atomic_write
+from multistar.model.checkpoint import Model
+from multistar.quantities import QUANTITIES
+from multistar.stars import read_stars
+
+SUN_DISTANCES = (10.0, 30.0, 100.0, 300.0, 1000.0)  # pc
+SUN_BANDS = {
+    "G BP RP": ("g", "bp", "rp"),
+    "+ J H Ks": ("g", "bp", "rp", "j", "h", "ks"),
+    "all eight": tuple(SUN),
+}
+SUN_TRUTH = {"teff": 5772.0, "logg": 4.438, "m_h": 0.0, "mass": 1.0, "age": 4.6, "ebv": 0.0}
+SUN_ERRORS = {"g": 0.003, "bp": 0.003, "rp": 0.004}  # mag
+SUN_PARALLAX_ERROR = 0.02  # mas
+OTHER_ERROR = 0.022  # mag, of 2MASS and WISE
+PARALLAX_ZERO_POINT = -0.017  # mas
+DWARF_LOGG = 3.8
+OLD = 7.0  # Gyr, of Montalban et al. 2021
+CLUSTER_FILES = (
+    Path("clusters", "almeida2023_members.parquet"),
+    Path("clusters", "almeida2023_clusters.csv"),
+)
+MEMBERS, FEWEST_MEMBERS = 60, 20
+AGE_EDGES = (6.5, 7.5, 8.0, 8.5, 9.0, 9.5, 10.2)  # log10 yr
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Real stars with labels: a table that read_stars reads, and label -> (value, error) (n,)."""
+
+    name: str
+    table: pd.DataFrame
+    labels: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def make_suns(bands: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Make the Sun as it would be measured at SUN_DISTANCES, without dust."""
+    parsec = np.array(SUN_DISTANCES)
+    table: dict[str, np.ndarray] = {"source_id": np.arange(1, len(parsec) + 1)}
+    for band in bands:
+        quantity = QUANTITIES[band]
+        table[quantity.columns[0]] = SUN[band] + 5 * np.log10(parsec / 10)
+        error = SUN_ERRORS.get(band, OTHER_ERROR)
+        table[quantity.error_columns[0]] = np.full(len(parsec), error)
+    table["parallax"] = 1000 / parsec + PARALLAX_ZERO_POINT
+    table["parallax_error"] = np.full(len(parsec), SUN_PARALLAX_ERROR)
+    return table
+
+
+def check_sun(model: Model) -> list[dict]:
+    """Predict the Sun from three sets of bands at five distances: rows with all labels."""
+    rows = []
+    for name, bands in SUN_BANDS.items():
+        table = predict(model, read_stars(make_suns(bands)), quiet=True)
+        words = table["status"].to_pylist()
+        for i, parsec in enumerate(SUN_DISTANCES):
+            row: dict = {"bands": name, "parsec": parsec}
+            for label in SUN_TRUTH:
+                row[label] = float(table[label][i].as_py())
+            row["flagged"] = "outside_training" in words[i]
+            rows.append(row)
+    return rows
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """Read the labelled samples of a folder of real tables: those that are there."""
+    samples = []
+    for file, read in (("photometry", _lamost_samples), ("giants", _kepler_samples)):
+        if (folder / file).is_dir():
+            samples += read(folder)
+    return samples
+
+
+def _unfitted(frame: pd.DataFrame) -> pd.Series:
+    return ~frame["source_id"].astype(str).map(is_fitted)
+
+
+def _lamost_samples(folder: Path) -> list[Sample]:
+    frame = read_lamost(folder)
+    frame = frame[_unfitted(frame) & (frame["parallax"] > 0)]
+    columns = {"teff": "teff", "logg": "logg", "m_h": "mh"}
+    columns = {name: (theirs, f"{theirs}_err") for name, theirs in columns.items()}
+    dwarf = frame["logg"] > DWARF_LOGG
+    return [
+        _sample("LAMOST dwarfs", frame[dwarf], columns, LAMOST_COLUMNS),
+        _sample("LAMOST giants", frame[frame["logg"] < 3.5], columns, LAMOST_COLUMNS),
+    ]
+
+
+def _kepler_samples(folder: Path) -> list[Sample]:
+    frame = read_giants(folder)
+    frame = frame[_unfitted(frame) & frame["phot_bp_mean_mag"].notna() & frame["TEFF"].notna()]
+    columns = {"teff": ("TEFF", "TEFF_ERR"), "logg": ("LOGG", "LOGG_ERR")}
+    columns |= {"m_h": ("FE_H", "FE_H_ERR"), "mass": ("Mcorr", "Mcorr_err"), "age": ("Age", "")}
+    old = (frame["M21_Age"] > OLD) & (frame["M21_FeH"] < -0.5)
+    of_old = {"m_h": ("M21_FeH", "FE_H_ERR"), "mass": ("M21_Mass", "")}
+    return [
+        _sample("Kepler giants", frame, columns, {}),
+        _sample("old metal-poor giants", frame[old], of_old, {}),
+    ]
+
+
+def _sample(name: str, frame: pd.DataFrame, columns: Mapping, renamed: Mapping) -> Sample:
+    labels = {}
+    for label, (value, error) in columns.items():
+        known = frame[value].to_numpy(float)
+        errors = frame[error].to_numpy(float) if error else np.zeros(len(frame))
+        labels[label] = (known, np.where(errors > 0, errors, 0.0))
+    measured = [quantity.columns[0] for quantity in QUANTITIES.values()]
+    errors = [
+        quantity.error_columns[0] for quantity in QUANTITIES.values() if quantity.error_columns
+    ]
+    names = {"source_id", *measured, *errors, "parallax_err"}
+    names |= {"G", "BP", "RP", "J", "H", "Ks", "W1", "W2"}
+    names |= {f"{band}_err" for band in ("G", "BP", "RP", "J", "H", "Ks", "W1", "W2")}
+    unwanted = {"teff", "logg", "mh", "m_h", "mass", "age", *renamed.values()}
+    table = frame[[column for column in frame.columns if column in names - unwanted]]
+    return Sample(name, table, labels)
+
+
+def check_sample(model: Model, sample: Sample) -> list[dict]:
+    """Compare a sample's labels with predictions: one row per label.
+
+    `bias` is the median of predicted - known and `mad_std` the scatter; `held` is the share of
+    labels in the 68 % interval, widened by their errors, and `held_after_offset` that after one
+    constant offset, the bias, is taken off.
+    """
+    stars = read_stars(sample.table)
+    table = predict(model, stars, quiet=True)
+    words = table["status"].to_pylist()
+    flagged = float(np.mean(["outside_training" in word for word in words]))
+    rows = []
+    for label, (known, error) in sample.labels.items():
+        value, low, high = (table[label + end].to_numpy() for end in ("", "_lower", "_upper"))
+        good = np.isfinite(known) & np.isfinite(value)
+        if good.sum() < 10:
+            continue
+        value, low, high, known, error = (x[good] for x in (value, low, high, known, error))
+        row: dict = {"sample": sample.name, "label": label, "stars": int(good.sum())}
+        row |= scatter(value, known)
+        widened = _widen(value, low, high, error)
+        row["held"] = coverage(*widened, known)
+        row["held_after_offset"] = coverage(*widened, known + row["bias"])
+        rows.append(row | {"flagged": flagged})
+    return rows
+
+
+def _widen(value, low, high, error) -> tuple[np.ndarray, np.ndarray]:
+    return value - np.hypot(value - low, error), value + np.hypot(high - value, error)
+
+
+def read_clusters(folder: Path, seed: int = 0) -> pd.DataFrame | None:
+    """Read members of open clusters with age [Gyr], ebv [mag], at most MEMBERS of each."""
+    members_file, catalogue_file = (folder / file for file in CLUSTER_FILES)
+    if not members_file.exists():
+        return None
+    members = pd.read_parquet(members_file)
+    catalogue = pd.read_csv(catalogue_file)
+    names = {name.lower(): name for name in catalogue.columns}
+    cluster = names.get("cluster") or names["name"]
+    age = next(names[key] for key in ("log_age", "logage", "age") if key in names)
+    a_v = next(names[key] for key in ("a_v", "av") if key in names)
+    catalogue = catalogue.set_index(cluster)
+    frame = members[members["cluster"].isin(catalogue.index)]
+    frame = frame.sample(frac=1, random_state=seed).groupby("cluster").head(MEMBERS)
+    size = frame.groupby("cluster")["cluster"].transform("size")
+    frame = frame[size >= FEWEST_MEMBERS].reset_index(drop=True)
+    known = catalogue.loc[frame["cluster"]]
+    return frame.assign(
+        age=10 ** (known[age].to_numpy(float) - 9), ebv=known[a_v].to_numpy(float) / R_V
+    )
+
+
+def check_clusters(model: Model, frame: pd.DataFrame) -> list[dict]:
+    """Compare ages and reddenings of open clusters: rows by age.
+
+    The age is where the product of the members' likelihoods is largest, the reddening the median
+    of the members' values.
+    """
+    columns = [
+        name for name in frame if name not in ("age", "ebv", "cluster", "membership", "ruwe")
+    ]
+    guess = predict_zero_shot(model, read_stars(frame[columns]))
+    everyone = np.ones(len(frame), bool)
+    density = guess.log_density
+    assert density is not None and guess.is_outside is not None
+    ages = multiply_posteriors(frame, density, everyone)
+    medians = take_medians(frame, "age", guess.values["age"], everyone)
+    dust = take_medians(frame, "ebv", guess.values["ebv"], everyone)
+    log_age = np.log10(frame.groupby("cluster")["age"].first()) + 9
+    flagged = pd.Series(guess.is_outside).groupby(frame["cluster"]).mean()
+    rows = []
+    for low, high in zip(AGE_EDGES[:-1], AGE_EDGES[1:], strict=True):
+        here = log_age.index[(log_age >= low) & (log_age < high)].intersection(ages.index)
+        if len(here) < 3:
+            continue
+        error = ages.loc[here, "x"] - ages.loc[here, "truth"]
+        of_dust = dust.loc[here, "x"] - dust.loc[here, "truth"]
+        of_medians = medians.loc[here, "x"] - medians.loc[here, "truth"]
+        row: dict = {"log_age": f"{low}-{high}", "clusters": len(here)}
+        row["age_bias"] = float(error.median())
+        row["age_distance"] = float(error.abs().median())
+        row["age_bias_of_medians"] = float(of_medians.median())
+        row["ebv_bias"] = float(of_dust.median())
+        row["ebv_scatter"] = float(1.4826 * (of_dust - of_dust.median()).abs().median())
+        rows.append(row | {"flagged": float(flagged.loc[here].mean())})
+    return rows
+
+
+def check_sky(
+    model: Model, folder: str | Path, report: Callable[[str], None] = lambda text: None
+) -> dict:
+    """Run all checks that the folder has tables for.
+
+    Parameters
+    ----------
+    model : Model
+    folder : str or Path
+        With photometry/, giants/, clusters/ as in the data for development.
+    report
+        Called with a line before each part.
+
+    Returns
+    -------
+    dict
+        `sun`, `samples` and `clusters`: lists of rows.
+
+    Raises
+    ------
+    ValueError
+        If none of the tables is there.
+    """
+    folder = Path(folder)
+    report("the Sun")
+    result: dict[str, Any] = {"sun": check_sun(model), "samples": [], "clusters": []}
+    for sample in read_samples(folder):
+        report(f"{sample.name}, {len(sample.table)} stars")
+        result["samples"] += check_sample(model, sample)
+    clusters = read_clusters(folder)
+    if clusters is not None:
+        report(f"{clusters['cluster'].nunique()} clusters, {len(clusters)} stars")
+        result["clusters"] = check_clusters(model, clusters)
+    if not result["samples"] and clusters is None:
+        raise ValueError(
+            f"{folder}: neither photometry/, giants/ nor {CLUSTER_FILES[0]} is there; expected the "
+            "layout of the folder of real data"
+        )
+    return result
+
+
+def write_sky(result: dict, model: Model, folder: str | Path, overwrite: bool = False) -> None:
+    """Write sky.json and sky.html into a folder, atomically."""
+    with atomic_write(folder, overwrite, OWNED) as temporary:
+        temporary.mkdir()
+        n = {row["sample"]: row["stars"] for row in result["samples"]}
+        write_result("sky", result, n, model.hash, temporary)
+        page = Report("Labels of real stars, without fine-tuning")
+        for key, title in TITLES.items():
+            rows = result[key]
+            if rows:
+                page.section(title)
+                cells = [[_format(value) for value in row.values()] for row in rows]
+                page.table([name.replace("_", " ") for name in rows[0]], cells)
+        page.write(temporary / "sky.html")
+
+
+OWNED = ("sky.json", "sky.html")
+TITLES = {
+    "sun": "The Sun without dust: truth 5772 K, 4.44, 0.0, 1.00 Msun, 4.6 Gyr, E(B-V) 0",
+    "samples": "Stars with labels from spectra, predicted - known",
+    "clusters": "Open clusters by log age: predicted - catalogue, dex and mag",
+}
+
+
+def _format(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
