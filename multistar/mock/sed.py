@@ -17,7 +17,14 @@ from scipy.ndimage import map_coordinates, spline_filter
 
 # The passbands that a mock star is observed in.
 BANDS = ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")
-CALIBRATION = ("forest", "solar_ratio")
+CALIBRATION = (
+    "forest",
+    "solar_ratio",
+    "colour_correction",
+    "colour_slope",
+    "sky_centres",
+    "sky_weights",
+)
 AXES = ("teff", "logg", "m_h")
 
 
@@ -82,7 +89,7 @@ class SEDTable:
         self.zero_point = table["zero_point"][rows]
         self.nodes = {name: table[name] for name in AXES}
         self.limits = {name: (x.min(), x.max()) for name, x in self.nodes.items()}
-        self.calibration = {name: table[name] for name in CALIBRATION}
+        self.calibration = {name: table[name] for name in CALIBRATION if name in table}
         self._to_position = [
             _position_on(np.log(self.nodes["teff"])),
             _position_on(self.nodes["logg"]),

@@ -22,9 +22,14 @@ from scipy.ndimage import distance_transform_edt
 
 from multistar.checks.colour_teff import DWARF, GIANT, colour_from_teff
 from multistar.checks.fitting.hot_stars import add_hot_stars, read_kurucz
-from multistar.checks.fitting.passbands import Passband
-from multistar.checks.fitting.sky_anchors import Spectrum
-from multistar.checks.fitting.sky_correction import Anchor, Correction, keep_light
+from multistar.checks.fitting.passbands import Passband, read_passbands
+from multistar.checks.fitting.sky_anchors import AnchorMaker, Spectrum, read_anchors
+from multistar.checks.fitting.sky_correction import (
+    Anchor,
+    Correction,
+    fit_correction,
+    keep_light,
+)
 from multistar.io.files import atomic_write
 from multistar.mock.atmosphere.spectrum import WAVELENGTH, model_atmosphere, with_composition
 from multistar.mock.atmosphere.sun import Forest, calibrate_forest
@@ -178,21 +183,41 @@ def find_components(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray,
     return mean.astype("f4"), vectors, shaped
 
 
-def put_colours_right(grid: np.ndarray, bands: Mapping[str, Passband]) -> np.ndarray:
-    """Tilt our models so that BP-RP follows the empirical relations; (..., 3, n_wave) as given."""
+def put_colours_right(grid: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Make our models (..., 3, n_wave) redder in BP-RP by `colour` (...) [mag]."""
     grid = grid.copy()
-    correction = measure_colour_correction(grid[..., 0, :], bands)
-    grid[..., 0, :] -= 0.4 * np.log(10) * correction[..., None] * make_colour_slope(WAVELENGTH)
+    grid[..., 0, :] -= 0.4 * np.log(10) * colour[..., None] * make_colour_slope(WAVELENGTH)
     return grid
 
 
-def join_models(
-    models: np.ndarray, bands: Mapping[str, Passband], kurucz: str | Path
-) -> np.ndarray:
+def join_models(models: np.ndarray, colour: np.ndarray, kurucz: str | Path) -> np.ndarray:
     """Put our models' colours right and let Kurucz's fluxes follow them: all nodes of the grid."""
     hot = read_kurucz(kurucz, WAVELENGTH, TEFF, LOGG)
     solar = int(np.argmin(np.abs(M_H)))
-    return add_hot_stars(put_colours_right(models, bands), LTE_TEFF, TEFF, solar, hot)
+    return add_hot_stars(put_colours_right(models, colour), LTE_TEFF, TEFF, solar, hot)
+
+
+def build_sed_table(
+    models: np.ndarray, forest: Forest, folder: Path
+) -> tuple[dict[str, np.ndarray], list[dict]]:
+    """Make the table from our models and the real stars of a folder, and say how well it fits.
+
+    Returns
+    -------
+    table : dict of str to ndarray
+        The arrays of mock/sed.npz.
+    misfits : list of dict
+        Of stars that nothing was fitted to, see measure_misfits.
+    """
+    bands = read_passbands(WAVELENGTH)
+    colour = measure_colour_correction(models[..., 0, :], bands)
+    grid = join_models(models, colour, folder / "spectra" / "kurucz93_solar.npz")
+    spectrum = as_spectrum(make_sed_table(grid, forest, bands, colour))
+    maker = AnchorMaker(spectrum, WAVELENGTH, bands)
+    correction = fit_correction(read_anchors(folder, maker))
+    misfits = measure_misfits(correction, read_anchors(folder, maker, fitted=False))
+    corrected = correct_grid(grid, correction)
+    return make_sed_table(corrected, forest, bands, colour, correction), misfits
 
 
 def measure_misfits(correction: Correction, anchors: list[Anchor]) -> list[dict]:
@@ -241,6 +266,7 @@ def make_sed_table(
     grid: np.ndarray,
     forest: Forest,
     bands: Mapping[str, Passband],
+    colour: np.ndarray,
     correction: Correction | None = None,
 ) -> dict[str, np.ndarray]:
     """Compress the grid into the arrays of mock/sed.npz.
@@ -253,6 +279,8 @@ def make_sed_table(
         What went into our models.
     bands
         Passbands on their wavelengths.
+    colour
+        What measure_colour_correction found for our models.
     correction
         What was added; its coefficients are stored, too.
     """
@@ -264,6 +292,8 @@ def make_sed_table(
         "bands": np.array(list(bands)),
         "forest": forest.strength.astype("f4"),
         "solar_ratio": forest.correction.astype("f4"),
+        "colour_correction": colour.astype("f4"),
+        "colour_slope": make_colour_slope(WAVELENGTH).astype("f4"),
         "passband": np.stack([band.weights for band in bands.values()]).astype("f4"),
         "zero_point": np.array([band.zero_point for band in bands.values()]),
     }
