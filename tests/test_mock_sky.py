@@ -9,7 +9,13 @@ from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import load_evolution
 from multistar.mock.observe import observe
 from multistar.mock.phases import TEFF_RANGE
-from multistar.mock.population import ROUGHNESS, absolute_magnitudes, draw_population
+from multistar.mock.population import (
+    ROUGHNESS,
+    SOLAR_AGE,
+    absolute_magnitudes,
+    draw_population,
+    settle,
+)
 from multistar.mock.sed import BANDS, load_sed_table
 from multistar.mock.selection import SELECTIONS
 from multistar.mock.survey import SurveyConfig, survey
@@ -95,3 +101,17 @@ def test_selections_hold_what_they_promise():
     assert old["age"].min() > 6.9 and (old["m_h"] < -1).mean() > 0.3
     for stars in (near, young, old):
         assert TEFF_RANGE[0] <= stars["teff"].min() and stars["teff"].max() <= TEFF_RANGE[1]
+
+
+def test_the_sun_is_on_its_isochrone():
+    """Born with Z = 0.01774; what has settled since leaves [M/H] = 0 at the surface."""
+    track = load_evolution().isochrone(np.array([SOLAR_AGE]), np.array([0.087]))[0, :34]
+    luminosity, teff = (np.interp(0.0, track[:, 0], track[:, i]) for i in (1, 2))
+    assert luminosity == pytest.approx(0, abs=0.01) and 10**teff == pytest.approx(5772, abs=20)
+    sun = (np.array([x]) for x in (1.0, SOLAR_AGE, 4.438))
+    assert settle(*sun)[0] == pytest.approx(0.087, abs=0.001)
+    giant, m_dwarf, f_dwarf = (
+        settle(*(np.array([x]) for x in labels))
+        for labels in ((1.0, 9.0, 2.5), (0.4, 9.0, 4.8), (1.5, 1.0, 4.1))
+    )
+    assert max(giant[0], m_dwarf[0], f_dwarf[0]) < 1e-3

@@ -24,6 +24,7 @@ from multistar.mock.variability.pulsators import draw_pulsators
 MAX_DISTANCE = 11.0  # kpc
 # Surface gravities at which the abundances of a giant change, and how gradually.
 LOGG_DREDGE_UP, LOGG_BUMP, LOGG_WIDTH = 3.45, 2.3, 0.08
+SOLAR_SETTLED, SOLAR_AGE = 0.087, 4.57  # dex of [M/H]; Gyr
 # Scatter of [C/N] at birth, dex. Our choice, and what limits the mass information of a spectrum.
 NATAL_SCATTER = 0.05
 MEAN_R_V, R_V_SCATTER, R_V_RANGE = 3.1, 0.18, (2.5, 4.1)
@@ -45,7 +46,7 @@ class Population:
 
     component: np.ndarray  # index into galaxy.COMPONENTS
     age: np.ndarray  # Gyr
-    m_h: np.ndarray  # dex
+    m_h: np.ndarray  # dex, at the surface today
     alpha_m: np.ndarray  # dex
     natal_c_n: np.ndarray  # [C/N] at birth, dex
     l: np.ndarray  # noqa: E741 - Galactic longitude, rad
@@ -89,6 +90,29 @@ def concatenate(parts: list[Any]) -> Any:
     for name in vars(first):
         fields[name] = concatenate([getattr(part, name) for part in parts])
     return type(first)(**fields)
+
+
+def settle(mass: np.ndarray, age: np.ndarray, logg: np.ndarray) -> np.ndarray:
+    """Metals that have sunk below the surface since a star's birth, dex of [M/H].
+
+    PARSEC's Sun was born with Z = 0.01774, [M/H] = 0.087, and shows 0.0 today (Bressan et al.
+    2012). Deep convection keeps cool dwarfs mixed, turbulence hot ones, and the first dredge-up
+    brings the metals back; how these set in is our choice.
+
+    Parameters
+    ----------
+    mass, age, logg : (n,) array
+        Mass [Msun], age [Gyr] and surface gravity [cgs dex].
+
+    Returns
+    -------
+    (n,) array
+        Zero or positive; to be taken off the [M/H] at birth.
+    """
+    thin_envelope = np.clip((mass - 0.6) / 0.3, 0, 1)
+    calm = np.clip((1.45 - mass) / 0.3, 0, 1)
+    time = np.minimum(age / SOLAR_AGE, 2.0) ** 0.7
+    return SOLAR_SETTLED * thin_envelope * calm * time * (1 - _has_passed(logg, LOGG_DREDGE_UP))
 
 
 def dredge_up(mass: np.ndarray, m_h: np.ndarray, logg: np.ndarray) -> np.ndarray:
@@ -250,7 +274,7 @@ def _draw_stratum(
         orbits=draw_orbits(star, tracks[keep], places.distance, rng),
         component=component[keep],
         age=age[keep],
-        m_h=m_h[keep],
+        m_h=m_h[keep] - settle(star.mass, age[keep], star.logg),
         alpha_m=alpha_m[keep],
         natal_c_n=rng.normal(0.0, NATAL_SCATTER, n_kept),
         l=places.l,
