@@ -6,7 +6,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
 
-.PHONY: demo demo-train test lint clean
+.PHONY: demo demo-train test test-lowest lint audit clean
 
 # constraints.txt pins torch; where a local CPU build of it is offered (UV_FIND_LINKS), uv takes that one.
 .venv/ready: pyproject.toml constraints.txt
@@ -27,10 +27,24 @@ test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) \
 		--dist loadfile --no-loadscope-reorder
 
+# With the lowest versions that pyproject.toml allows, in an environment of their own.
+test-lowest:
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python \
+		--resolution lowest-direct --editable '.[$(FAISS),lightcurves,test]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses $(CORES) \
+		--dist loadfile --no-loadscope-reorder
+
+# Known vulnerabilities of what is installed; asks PyPI.
+audit: .venv/ready
+	$(BIN)/uv tool run pip-audit --progress-spinner off \
+		--path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
 clean:
-	rm -rf .venv demo build dist *.egg-info
+	rm -rf .venv .venv-lowest demo build dist *.egg-info

@@ -12,8 +12,7 @@ import torch
 from multistar.finetune.adapter import Adapter, load_adapter, save_adapter
 from multistar.finetune.dropout import check_passes
 from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
-from multistar.finetune.joint import with_joint
-from multistar.finetune.predict import check_new, check_stack, with_adapters
+from multistar.finetune.predict import check_new, check_stack, predict_with_adapters
 from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
 from multistar.inference.embed import embed
@@ -56,7 +55,8 @@ class MultiStar:
     quiet : bool
         Show no progress bar.
     seed : int
-        The same seed gives the same random numbers.
+        The same seed gives the same random numbers for the same table; samples of a star depend on
+        its row, too (they are other draws of the same posterior elsewhere).
 
     Examples
     --------
@@ -189,12 +189,11 @@ class MultiStar:
         """
         check_passes(self.adapters, mc_dropout)
         stars = self._stars(table, columns, light_curves, self._read_by_adapters(), origin)
-        result = predict(self.model, stars, quiet, samples, seed, consistency)
-        if self.adapters:
-            result = with_adapters(result, self.adapters, stars, quiet, mc_dropout)
-        if self.adapters and samples:
-            result = with_joint(result, self.adapters, stars, samples, seed, quiet, mc_dropout)
-        return result
+        if not self.adapters:
+            return predict(self.model, stars, quiet, samples, seed, consistency)
+        return predict_with_adapters(
+            self.model, self.adapters, stars, quiet, samples, seed, consistency, mc_dropout
+        )
 
     def embed(
         self,
@@ -338,13 +337,13 @@ class MultiStar:
                 table,
                 labels,
                 mode,
-                inputs,
-                columns,
-                config,
-                out,
-                overwrite,
-                quiet,
-                curves,
+                inputs=inputs,
+                columns=columns,
+                config=config,
+                out=out,
+                overwrite=overwrite,
+                quiet=quiet,
+                light_curves=curves,
             )
         finally:
             self.model.to(place).in_precision(precision)
@@ -544,6 +543,27 @@ class MultiStar:
 
         stars = self._stars(table, columns, light_curves, origin=origin)
         return populations(self.model, stars, facts, seed, quiet)
+
+    def check_garbage(
+        self,
+        table: Any,
+        columns: Columns = None,
+        seed: int = 0,
+        quiet: bool = True,
+    ) -> dict:
+        """Make sound stars wrong in many ways, and count who is told; see `checks/garbage.py`."""
+        from multistar.checks.garbage import garbage
+
+        return garbage(self.model, self._stars(table, columns), seed, quiet)
+
+    def check_sky(self, folder: str | Path) -> dict:
+        """Compare labels of real stars with known ones, the Sun first; see `checks/sky.py`.
+
+        `folder` holds the tables of real stars (photometry/, giants/, clusters/).
+        """
+        from multistar.checks.sky import check_sky
+
+        return check_sky(self.model, folder)
 
     # --- reading
 

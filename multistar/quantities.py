@@ -160,6 +160,20 @@ def quantity_from(row: dict) -> Quantity:
     return Quantity(**values)
 
 
+# AB - the system of the row [mag]: Gaia DR3 zero points (Riello et al. 2021, documentation 5.4.1);
+# 2MASS by Blanton & Roweis (2007, AJ 133, 734); WISE by Jarrett et al. (2011, ApJ 735, 112);
+# Pan-STARRS1 is in AB already.
+AB_OFFSET = {
+    "g": 0.1136,
+    "bp": 0.0155,
+    "rp": 0.3561,
+    "j": 0.91,
+    "h": 1.39,
+    "ks": 1.85,
+    "w1": 2.699,
+    "w2": 3.339,
+    **dict.fromkeys(("ps1_g", "ps1_r", "ps1_i", "ps1_z", "ps1_y"), 0.0),
+}
 QUANTITIES: dict[str, Quantity] = {row.name: row for row in _ROWS}
 MEASUREMENTS = tuple(q.name for q in _ROWS if q.kind != "label")
 LABELS = tuple(q.name for q in _ROWS if q.kind == "label")

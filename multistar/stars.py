@@ -248,10 +248,14 @@ def _flag_missing(blocks: Blocks, flags: np.ndarray) -> None:
 
 
 def _extra_columns(table: Columns) -> dict[str, np.ndarray]:
-    """Numeric columns such as ra, dec and mock truth."""
+    """Numeric columns such as ra, dec and mock truth.
+
+    Integers are numbers like others: a CSV does not say what a column holds, and whole numbers in
+    one part of a long file may be followed by others.
+    """
     extra = {}
     for name, values in table.data.items():
-        is_number = values.ndim == 1 and values.dtype.kind == "f"
+        is_number = values.ndim == 1 and values.dtype.kind in "iuf"
         if is_number and (name in PLACES or name.startswith("true_")):
-            extra[name] = values
+            extra[name] = values if values.dtype.kind == "f" else values.astype(np.float64)
     return extra

@@ -14,7 +14,10 @@ FLAGS = {
     "outside_training": "unlike the stars that the model was trained on; do not trust the labels",
     "no_light_curve": "light curves were given, but none of this star",
     "outside_finetuning": "unlike the stars that an adapter was fine-tuned on; do not trust its columns",
-    "inconsistent": "half of the measurements contradict the other half (predict --consistency)",
+    "inconsistent": "measurements contradict each other: XP and magnitudes, colours, the parallax and the rest, or "
+    "(predict --consistency) half of them and the other half; do not trust the labels",
+    "suspect_errors": "errors are of another size or shape than surveys have (variances? another unit?); intervals "
+    "and labels that rest on them are wrong",
 }
 BIT = {name: np.uint16(1 << i) for i, name in enumerate(FLAGS)}
 

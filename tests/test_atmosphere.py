@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from multistar.checks.fitting.sky_correction import Correction, keep_light
 from multistar.mock.atmosphere.continuum import h_minus, rayleigh
 from multistar.mock.atmosphere.gas import (
     BOLTZMANN,
@@ -13,7 +14,6 @@ from multistar.mock.atmosphere.gas import (
 )
 from multistar.mock.atmosphere.spectrum import WAVELENGTH, bolometric, model_atmosphere, planck
 from multistar.mock.atmosphere.structure import LOG_TAU, pressure_structure, temperature_structure
-from multistar.checks.fitting.sky_correction import Correction, keep_light
 from multistar.mock.sed import load_sed_table
 
 TEMPERATURE = np.array([2500.0, 4000.0, 5772.0, 8000.0])

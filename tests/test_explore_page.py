@@ -1,16 +1,19 @@
 """The page to explore an index, in a browser."""
 
+import http.client
 import re
 import shutil
 import subprocess
 import sys
 import time
+from html import escape
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from explore_example import load_explorer, write_example
+from explore_example import HOSTILE, load_explorer, write_example
 
 from multistar import _compat
 
@@ -23,7 +26,7 @@ def table(mock_table):
 @pytest.fixture(scope="module")
 def folder(star_model, table, tmp_path_factory):
     out = tmp_path_factory.mktemp("explore")
-    write_example(star_model, table, out)
+    write_example(star_model, table, out, hostile=True)
     return out
 
 
@@ -37,9 +40,10 @@ def address(folder, model_folder):
     """Of the page, served by the command as users run it."""
     for name in ("panel", "datashader", "playwright"):
         pytest.importorskip(name)
-    files = f"{folder}/idx --map {folder}/map.parquet --data {folder}/stars.parquet"
-    options = f"--model {model_folder} --dust-free {folder}/dust_free --no-browser"
-    command = [sys.executable, "-m", "multistar.cli", "explore", *files.split(), *options.split()]
+    places = folder / f"{HOSTILE}.parquet"
+    files = [folder / "idx", "--map", places, "--data", folder / "stars.parquet"]
+    options = ["--model", model_folder, "--dust-free", folder / "dust_free", "--no-browser"]
+    command = [sys.executable, "-m", "multistar.cli", "explore", *map(str, [*files, *options])]
     log = folder / "server.log"
     with log.open("w") as stream:
         server = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
@@ -97,6 +101,85 @@ def marked(page, what: str) -> list[float]:
     """x of what is marked on the map, as the browser has it."""
     script = "name => Array.from(Bokeh.documents[0].get_model_by_name(name).get('x'))"
     return page.evaluate(script, f"marked {what}")
+
+
+def ask(address: str, path: str = "/", **headers: str) -> tuple[int, str]:
+    """Status and body of what the server answers."""
+    server = urlsplit(address)
+    assert server.hostname and server.port
+    connection = http.client.HTTPConnection(server.hostname, server.port, timeout=30)
+    connection.putrequest("GET", path, skip_host=True)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    for name, value in ({"Host": server.netloc} | named).items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, body
+
+
+UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
+UPGRADE |= {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+
+
+def test_only_its_own_names_are_answered(address):
+    """A page whose name was made to mean 127.0.0.1 could drive the session."""
+    port = urlsplit(address).port
+    for name in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port}.evil", ""):
+        assert ask(address, Host=name)[0] == 403
+        assert ask(address, "/ws", Host=name, Origin=f"http://{name}", **UPGRADE)[0] == 403
+    for origin in (f"http://evil.example:{port}", "null", "http://127.0.0.1:1", "file://"):
+        assert ask(address, "/ws", Origin=origin, **UPGRADE)[0] == 403
+    for name in ("127.0.0.1", "localhost", "LOCALHOST"):
+        status, body = ask(address, Host=f"{name}:{port}", Origin=f"http://{name}:{port}")
+        assert status == 200 and "multistar explore" in body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/?id={'9' * 60_000}",
+        f"/?id={'9' * 100}",
+        "/?id=<script>alert(1)</script>",
+        "/?id=%3Cscript%3E",
+        "/?id=%C2%B2",
+        f"/?x={'[' * 300}",
+        "/?" + "&".join(f"a{i}=1" for i in range(50)),
+        f"/{'a' * 3000}",
+    ],
+)
+def test_addresses_that_no_one_means_are_bad_requests(path, address):
+    status, body = ask(address, path)
+    assert status == 400 and "script" not in body and "Traceback" not in body
+    assert ask(address, "/?id=17")[0] == ask(address, "/?id=Gaia%20DR3%2017")[0] == 200
+
+
+def test_file_names_are_escaped(address):
+    _, body = ask(address)
+    assert HOSTILE not in body and escape(HOSTILE) in body
+
+
+def test_a_host_that_stands_for_all_is_refused():
+    page_module = pytest.importorskip("multistar.explore.page")
+    for host in ("0.0.0.0", "::", ""):
+        with pytest.raises(ValueError, match="by which browsers reach this machine"):
+            page_module.serve(None, None, 0, False, host)
+
+
+@pytest.mark.browser
+def test_nothing_that_files_are_called_is_run(page, table):
+    """Names of files and columns are shown as they are; no script of theirs runs."""
+    page.get_by_text("map: ").filter(has_text=HOSTILE).wait_for()
+    page.get_by_label("Colour").select_option(HOSTILE)
+    box = page.get_by_label("Star (source_id)")
+    for text in (HOSTILE, str(table["source_id"][1])):
+        box.fill(text)
+        box.press("Enter")
+        page.get_by_text(HOSTILE[:39]).first.wait_for()
+    page.locator("th").filter(has_text=HOSTILE).wait_for()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x]").count() == 0
 
 
 @pytest.mark.browser

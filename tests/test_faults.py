@@ -27,7 +27,7 @@ from multistar.batch.job import Job
 from multistar.cli.app import main
 from multistar.finetune.adapter import load_adapter
 from multistar.index.star_index import StarIndex
-from multistar.io import tables
+from multistar.io import tables, untrusted
 from multistar.io.chunks import read_chunks
 from multistar.io.files import atomic_write, sha256
 from multistar.mock.shards import write_survey
@@ -129,7 +129,7 @@ def test_one_row_no_row_unsorted_ids_and_extra_columns(star_model, bare):
 def test_a_small_file_that_expands_without_end_is_refused_in_bounded_memory(
     ending, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(tables, "FREE_BYTES", 1 << 22)
+    monkeypatch.setattr(untrusted, "FREE_BYTES", 1 << 22)
     bomb = tmp_path / f"bomb.{ending}"
     with gzip.open(bomb, "wb") as stream:
         for _ in range(40):

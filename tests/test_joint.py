@@ -12,9 +12,10 @@ from multistar.model.head import GAIN_WIDTHS, gains, joint_log_prob
 from multistar.model.mixture import Mixture
 from multistar.model.network import ModelConfig, Network
 from multistar.model.vocabulary import Vocabulary
+from multistar.training.engine import Schedule
 from multistar.training.masks import Split, Splitter
 from multistar.training.objective import negative_log_likelihood
-from multistar.training.optimiser import build, learning_rate
+from multistar.training.optimiser import build
 from multistar.training.run import TrainingConfig
 
 VOCABULARY = Vocabulary((Scalars(("bp", "rp", "j"), ("teff", "logg", "m_h")),))
@@ -60,6 +61,9 @@ def toy() -> Network:
         TrainingConfig(steps=300, learning_rate=1.6e-2, warmup=20),
     )
     optimiser, generator = build(network, settings), torch.Generator().manual_seed(0)
+    schedule = Schedule(
+        settings.learning_rate, settings.steps, settings.warmup, settings.final_share
+    )
     splitter = Splitter(VOCABULARY, torch.ones(6), 0, 0.5, generator)
     stars, _ = draw(256 * 100, np.random.default_rng(0))
     for step in range(settings.steps):
@@ -71,7 +75,7 @@ def toy() -> Network:
         known = Measurement(known.value[:, order], known.sigma[:, order], known.observed[:, order])
         split = Split(shown, ~shown.observed, LABELS, order, splitter.blur(known))
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, settings)
+            group["lr"] = schedule.learning_rate(step)
         loss = negative_log_likelihood(network, batch, split, from_embedding=False)
         optimiser.zero_grad()
         loss.backward()

@@ -34,6 +34,8 @@ MULTISTAR = {
     "check_physics": "table columns reference seed quiet origin",
     "check_disentangle": "table ebv columns seed quiet maps origin",
     "check_populations": "table facts columns light_curves seed quiet origin",
+    "check_garbage": "table columns seed quiet",
+    "check_sky": "folder",
 }
 STAR_INDEX = {
     "build": "embeddings kind duplicates metadata columns eraser",

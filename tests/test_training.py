@@ -70,7 +70,7 @@ def test_a_resumed_run_has_the_losses_of_an_unbroken_one(mock_file, tmp_path):
         resumed.advance()
     assert resumed.losses == unbroken.losses
     states = [
-        (*trainer.model.state().values(), *trainer.average.module.state_dict().values())
+        (*trainer.model.state().values(), *trainer.engine.average.tensors.values())
         for trainer in (resumed, unbroken)
     ]
     for a, b in zip(*states, strict=True):

@@ -8,6 +8,7 @@ that is killed at any moment goes on as if it had not been, and several processe
 part of the shards, can share one folder.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -21,12 +22,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from multistar import __version__
 from multistar.batch.job import Job
 from multistar.io.chunks import strip_ending, table_format
-from multistar.io.files import atomic_write, require_path, sha256
+from multistar.io.files import atomic_write, quick_hash, require_path, sha256
 
 RUN, RECORD, FAILURE = "run.json", ".record.json", ".failed.json"
+FORMAT = 2  # of run.json and records; 1 knew sizes only
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,29 @@ class Shard:
     def failure(self) -> Path:
         return self.out / f"{self.name}{FAILURE}"
 
-    def is_done(self) -> bool:
-        """Is there a result of this very table? Sizes tell, and cost nothing.
+    def is_done(self, verify: bool = False) -> bool:
+        """Is there the whole result of this very table?
 
-        Hashes are in the record.
+        Parameters
+        ----------
+        verify : bool
+            Hash all of the table, even if size, time, head and tail are those of the record.
+
+        Returns
+        -------
+        bool
+            The result's hash is that of the record, and the table is the one that it was made
+            of. A table with another time but the same content, such as a copy, is the same.
         """
         try:
             record = json.loads(self.record.read_text())
-            sizes = record["bytes_in"], record["bytes_out"]
-            return sizes == (self.source.stat().st_size, self.result.stat().st_size)
+            now = self.source.stat()
+            if record["bytes_in"] != now.st_size or record["ends_in"] != quick_hash(self.source):
+                return False
+            is_touched = record["time_in"] != now.st_mtime_ns
+            if (verify or is_touched) and record["sha256_in"] != sha256(self.source):
+                return False
+            return record["sha256_out"] == sha256(self.result)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -104,12 +119,21 @@ def shards(source: str | Path, out: str | Path, part: tuple[int, int] = (0, 1)) 
     return found[index::of]
 
 
+def results_without_table(source: str | Path, out: str | Path) -> list[str]:
+    """Names of the results in a folder whose tables are not, or no longer, in `source`."""
+    if not Path(source).is_dir():
+        return []
+    there = {shard.record.name for shard in shards(source, out)}
+    records = sorted(p.name for p in Path(out).glob(f"*{RECORD}"))
+    return [f"{name.removesuffix(RECORD)}.parquet" for name in records if name not in there]
+
+
 def prepare(out: Path, job: Job) -> None:
     """Claim the folder for this job.
 
     Raises FileExistsError if it holds something else, ValueError for another job.
     """
-    settings = {"format": 1, **json.loads(json.dumps(job.described()))}
+    settings = {"format": FORMAT, **json.loads(json.dumps(job.described()))}
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; a folder of tables becomes a folder")
     names = (
@@ -122,43 +146,78 @@ def prepare(out: Path, job: Job) -> None:
             raise ValueError(
                 f"{out / RUN}: not readable ({error}); choose another folder"
             ) from error
-        known.pop("multistar", None)
         if known != settings:
             differ = sorted(
                 k for k in known.keys() | settings.keys() if known.get(k) != settings.get(k)
             )
             raise ValueError(
-                f"{out} holds results of another job (different {differ}); choose another folder"
+                f"{out} holds results of another job (different {differ}); choose another folder, "
+                "or remove this one"
             )
         return
     if any(not name.startswith(".") for name in names):
         raise FileExistsError(f"{out} is not empty and no earlier run's; choose another folder")
     with atomic_write(out / RUN, overwrite=True) as temporary:
-        temporary.write_text(json.dumps({**settings, "multistar": __version__}, indent=1))
+        temporary.write_text(json.dumps(settings, indent=1))
 
 
 def process(shard: Shard, job: Job, done: Callable[[int], None] = lambda n: None) -> dict:
     """Make the result and record of one shard.
 
-    A table that cannot be read leaves a record of its failure.
+    Whatever goes wrong with one table leaves a record of its failure, and the others are done.
+
+    Raises
+    ------
+    OSError
+        If nothing can be written: that is the matter of all tables.
     """
     try:
-        bytes_in, hash_in = shard.source.stat().st_size, sha256(shard.source)
+        with suppress(FileNotFoundError):
+            shard.record.stat()  # a name that is too long is found before any work
+        record = {"source": shard.source.name, **_fingerprint(shard.source)}
+    except OSError as error:
+        return _left_out(shard, error)
+    try:
         written = job.write(shard.source, shard.result, True, done)
-    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        record = {"source": shard.source.name, "error": str(error.args[0] if error.args else error)}
-        _write_json(record, shard.failure)
-        return record
-    record = {
-        "source": shard.source.name,
-        "bytes_in": bytes_in,
-        "sha256_in": hash_in,
-        "bytes_out": shard.result.stat().st_size,
-        "sha256_out": sha256(shard.result),
-        **written,
-    }
-    _write_json(record, shard.record)
+        record |= {"bytes_out": shard.result.stat().st_size, "sha256_out": sha256(shard.result)}
+        record |= written
+        _write_json(record, shard.record)
+    except OSError as error:
+        if not _is_its_own(error, shard):
+            raise
+        return _left_out(shard, error)
+    except Exception as error:
+        return _left_out(shard, error)
     shard.failure.unlink(missing_ok=True)
+    return record
+
+
+def _fingerprint(source: Path) -> dict:
+    """What tells a table from any other that takes its name later."""
+    status = source.stat()
+    return {
+        "bytes_in": status.st_size,
+        "time_in": status.st_mtime_ns,
+        "ends_in": quick_hash(source),
+        "sha256_in": sha256(source),
+    }
+
+
+def _is_its_own(error: OSError, shard: Shard) -> bool:
+    """Is it this table that is at fault, not the place where results are written?"""
+    is_too_long = error.errno == errno.ENAMETOOLONG
+    return is_too_long or error.filename in (shard.source, str(shard.source))
+
+
+def _left_out(shard: Shard, error: Exception) -> dict:
+    """The record of a table that could not be done."""
+    expected = isinstance(error, (ValueError, KeyError, TypeError))
+    reason = str(error.args[0] if expected and error.args else error)
+    if not isinstance(error, (ValueError, KeyError, TypeError, OSError)):
+        reason = f"{type(error).__name__}: {reason}"  # no reader means to raise it
+    record = {"source": shard.source.name, "error": reason}
+    with suppress(OSError):  # a name that is too long for a result is so for this, too
+        _write_json(record, shard.failure)
     return record
 
 
@@ -233,6 +292,11 @@ def run(
         task = bar.add_task("", total=known)
         start = time.monotonic()
         for shard, record in engine(todo, job, lambda n: bar.advance(task, n)):
+            if not (shard.out / RUN).exists():
+                raise FileNotFoundError(
+                    f"{shard.out / RUN}: gone while tables were written; was the folder removed? "
+                    "Run it again"
+                )
             records[shard.source.name] = record
             bar.update(task, description=f"{len(records)}/{len(todo)} files")
             if log:

@@ -16,11 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multistar import status
+from multistar import __version__, status
 from multistar.api import MultiStar
-from multistar.finetune.adapter import WEIGHTS
 from multistar.io.chunks import ROWS, read_chunks
+from multistar.io.columns import Columns
 from multistar.io.files import atomic_write, sha256
+from multistar.io.folders import ADAPTER_FILES, MODEL_FILES, find_model
+from multistar.io.untrusted import SECONDS, SLOWEST, time_limit
 from multistar.model.checkpoint import device_of
 from multistar.precision import resolve
 
@@ -41,6 +43,8 @@ class Job:
     adapters: tuple[str, ...] = ()  # folders
     precision: str = "auto"  # as MultiStar.from_pretrained takes it
     device: str | None = None  # as MultiStar.from_pretrained takes it; no part of what a job is
+    # for reading a part of a table; no part of what a job is
+    time_limit: float | None = SECONDS
 
     def __post_init__(self):
         if self.command not in COMMANDS:
@@ -58,6 +62,7 @@ class Job:
             self.adapters,
             self._precision(),
             self.device,
+            self.time_limit,
         )
         return Job, (self.command, self.model, *settings)
 
@@ -80,13 +85,19 @@ class Job:
 
     def described(self) -> dict:
         """As JSON gives it back; equal for jobs that write the same."""
+        model, ignore = find_model(self.model), self.options.get("ignore")
         return {
+            "multistar": __version__,
             "command": self.command,
             "model_sha256": self.star_model.model.hash,
+            "model_files": {name: sha256(model / name) for name in MODEL_FILES},
             "options": self._defaults() | dict(self.options),
             "columns": dict(self.columns),
             "precision": self._precision(),
-            "adapters": [sha256(Path(folder) / WEIGHTS) for folder in self.adapters],
+            "adapters": [_hashes(Path(folder)) for folder in self.adapters],
+            # its name holds a hash of its numbers, of which a file may hold others later
+            "nuisance_projection": self.star_model.model.eraser(ignore).name if ignore else "",
+            "rows_at_once": ROWS,  # parts have seeds of their own
         }
 
     def write(
@@ -120,12 +131,30 @@ class Job:
         return {"rows": sum(counts.values()), "status": dict(sorted(counts.items()))}
 
     def _parts(self, source: Path, done: Callable[[int], None]) -> Iterator[pa.Table]:
-        for number, part in enumerate(read_chunks(source, ROWS)):
+        for number, part in enumerate(self._read(source)):
             options = dict(self.options)
             if "seed" in options:
                 options["seed"] += number
             yield getattr(self.star_model, self.command)(part, self.columns or None, **options)
             done(len(part))
+
+    def _read(self, source: Path) -> Iterator[Columns]:
+        """The parts of a table, each within the time that it may take."""
+        parts = read_chunks(source, ROWS)
+        limit = self.time_limit
+        if limit is not None:
+            limit += source.stat().st_size / SLOWEST  # some formats are read whole
+        while True:
+            with time_limit(limit, str(source)):
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """File -> hash, for all files of an adapter."""
+    return {name: sha256(folder / name) for name in ADAPTER_FILES}
 
 
 def _repeated(ids: list[np.ndarray]) -> np.ndarray:

@@ -116,6 +116,7 @@ def _job(args):
         adapters,
         args.precision,
         args.device,
+        args.time_limit or None,
     )
 
 
@@ -169,8 +170,22 @@ def _check(args) -> None:
         "disentangle": check_disentangle,
         "sky": check_sky,
         "populations": _check_populations,
+        "garbage": _check_garbage,
     }
     checks[args.what](args)
+
+
+def _check_garbage(args) -> None:
+    from multistar.checks.garbage import OWNED, format_garbage, garbage, write_garbage
+    from multistar.io.files import refuse_existing
+    from multistar.model.checkpoint import load_model
+    from multistar.stars import read_stars
+
+    refuse_existing(args.out, args.overwrite, OWNED)
+    stars = read_stars(args.table, column_mapping(args.columns), labels=False)
+    result = garbage(load_model(args.model), stars, args.seed, quiet=False)
+    write_garbage(result, args.out, args.overwrite)
+    print(format_garbage(result))
 
 
 def _check_physics(args) -> None:
@@ -412,10 +427,13 @@ def parser() -> argparse.ArgumentParser:
     )
     view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
-    text = "are posteriors calibrated, do labels and spectra obey physics, what do embeddings tell and what not?"
+    text = (
+        "are posteriors calibrated, do labels and spectra obey physics, what do embeddings tell and "
+        "what not, is garbage told?"
+    )
     check = command("check", _check, text)
     check.add_argument(
-        "what", choices=("calibration", "physics", "disentangle", "populations", "sky")
+        "what", choices=("calibration", "physics", "disentangle", "populations", "garbage", "sky")
     )
     check.add_argument(
         "table", help="stars with labels, as for predict; columns true_L are taken as exact"

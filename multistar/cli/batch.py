@@ -13,6 +13,13 @@ def add_batch_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--workers", type=int, metavar="N", help="batches of stars at once (default: cores)"
     )
+    sub.add_argument(
+        "--time-limit",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="for reading a part of a table, and a second more per MB; 0: none (default: 600)",
+    )
     group = sub.add_argument_group(
         "many tables", "a folder of tables in and, as --out, a folder out; it can be resumed"
     )
@@ -25,6 +32,11 @@ def add_batch_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU per worker")
     group.add_argument(
         "--dry-run", action="store_true", help="say what would be done, write nothing"
+    )
+    group.add_argument(
+        "--verify",
+        action="store_true",
+        help="hash all of each table that is done, not its size, time, head and tail alone",
     )
     group.add_argument("--log", metavar="FILE", help="one line of JSON per table")
 
@@ -47,6 +59,7 @@ def refuse_folder_options(args) -> None:
         "--engine": args.engine != "local",
         "--dry-run": args.dry_run,
         "--log": args.log,
+        "--verify": args.verify,
     }
     if named := [name for name, is_given in given.items() if is_given]:
         raise ValueError(
@@ -65,11 +78,23 @@ def check_folder_options(args) -> None:
 
 def run_folder(args, job) -> int:
     """Exit code 0, or INCOMPLETE if a table failed."""
-    from multistar.batch.folder import one_after_another, prepare, run, shards
+    from multistar.batch.folder import (
+        one_after_another,
+        prepare,
+        results_without_table,
+        run,
+        shards,
+    )
     from multistar.batch.ray_engine import on_ray
 
     found = shards(args.table, args.out, _part(args.part))
-    todo = [shard for shard in found if not shard.is_done()]
+    todo = [shard for shard in found if not shard.is_done(args.verify)]
+    for name in results_without_table(args.table, args.out):
+        print(
+            f"multistar {args.command}: {Path(args.out) / name}: its table is not in {args.table} "
+            "(any more); remove it if it is not wanted",
+            file=sys.stderr,
+        )
     if args.dry_run:
         for shard in found:
             rows = shard.rows()

@@ -37,6 +37,12 @@ def add_explore_command(commands: Any) -> None:
         help="index of the same stars that ignores dust: adds a switch",
     )
     explore.add_argument("--port", type=int, default=0, help="default: any that is free")
+    explore.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="name or address by which browsers reach this machine; anyone who does sees the page, "
+        "without a password (default: 127.0.0.1, this machine alone)",
+    )
     explore.add_argument("--no-browser", action="store_true", help="print the address only")
 
 
@@ -66,4 +72,4 @@ def _explore(args: argparse.Namespace) -> None:
         print("no --map: making a UMAP, which takes up to a minute", flush=True)
         places = umap_places(index)
     explorer = Explorer(index, places, dust_free)
-    serve(explorer, Measured(data, model, curves), args.port, not args.no_browser)
+    serve(explorer, Measured(data, model, curves), args.port, not args.no_browser, args.host)

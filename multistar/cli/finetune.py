@@ -103,13 +103,13 @@ def _finetune(args) -> None:
         args.table,
         args.labels,
         args.mode,
-        args.inputs,
-        columns,
-        config,
-        args.out,
-        args.overwrite,
-        False,
-        curves,
+        inputs=args.inputs,
+        columns=columns,
+        config=config,
+        out=args.out,
+        overwrite=args.overwrite,
+        quiet=False,
+        light_curves=curves,
     )
     _print(adapter, args.out)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from astropy.io import votable
 from astropy.table import Table
 
 from multistar._compat import load_tap
 from multistar.io.ids import id_numbers
 from multistar.io.tables import Columns, read_columns
+from multistar.io.untrusted import is_gzipped, open_votable
 from multistar.modalities.gaia_xp.read import XP_BANDS
 
 ARCHIVE = "https://gea.esac.esa.int"
@@ -142,10 +142,11 @@ class GaiaArchive:
             options["upload_table_name"] = "ids"
         start = " ".join(adql.split())[:80]
         with tempfile.TemporaryDirectory() as folder, _archive_errors(f"query {start!r}"):
-            # gzipped or not: the reader looks
             answer = Path(folder) / "answer.vot.gz"
             options |= {"dump_to_file": True, "output_file": str(answer)}
             self._tables.launch_job_async(adql, **options)
+            if not is_gzipped(answer):  # refusals are not, whatever the name says
+                answer = answer.rename(answer.with_suffix(""))
             columns = _read_answer(answer)
         return _to_arrow(columns, self.source_columns)
 
@@ -206,7 +207,7 @@ def _archive_errors(what: str) -> Iterator[None]:
 
 def _read_answer(path: Path) -> Columns:
     """Read a VOTable, if it is whole; ValueError if the archive says that it is not."""
-    document = votable.parse(path)
+    document = open_votable(path)
     for resource in document.resources:
         for info in resource.infos:
             if info.name == "QUERY_STATUS" and str(info.value).upper() not in ("OK", ""):

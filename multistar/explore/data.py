@@ -199,7 +199,8 @@ class Explorer:
         word = word.strip()
         if not word:
             raise ValueError("Type a source_id, or click on a star of the map.")
-        if not (word.isascii() and word.isdigit()) or int(word) >= 2**63:
+        is_number = word.isascii() and word.isdigit() and len(word) < 20
+        if not is_number or int(word) >= 2**63:
             raise ValueError(
                 f"“{word[:40]}” is no source_id: "
                 f"expected a whole number such as {self.any_star(0)}."

@@ -3,6 +3,8 @@
 There is one Page per open browser tab; data and caches are shared.
 """
 
+from collections.abc import Collection
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import pyarrow as pa
 
 from multistar.explore.cards import StarCards
 from multistar.explore.data import Explorer, column_name, format_number, write_to_memory
+from multistar.explore.guard import HERE as THIS_MACHINE
+from multistar.explore.guard import Guard
 from multistar.explore.map_panel import MapPanel
 from multistar.explore.star import Measured
 from multistar.explore.theme import THEME
@@ -70,7 +74,7 @@ class Page:
         page.add_panel("posterior", self._cards.posterior)
         if self.measured.has_light_curves:
             page.add_panel("light_curve", self._cards.light_curve)
-        page.add_variable("facts", self.facts)
+        page.add_variable("facts", escape(self.facts))  # file names of anyone are in it
         page.add_variable("style", STYLE)
         page.add_variable("light_curves", self.measured.has_light_curves)
         if pn.state.curdoc:
@@ -216,8 +220,10 @@ def describe_page(explorer: Explorer, measured: Measured) -> str:
     return " · ".join(parts)
 
 
-def serve(explorer: Explorer, measured: Measured, port: int, browser: bool) -> None:
-    """Serve the page to this machine alone until interrupted.
+def serve(
+    explorer: Explorer, measured: Measured, port: int, browser: bool, host: str = "127.0.0.1"
+) -> None:
+    """Serve the page until interrupted, by default to this machine alone.
 
     Parameters
     ----------
@@ -229,12 +235,21 @@ def serve(explorer: Explorer, measured: Measured, port: int, browser: bool) -> N
         0 for any that is free.
     browser : bool
         Whether to open one.
+    host : str
+        Name or address by which browsers reach this machine, and at which the page is served.
+        Requests for other names than this and those in `guard.HERE` are refused.
 
     Raises
     ------
     OSError
-        If the port is taken.
+        If the port is taken, or the host is not this machine.
+    ValueError
+        For a host that stands for all addresses, as then no name could be told from another.
     """
+    if host in ("", "0.0.0.0", "::", "*"):
+        raise ValueError(
+            f"--host {host}: give the name or address by which browsers reach this machine"
+        )
     pn.extension()
     facts = describe_page(explorer, measured)
 
@@ -245,10 +260,23 @@ def serve(explorer: Explorer, measured: Measured, port: int, browser: bool) -> N
     Page(explorer, measured, facts)
     if measured.data is not None:
         flux_matrix()
-    options: Any = {"port": port, "address": "127.0.0.1", "show": browser}
+    options: Any = {"port": port, "address": host, "show": browser, "start": False}
     try:
-        pn.serve(make_page, title="multistar explore", **options)
+        server = pn.io.server.get_server(make_page, title="multistar explore", **options)
     except OSError as error:
         raise OSError(
-            f"port {port}: {error.strerror}; give another --port, or none for any that is free"
+            f"{host}, port {port}: {error.strerror}; give another --port, or none for any that is "
+            "free"
         ) from error
+    put_guard(server, (*THIS_MACHINE, host))
+    print(f"multistar explore: http://{host}:{server.port}", flush=True)
+    server.start()
+    server.io_loop.start()
+
+
+def put_guard(server: Any, names: Collection[str]) -> None:
+    """Let a server of bokeh answer requests for these names alone."""
+    http, application = server._http, server._tornado
+    http.request_callback = Guard(application, names, server.port)
+    # what bokeh itself asks of websockets: the guard's own list
+    application._websocket_origins = set(http.request_callback.allowed)

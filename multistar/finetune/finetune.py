@@ -13,8 +13,6 @@ from multistar.finetune.joint import fit_dependence
 from multistar.finetune.request import read_labelled
 from multistar.finetune.tune import (
     CHECKPOINT_SECONDS,
-    PARTIAL,
-    PROGRESS,
     FinetuneConfig,
     Trainer,
     run,
@@ -23,6 +21,7 @@ from multistar.io.files import refuse_existing
 from multistar.modalities.light_curve.curves import LightCurves
 from multistar.model.checkpoint import Model
 from multistar.quantities import Quantity
+from multistar.training.engine import discard_run, is_resumable, partial_folder
 
 # Shown by the front door and by the command line, which still take the argument; {} is what it is called there.
 RETAIN_IS_GONE = (
@@ -36,6 +35,7 @@ def finetune(
     table: Any,
     labels: Collection[str | Quantity],
     mode: str = "lora",
+    *,
     inputs: Collection[str | Quantity] = (),
     columns: Mapping[str, str] | None = None,
     config: FinetuneConfig | None = None,
@@ -76,8 +76,8 @@ def finetune(
     check_split(request, train, validation)
     like = begin(adapter, base, train) if mode != "probe" else {}
     trainer = Trainer(base, adapter, config, train, validation)
-    partial = None if out is None else Path(out).with_name(Path(out).name + ".partial")
-    if partial and (partial / PROGRESS).exists():
+    partial = None if out is None else partial_folder(out)
+    if partial and is_resumable(partial):
         trainer.resume(partial)
     adapter = run(trainer, partial, quiet, checkpoint_seconds)
     fit_dependence(base, adapter, stars.select((useful & outside).numpy()))
@@ -85,13 +85,5 @@ def finetune(
     if out is not None:
         save_adapter(adapter, out, overwrite)
     if partial:
-        discard(partial)
+        discard_run(partial)
     return adapter
-
-
-def discard(partial: Path) -> None:
-    """Remove the checkpoint of a finished run, and nothing else."""
-    for name in PARTIAL:
-        (partial / name).unlink(missing_ok=True)
-    if partial.exists():
-        partial.rmdir()

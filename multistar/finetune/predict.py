@@ -1,22 +1,40 @@
 """Stars -> the labels of adapters, beside those of their base."""
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 
+from encoders import Measurement
 from multistar import status
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.dropout import check_passes, densities
-from multistar.inference.predict import LEVELS, SUFFIXES
-from multistar.inference.stream import stream_measurements
-from multistar.model.mixture import Mixture
+from multistar.finetune.decode import (
+    Decoded,
+    decode_batch,
+    decode_stars,
+    encodes_alike,
+    in_slots_of,
+)
+from multistar.finetune.dropout import check_passes
+from multistar.finetune.joint import JointDraw
+from multistar.inference.predict import (
+    LEVELS,
+    ROW_MAJOR,
+    SUFFIXES,
+    Prediction,
+    covariances,
+    predict_stars,
+)
+from multistar.inference.stream import Encoded, stream_measurements
+from multistar.model.checkpoint import Model
+from multistar.model.fusion import Memory
 from multistar.quantities import Quantity
 from multistar.stars import Stars
+
+OTHER_SEED = 1_000_003  # from that of one adapter to the next: more than there are parts of a table
 
 
 def check_stack(adapters: Sequence[Adapter]) -> None:
@@ -49,41 +67,200 @@ def check_new(adapters: Sequence[Adapter], labels: Collection[str | Quantity]) -
         )
 
 
-def with_adapters(
-    table: pa.Table, adapters: Sequence[Adapter], stars: Stars, quiet: bool = True, passes: int = 0
+def predict_with_adapters(
+    model: Model,
+    adapters: Sequence[Adapter],
+    stars: Stars,
+    quiet: bool = True,
+    samples: int = 0,
+    seed: int = 0,
+    consistency: bool = False,
+    passes: int = 0,
 ) -> pa.Table:
-    """The table of `predict` with the adapters' columns at its end.
+    """Predict the labels of a model and of its adapters; each network encodes each star once.
 
-    Of a label that is there, in its place.
+    Parameters
+    ----------
+    model : Model
+        The base.
+    adapters : sequence of Adapter
+        Those that left the encoder as it was read what the base has encoded.
+    stars, quiet, samples, seed, consistency
+        As for `inference.predict.predict`.
+    passes : int
+        Of Monte-Carlo dropout, for the adapters' columns; see `densities`.
 
-    Numbers: L, L_lower, L_upper as `predict` has them. A class label L: the most probable class,
-    and for each class C its probability L_C. Stars unlike those of a fine-tuning are flagged
-    "outside_finetuning". passes: of Monte-Carlo dropout, see densities.
+    Returns
+    -------
+    pyarrow.Table
+        That of the base, and the adapters' columns at its end; of a label that the base has, too,
+        in its place. Numbers are L, L_lower, L_upper. A class label L is the most probable class,
+        and L_C the probability of each class C. With samples, the adapters' L_samples, and a
+        `covariance` of all labels: the base's, then the adapters' new ones. Stars unlike those of
+        a fine-tuning are flagged "outside_finetuning".
+
+    Raises
+    ------
+    ValueError
+        For adapters that do not go together, samples = 1, and passes of an adapter that was
+        trained without dropout.
     """
     check_stack(adapters)
     check_passes(adapters, passes)
-    is_outside = np.zeros(len(stars), bool)
-    for adapter in adapters:
+    readers = []
+    for number, adapter in enumerate(adapters, 1):
         _warn_of_missing(adapter, stars)
-        columns, outside = predict_columns(adapter, stars, quiet, passes)
-        is_outside |= outside
-        for name, (values, unit) in columns.items():
-            field = pa.field(name, pa.string() if values.dtype == object else pa.float64())
-            field = field.with_metadata({"unit": unit}) if unit is not None else field
-            place = table.schema.get_field_index(name)
-            column = pa.array(values, field.type)
-            table = (
-                table.append_column(field, column)
-                if place < 0
-                else table.set_column(place, field, column)
-            )
-    words = table["status"].to_numpy(zero_copy_only=False).astype(object)
-    words[is_outside] = status.with_word(words[is_outside], "outside_finetuning")
-    place = table.schema.get_field_index("status")
-    table = table.set_column(place, "status", pa.array(words, pa.string()))
-    known = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        draw = JointDraw(adapter, len(stars), samples, seed + number * OTHER_SEED, passes)
+        readers.append(Reader(adapter, len(stars), passes, draw if samples else None))
+    beside_base = [reader for reader in readers if encodes_alike(model, reader.adapter)]
+
+    def watch(batch: Encoded, drawn: Mapping[str, np.ndarray]) -> None:
+        for reader in beside_base:
+            reader.read(model, batch.rows, batch.measurement, batch.memory, drawn)
+
+    result = predict_stars(model, stars, quiet, samples, seed, consistency, watch)
+    names = model.vocabulary.labels if samples else ()
+    drawn = {name: result.columns[f"{name}_samples"] for name in names}
+    for group in _by_network([reader for reader in readers if reader not in beside_base]):
+        _encode_for(group, stars, quiet, drawn)
+    for reader in readers:
+        reader.add_to(result)
+    if samples:
+        new = [q.name for adapter in adapters for q in adapter.request.targets]
+        _complete_covariance(result, list(dict.fromkeys([*names, *new])))
     labels = "; ".join(", ".join(adapter.request.names) for adapter in adapters)
-    return table.replace_schema_metadata(known | {"adapters": labels})
+    result.metadata["adapters"] = labels
+    return result.to_table()
+
+
+def _by_network(readers: Sequence["Reader"]) -> list[list["Reader"]]:
+    """Readers that can share the network of the first one of their group."""
+    groups: list[list[Reader]] = []
+    for reader in readers:
+        for group in groups:
+            first = group[0].adapter
+            shows_the_same = not first.request.inputs and not first.request.given
+            if shows_the_same and encodes_alike(first.model, reader.adapter):
+                group.append(reader)
+                break
+        else:
+            groups.append([reader])
+    return groups
+
+
+@torch.inference_mode()
+def _encode_for(
+    readers: Sequence["Reader"], stars: Stars, quiet: bool, drawn: Mapping[str, np.ndarray]
+) -> None:
+    """Encode stars with the network of the first of some readers, for all of them.
+
+    drawn: label -> the base's samples (stars, n).
+    """
+    adapter = readers[0].adapter
+    what = f"predict {', '.join(name for r in readers for name in r.adapter.request.names)} of"
+    for rows, m in stream_measurements(adapter.model, stars, what, quiet, adapter.request.given):
+        memory = adapter.model.network.encode(m)
+        here = {name: values[rows] for name, values in drawn.items()}
+        for reader in readers:
+            reader.read(adapter.model, rows, m, memory, here)
+
+
+def _complete_covariance(result: Prediction, names: Sequence[str]) -> None:
+    """Take the covariance of all labels' samples."""
+    drawn = np.stack([result.columns[f"{name}_samples"] for name in names])
+    result.columns["covariance"] = covariances(drawn)
+    result.metadata["covariance"] = ROW_MAJOR + ", ".join(names)
+
+
+class Reader:
+    """Collects what an adapter says of stars, batch by batch.
+
+    Parameters
+    ----------
+    adapter : Adapter
+    n : int
+        Number of stars.
+    passes : int
+        Of Monte-Carlo dropout; see `densities`.
+    draw : JointDraw, optional
+        Draws joint samples of the labels, too.
+    """
+
+    def __init__(self, adapter: Adapter, n: int, passes: int = 0, draw: JointDraw | None = None):
+        request = adapter.request
+        self.adapter, self.passes, self.draw = adapter, passes, draw
+        self.levels = adapter.levels(torch.tensor(LEVELS), passes)
+        self.quantiles = np.empty((n, len(request.targets), len(LEVELS)))
+        self.shares = [np.empty((n, len(words))) for words in request.classes.values()]
+        self.outside = np.zeros(n, bool)
+        self._lock = Lock()  # dropout puts hooks on layers, which all threads have in common
+
+    def read(
+        self,
+        model: Model,
+        rows: slice,
+        m: Measurement,
+        memory: Memory,
+        drawn: Mapping[str, np.ndarray],
+    ) -> None:
+        """Decode a batch that `model` has encoded; drawn: label -> the base's samples (B, n)."""
+        m = in_slots_of(model.vocabulary, self.adapter.model.vocabulary, m)
+        if self.passes:
+            with self._lock:
+                decoded = decode_batch(self.adapter, rows, m, memory, self.passes)
+        else:
+            decoded = decode_batch(self.adapter, rows, m, memory)
+        self.take(decoded)
+        if self.draw is not None:
+            self.draw.take(rows, decoded.mixture, drawn)
+
+    def take(self, decoded: Decoded) -> None:
+        """Keep quantiles and probabilities of a batch."""
+        rows = decoded.rows
+        self.outside[rows] = decoded.outside
+        if self.adapter.request.targets:
+            self.quantiles[rows] = decoded.mixture.quantile(self.levels).cpu()
+        for share, log in zip(self.shares, decoded.log_probability, strict=True):
+            share[rows] = log.exp().cpu()
+
+    def columns(self) -> dict[str, tuple[np.ndarray, str | None]]:
+        """Column -> values (n,) and unit (None for classes)."""
+        request, physical = self.adapter.request, self.adapter.model.standardiser.physical
+        out: dict[str, tuple[np.ndarray, str | None]] = {}
+        for i, quantity in enumerate(request.targets):
+            for j, suffix in enumerate(SUFFIXES):
+                values = physical(quantity.name, self.quantiles[:, i, j])
+                out[quantity.name + suffix] = values, quantity.unit
+        for (name, words), share in zip(request.classes.items(), self.shares, strict=True):
+            out[name] = np.array(words, object)[share.argmax(1)], None
+            out |= {f"{name}_{word}": (share[:, k], "") for k, word in enumerate(words)}
+        return out
+
+    def add_to(self, result: Prediction) -> None:
+        """Put the columns into a result, in the place of the base's where it has them."""
+        for name, (values, unit) in self.columns().items():
+            result.columns[name] = values
+            if unit is not None:
+                result.units[name] = unit
+        if self.draw is not None:
+            for quantity in self.adapter.request.targets:
+                column = f"{quantity.name}_samples"
+                result.columns[column] = self.draw.samples[quantity.name]
+                result.units[column] = quantity.unit
+        result.flags[self.outside] |= status.BIT["outside_finetuning"]
+
+
+def predict_columns(
+    adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0
+) -> tuple[dict[str, tuple[np.ndarray, str | None]], np.ndarray]:
+    """Column -> values (n,) and unit (None for classes) of one adapter alone.
+
+    (n,) which stars are unlike those of the fine-tuning.
+    """
+    reader = Reader(adapter, len(stars), passes)
+    for decoded in decode_stars(adapter, stars, quiet, passes):
+        reader.take(decoded)
+    return reader.columns(), reader.outside
 
 
 def _warn_of_missing(adapter: Adapter, stars: Stars) -> None:
@@ -99,66 +276,3 @@ def _warn_of_missing(adapter: Adapter, stars: Stars) -> None:
             "name your columns as for finetune (columns, --columns)",
             stacklevel=2,
         )
-
-
-def predict_columns(
-    adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0
-) -> tuple[dict[str, tuple[np.ndarray, str | None]], np.ndarray]:
-    """Column -> values (n,) and unit (None for classes).
-
-    (n,) which stars are unlike those of the fine-tuning.
-    """
-    is_outside = np.zeros(len(stars), bool)
-    request, levels = adapter.request, adapter.levels(torch.tensor(LEVELS), passes)
-    quantiles = np.empty((len(stars), len(request.targets), len(LEVELS)))
-    shares = [np.empty((len(stars), len(words))) for words in request.classes.values()]
-    for batch in decode_stars(adapter, stars, quiet, passes):
-        is_outside[batch.rows] = batch.outside
-        if len(request.targets):
-            quantiles[batch.rows] = batch.mixture.quantile(levels).cpu()
-        for share, log in zip(shares, batch.log_probability, strict=True):
-            share[batch.rows] = log.exp().cpu()
-    out: dict[str, tuple[np.ndarray, str | None]] = {}
-    for i, quantity in enumerate(request.targets):
-        for j, suffix in enumerate(SUFFIXES):
-            values = adapter.model.standardiser.physical(quantity.name, quantiles[:, i, j])
-            out[quantity.name + suffix] = values, quantity.unit
-    for (name, words), share in zip(request.classes.items(), shares, strict=True):
-        out[name] = np.array(words, object)[share.argmax(1)], None
-        out |= {f"{name}_{word}": (share[:, k], "") for k, word in enumerate(words)}
-    return out, is_outside
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What an adapter says of a batch of stars.
-
-    Attributes
-    ----------
-    rows : slice
-    mixture : Mixture
-        (B, Q) densities of the numeric targets.
-    log_probability : list of (B, C) Tensor
-        Of the classes of each class label.
-    outside : (B,) bool ndarray
-        Stars unlike those of the fine-tuning.
-    """
-
-    rows: slice
-    mixture: Mixture
-    log_probability: list[Tensor]
-    outside: np.ndarray
-
-
-@torch.inference_mode()
-def decode_stars(
-    adapter: Adapter, stars: Stars, quiet: bool = True, passes: int = 0
-) -> Iterator[Decoded]:
-    """Encode and decode stars batch by batch; passes: of Monte-Carlo dropout, see densities."""
-    model = adapter.model
-    what = f"predict {', '.join(adapter.request.names)} of"
-    for rows, m in stream_measurements(model, stars, what, quiet, adapter.request.given):
-        memory = model.network.encode(m)
-        outside = model.domain.outside(memory.embedding, m).cpu().numpy()
-        mixture, log_probability = densities(adapter, memory, passes)
-        yield Decoded(rows, mixture, log_probability, outside)

@@ -146,6 +146,11 @@ def _targets(
             targets.append(label)
         elif name in MEASUREMENTS:
             raise ValueError(f"{name} is measured, no label to be learnt")
+        elif measured := _measured_in(column):
+            raise ValueError(
+                f"{name}: the column {column} holds {measured}, which the model reads; it is "
+                "measured, no label to be learnt"
+            )
         elif "magnitude" in words:
             raise ValueError(f"{label!r}: a label to be learnt is no magnitude; inputs may be")
         elif name in QUANTITIES and "class" not in words:
@@ -162,6 +167,17 @@ def _targets(
             unit = str(table.unit.get(column, "")) if table is not None else ""
             targets.append(declared(name, "label", unit, "log" if "log" in words else "linear"))
     return tuple(targets), classes
+
+
+def _measured_in(column: str) -> str | None:
+    """The measurement, or its error, that a column is read as; None if it is none."""
+    for name in MEASUREMENTS:
+        quantity = QUANTITIES[name]
+        if column in quantity.columns:
+            return name
+        if column in (*quantity.error_columns, *quantity.snr_columns):
+            return f"the error of {name}"
+    return None
 
 
 def _inputs(

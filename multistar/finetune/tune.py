@@ -1,20 +1,17 @@
-"""Fine-tuning: which weights move, the loop with early stopping, checkpoints from which it goes on exactly."""
+"""Fine-tuning: which weights move, and the loop with early stopping. Steps are training/engine.py's."""
 
 import dataclasses
 import hashlib
-import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from encoders import Measurement
 from multistar.finetune.adapter import Adapter, difference
@@ -23,11 +20,17 @@ from multistar.finetune.examples import SPLITS, Examples
 from multistar.finetune.lora import LowRank, add_low_rank, merge
 from multistar.finetune.losses import LOSSES, loss_of
 from multistar.finetune.request import READS_NEW
-from multistar.io.files import atomic_write
 from multistar.model.checkpoint import Model
 from multistar.model.domain import extremes
 from multistar.model.fusion import Memory
-from multistar.training.optimiser import restore, state_of
+from multistar.training.engine import (
+    Engine,
+    Schedule,
+    WeightAverage,
+    copy_tensors,
+    ratio_decay,
+    show_progress,
+)
 
 LEARNING_RATE = {"probe": 1e-2, "head": 3e-4, "lora": 1e-3, "full": 5e-4}
 FEWEST_STEPS, STEPS_PER_ROOT = (
@@ -40,12 +43,6 @@ LOW_RANK_UNDER = (
     "head.blocks",
     "head.to_mixture",
 )  # names of layers begin so
-WARMUP = 20  # steps
-FINAL_SHARE = 0.02  # of the learning rate, at the end of the cosine
-WEIGHT_DECAY = 0.01  # of matrices; not of tokens, norms and biases
-CLIP = 1.0  # gradient norm
-EVALUATIONS = 30  # per run
-PATIENCE = 10  # evaluations without a better validation loss, the last of which is clearly worse
 LOSS_SCATTER = 0.5  # nats, of the difference that two sets of weights make for one star and label
 BATCH_EVALUATE = 256
 SHOWN = 0.5  # least share of its tokens that a star keeps when some are hidden
@@ -53,7 +50,6 @@ MOST_REMEMBERED = (
     2**28
 )  # numbers in memories kept for a frozen encoder, 1 GB; more are made anew each time
 FEWEST_TO_CALIBRATE = 100  # held-out stars of a class label
-PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
 CHECKPOINT_SECONDS = 20.0
 
 
@@ -73,6 +69,12 @@ class FinetuneConfig:
     )
     hide: float = 0.5  # share of the stars of a batch that are shown in part
     average: float = 0.98  # most that the average of the weights keeps of itself per step; the average is what is saved
+    warmup: int = 20  # steps
+    final_share: float = 0.02  # of the learning rate, at the end of the cosine
+    weight_decay: float = 0.01  # of matrices; not of tokens, norms and biases
+    clip: float = 1.0  # gradient norm
+    evaluations: int = 30  # per run
+    patience: int = 10  # evaluations without a better validation loss, the last clearly worse
     seed: int = 0
 
     def __post_init__(self):
@@ -85,9 +87,14 @@ class FinetuneConfig:
             raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be at least 0 (none) and below 1")
-        if not 0 <= self.hide <= 1:
-            raise ValueError(f"hide={self.hide} must lie between 0 and 1")
-        for name, least in (("batch", 1), ("rank", 1), ("steps", 0), ("learning_rate", 0)):
+        for name in ("hide", "final_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)} must lie between 0 and 1")
+        if not self.clip > 0:
+            raise ValueError(f"clip={self.clip} must be above 0")
+        lowest = {"batch": 1, "rank": 1, "evaluations": 1, "patience": 1}
+        lowest |= dict.fromkeys(("steps", "learning_rate", "warmup", "weight_decay"), 0)
+        for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
 
@@ -115,29 +122,38 @@ class Trainer:
         self.steps = config.steps or max(
             FEWEST_STEPS, round(STEPS_PER_ROOT * math.sqrt(len(train)))
         )
-        self.every = max(1, self.steps // EVALUATIONS)
+        self.every = max(1, self.steps // config.evaluations)
         self.low_rank: dict[str, LowRank] = {}
         self.trained = self._trained()
         self.train, self.validation = (self._remembered(part) for part in (train, validation))
-        self.rate = config.learning_rate or LEARNING_RATE[self.mode]
-        matrices = [p for n, p in self.trained.items() if p.ndim > 1 and n not in self._tables()]
-        others = [p for n, p in self.trained.items() if p.ndim < 2 or n in self._tables()]
-        groups = [
-            {"params": matrices, "weight_decay": WEIGHT_DECAY},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(
-            [g for g in groups if g["params"]], lr=self.rate, fused=True
-        )
+        self.engine = self._build_engine()
         self.step, self.since, self.best_loss, self.least = 0, 0, math.inf, math.inf
         self.noise = LOSS_SCATTER * len(adapter.request.names) / math.sqrt(len(validation))
         self.losses: list[
             list[float]
         ] = []  # step, training and validation loss at every evaluation
         self.recent: list[float] = []
-        self.average = self._copy()
-        self.best = self._copy()
+        self.best = copy_tensors(self.trained)
         self.generator = torch.Generator()
+
+    def _build_engine(self) -> Engine:
+        config, tables = self.config, self._tables()
+        peak = config.learning_rate or LEARNING_RATE[self.mode]
+        matrices = [p for n, p in self.trained.items() if p.ndim > 1 and n not in tables]
+        others = [p for n, p in self.trained.items() if p.ndim < 2 or n in tables]
+        groups = [
+            {"params": matrices, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=peak, fused=True)
+        return Engine(
+            weights=self.trained,
+            parameters=list(self.trained.values()),
+            optimiser=optimiser,
+            schedule=Schedule(peak, self.steps, config.warmup, config.final_share),
+            average=WeightAverage(self.trained, config.average, ratio_decay),
+            clip=config.clip,
+        )
 
     def _tables(self) -> set[str]:
         """Parameters with one row per token, which are no matrices and do not decay."""
@@ -148,11 +164,11 @@ class Trainer:
         )
         return {f"network.{name}" for name in names} | {"readout.token"}
 
-    def _trained(self) -> dict[str, Tensor]:
+    def _trained(self) -> dict[str, nn.Parameter]:
         """Name -> parameter that moves; all others are frozen."""
         network, readout = self.network, self.adapter.readout
         network.requires_grad_(False)
-        found: dict[str, Tensor] = {}
+        found: dict[str, nn.Parameter] = {}
         if self.mode == "full":
             found |= {f"network.{n}": p for n, p in network.named_parameters()}
         elif self.mode == "lora":
@@ -172,9 +188,8 @@ class Trainer:
                 if n.startswith(inside)
             }
         if self.mode in ("head", "lora"):
-            found["network.head.identity.weight"] = self._only_rows(
-                network.head.identity.weight, self.slots.tolist()
-            )
+            identity = network.head.get_submodule("identity").get_parameter("weight")
+            found["network.head.identity.weight"] = self._only_rows(identity, self.slots.tolist())
         if (
             self.mode == "lora"
         ):  # all rows: the zero points and errors of known inputs are the table's own, too
@@ -186,7 +201,7 @@ class Trainer:
         return {n: p for n, p in found.items() if p.numel()}
 
     @staticmethod
-    def _only_rows(table: Tensor, rows: list[int]) -> Tensor:
+    def _only_rows(table: nn.Parameter, rows: list[int]) -> nn.Parameter:
         """The table, of which gradients reach these rows alone."""
         mask = torch.zeros(len(table), *(1,) * (table.ndim - 1))
         mask[rows] = 1
@@ -203,9 +218,6 @@ class Trainer:
                 memory = remember(self.network, part.stars)
         return Remembered(part, memory)
 
-    def _copy(self) -> dict[str, Tensor]:
-        return {name: p.detach().clone() for name, p in self.trained.items()}
-
     def advance(self) -> None:
         """One optimiser step, and an evaluation where one is due."""
         n = len(self.train.examples)
@@ -220,24 +232,8 @@ class Trainer:
         if memory is None:
             memory = self.network.encode(hide_slots(part.stars, self.config.hide, self.generator))
         loss = self._loss(part, memory).sum()
-        warm = min(1.0, (self.step + 1) / WARMUP)
-        cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate * warm * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(list(self.trained.values()), CLIP)
-        self.optimiser.step()
-        keep = min(self.config.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, parameter in self.trained.items():
-                self.average[name].lerp_(parameter, 1 - keep)
+        self.recent.append(self.engine.take_step(loss, self.step))
         self.step += 1
-        self.recent.append(loss.item())
-        if not math.isfinite(self.recent[-1]):
-            raise FloatingPointError(
-                f"loss became {self.recent[-1]} at step {self.step}; lower --learning-rate"
-            )
         if self.step % self.every == 0 or self.step == self.steps:
             self._evaluate()
 
@@ -254,8 +250,8 @@ class Trainer:
         Worse by more than the held-out stars can tell, that is: of weights alike in loss the later ones, of lower
         learning rate, are the better ones.
         """
-        current = self._copy()
-        self._put(self.average)
+        current, average = copy_tensors(self.trained), self.engine.average.tensors
+        self._put(average)
         total, number = 0.0, 0
         for part, memory in self.batches(self.validation):
             mixture, logs = self.adapter.readout(self.network, memory, self.slots)
@@ -268,8 +264,8 @@ class Trainer:
         self.least = min(self.least, loss)
         self.since = 0 if loss <= self.least else self.since + 1
         if loss <= self.least + self.noise:
-            self.best_loss, self.since = loss, min(self.since, PATIENCE - 1)
-            self.best = {name: tensor.clone() for name, tensor in self.average.items()}
+            self.best_loss, self.since = loss, min(self.since, self.config.patience - 1)
+            self.best = copy_tensors(average)
 
     def batches(self, part: "Remembered") -> Iterator[tuple[Examples, Memory]]:
         for start in range(0, len(part.examples), BATCH_EVALUATE):
@@ -277,14 +273,14 @@ class Trainer:
             some = part.examples.rows(rows)
             yield some, part.memory.rows(rows) if part.memory else self.network.encode(some.stars)
 
-    def _put(self, tensors: dict[str, Tensor]) -> None:
+    def _put(self, tensors: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 parameter.copy_(tensors[name])
 
     @property
     def done(self) -> bool:
-        return self.step >= self.steps or self.since >= PATIENCE
+        return self.step >= self.steps or self.since >= self.config.patience
 
     @torch.no_grad()
     def finish(self) -> Adapter:
@@ -336,44 +332,23 @@ class Trainer:
         return adapter
 
     def save(self, folder: Path) -> None:
-        parts = {"current": self._copy(), "average": self.average, "best": self.best}
-        tensors = {
-            f"{part}.{name}": t.contiguous()
-            for part, own in parts.items()
-            for name, t in own.items()
-        }
-        remembered, _ = state_of(self.optimiser)  # all of AdamW's are tensors
-        tensors |= {f"optimiser.{name}": tensor for name, tensor in remembered.items()}
-        numbers = {
+        progress = {
             "step": self.step,
             "since": self.since,
             "losses": self.losses,
             "recent": self.recent,
         }
-        losses = {
-            name: None if math.isinf(x) else x
-            for name, x in (("best_loss", self.best_loss), ("least", self.least))
-        }
-        progress = numbers | losses | {"run": self._fingerprint()}
-        with atomic_write(folder, True, PARTIAL) as temporary:
-            temporary.mkdir()
-            save_file(tensors, temporary / STATE)
-            (temporary / PROGRESS).write_text(json.dumps(progress))
+        for name in ("best_loss", "least"):
+            loss = getattr(self, name)
+            progress[name] = None if math.isinf(loss) else loss
+        parts = {"current": copy_tensors(self.trained), "best": self.best}
+        self.engine.save(folder, self._fingerprint(), parts, progress)
 
     def resume(self, folder: Path) -> None:
         """Go on where `save` was called. ValueError if that run had other settings, stars or base."""
-        progress = json.loads((folder / PROGRESS).read_text())
-        if progress["run"] != self._fingerprint():
-            raise ValueError(
-                f"{folder} belongs to a run with other settings or data; delete it to start anew"
-            )
-        parts: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in load_file(folder / STATE).items():
-            part, _, inner = name.partition(".")
-            parts.setdefault(part, {})[inner] = tensor
+        parts, progress = self.engine.resume(folder, self._fingerprint())
         self._put(parts["current"])
-        self.average, self.best = parts["average"], parts["best"]
-        restore(self.optimiser, dict(parts.get("optimiser", {})))
+        self.best = parts["best"]
         self.step, self.since = progress["step"], progress["since"]
         self.losses, self.recent = progress["losses"], progress["recent"]
         self.best_loss, self.least = (
@@ -381,7 +356,7 @@ class Trainer:
         )
 
     def _fingerprint(self) -> dict:
-        """What must be equal for a run to be resumed, as JSON would give it back."""
+        """What must be equal for a run to be resumed."""
         content = hashlib.sha256()
         for part in (self.train.examples, self.validation.examples):
             for tensor in (
@@ -397,7 +372,7 @@ class Trainer:
             "request": self.adapter.request.as_json(),
         }
         described |= {"base": self.base.hash, "data": content.hexdigest()}
-        return json.loads(json.dumps(described))
+        return described
 
 
 @dataclass(frozen=True)
@@ -445,23 +420,12 @@ def run(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Adapter:
     """Train to the end, with a checkpoint in `partial` now and then."""
-    bar = Progress(
-        TextColumn("finetune"),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        disable=quiet,
-    )
-    with bar:
-        task, saved = (
-            bar.add_task("", total=trainer.steps, completed=trainer.step),
-            time.monotonic(),
-        )
+    saved = time.monotonic()
+    with show_progress("finetune", trainer.steps, trainer.step, quiet) as show:
         while not trainer.done:
             trainer.advance()
             text = f"validation loss {trainer.losses[-1][2]:.3f}" if trainer.losses else ""
-            bar.update(task, completed=trainer.step, description=text)
+            show(trainer.step, text)
             if partial and not trainer.done and time.monotonic() - saved >= checkpoint_seconds:
                 trainer.save(partial)
                 saved = time.monotonic()

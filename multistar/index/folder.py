@@ -1,7 +1,9 @@
 """An index on disk: one folder, written atomically, every file hashed in its card."""
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+import weakref
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ INDEX, IDS, ORDER, METADATA = "index.faiss", "source_ids.npy", "id_order.npy", "
 FILES = (INDEX, IDS, ORDER, METADATA)
 OWNED = (*FILES, CARD)
 FORMAT = 2
+ROWS_AT_ONCE = 1 << 20
 MAP = getattr(
     faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP
 )  # the first maps vectors of every kind, not only lists
@@ -56,6 +59,38 @@ class Content:
     source_id: np.ndarray
     order: np.ndarray
     metadata: np.ndarray
+    mapped: "MappedFiles | None" = None
+
+
+class MappedFiles:
+    """The files of an index that is read from disk as needed.
+
+    Reading a mapped file beyond its end kills the process, so their sizes are looked at before.
+    (A file that shrinks during a search still does; replacing the whole folder harms nothing.)
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._open = {name: os.open(folder / name, os.O_RDONLY) for name in FILES}
+        weakref.finalize(self, _close, list(self._open.values()))
+        self._size = {name: self._now(name) for name in FILES}
+
+    def check(self) -> None:
+        """Raise OSError if a file has shrunk since it was opened."""
+        for name, size in self._size.items():
+            if (now := self._now(name)) < size:
+                raise OSError(
+                    f"{self.folder / name}: {now} bytes, but {size} when it was opened; it was "
+                    "cut off meanwhile: build the index again"
+                )
+
+    def _now(self, name: str) -> int:
+        return os.fstat(self._open[name]).st_size
+
+
+def _close(files: list[int]) -> None:
+    for file in files:
+        os.close(file)
 
 
 def write_folder(folder: str | Path, content: Content, overwrite: bool = False) -> None:
@@ -124,7 +159,10 @@ def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -
                 f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it "
                 "again"
             )
-    return _read_files(folder, card, mapped)
+    files = MappedFiles(folder) if mapped else None
+    content = _read_files(folder, card, mapped)
+    _check_arrays(folder, content, verify)
+    return replace(content, mapped=files)
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
@@ -163,3 +201,41 @@ def _read_files(folder: Path, card: Card, mapped: bool) -> Content:
             "fit together"
         )
     return Content(card, index, ids, order, metadata)
+
+
+def _check_arrays(folder: Path, content: Content, verify: bool) -> None:
+    """Refuse files of the right hash that hold something else: anyone can write a hash."""
+    ids, order, metadata, card = content.source_id, content.order, content.metadata, content.card
+    expected = {
+        IDS: ((len(ids),), np.int64, ids),
+        ORDER: ((len(ids),), np.int64, order),
+        METADATA: ((len(ids), len(card.columns)), np.float64, metadata),
+    }
+    for name, (shape, kind, values) in expected.items():
+        if values.shape != shape or values.dtype != kind:
+            raise ValueError(
+                f"{folder / name}: holds {values.dtype} of the shape {values.shape}, expected "
+                f"{np.dtype(kind)} of {shape}; build it again"
+            )
+    if len(card.units) != len(card.columns) or min(card.stars, card.deleted) < 0:
+        raise ValueError(f"{folder / CARD}: not readable as an index card; build it again")
+    if verify and not _is_order(order, ids):
+        raise ValueError(f"{folder / ORDER}: does not sort {IDS}; build it again")
+
+
+def _is_order(order: np.ndarray, ids: np.ndarray) -> bool:
+    """Whether each row is there once, by rising id."""
+    if not len(ids):
+        return True
+    seen = np.zeros(len(ids), bool)
+    last = np.iinfo(np.int64).min
+    for start in range(0, len(order), ROWS_AT_ONCE):
+        rows = np.asarray(order[start : start + ROWS_AT_ONCE])
+        if rows.min() < 0 or rows.max() >= len(ids):
+            return False
+        seen[rows] = True
+        of_rows = np.concatenate([[last], ids[rows]])
+        if np.any(of_rows[1:] < of_rows[:-1]):
+            return False
+        last = of_rows[-1]
+    return bool(seen.all())

@@ -59,6 +59,7 @@ class StarIndex:
         self.source_id, self._order = content.source_id, content.order
         self.metadata = Metadata(tuple(card.columns), tuple(card.units), content.metadata)
         self._index, self.left_out = content.index, 0
+        self._files = content.mapped
         self._gpu = None if mapped else kinds.on_gpu(self.kind, self._index)
         self._hide_deleted(card.deleted)
 
@@ -375,6 +376,7 @@ class StarIndex:
 
         NaN and -1 where nothing was found.
         """
+        self._check_files()
         k = min(k, len(self))
         parameters = kinds.search_parameters(self.kind, self.parameters, k, self._alive)
         searcher = (
@@ -392,6 +394,7 @@ class StarIndex:
 
     def _stored(self, rows: np.ndarray) -> np.ndarray:
         """(n, dimension) vectors as the index holds them, rounded or not, of unit norm."""
+        self._check_files()
         vectors = (
             self._index.reconstruct_batch(rows)
             if len(rows)
@@ -405,6 +408,7 @@ class StarIndex:
 
     def _found(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n,) of ids, and whether they are right."""
+        self._check_files()
         place = np.minimum(
             np.searchsorted(self.source_id, wanted, sorter=self._order), len(self.source_id) - 1
         )
@@ -434,6 +438,11 @@ class StarIndex:
                 self.source_id >= 0, bitorder="little"
             )  # faiss only borrows them
             self._alive = faiss.IDSelectorBitmap(self._bits)  # pyright: ignore[reportCallIssue]
+
+    def _check_files(self) -> None:
+        """OSError if a file that is read as needed has shrunk."""
+        if self._files is not None:
+            self._files.check()
 
     def _refuse_mapped(self) -> None:
         if self.mapped:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from encoders import Measurement
+from multistar.inference.plausible import has_xp
 from multistar.inference.stream import stream_measurements
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
@@ -14,8 +15,17 @@ RUN = 5
 CLIP = 5.0
 # With fewer hidden measurements nothing can be said.
 FEWEST = 3
-# Mean squared score; fewer than 1 % of mock stars are beyond it.
-EDGE = 2.0
+# Mean squared score; about 1 % of sound stars are beyond it. With XP most measurements are orders,
+# whose errors for the sky hold the mismatch of a typical star; colours alone scatter more.
+EDGE, EDGE_OF_SKY = 2.0, 3.5
+EDGE_WITHOUT_XP, EDGE_OF_SKY_WITHOUT_XP = 4.0, 7.0
+
+
+def edges(stars: Stars) -> np.ndarray:
+    """Return the score (n,) above which the measurements of a star do not fit together."""
+    is_sky = stars.origin == "sky"
+    with_xp, without = (EDGE_OF_SKY, EDGE_OF_SKY_WITHOUT_XP) if is_sky else (EDGE, EDGE_WITHOUT_XP)
+    return np.where(has_xp(stars), with_xp, without)
 
 
 @torch.inference_mode()

@@ -3,20 +3,21 @@
 Joint samples are drawn on request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from multistar import status
-from multistar.inference.consistency import EDGE, mean_squared_score
+from multistar.inference.consistency import edges, mean_squared_score
+from multistar.inference.parallax import contradicts_parallax
 from multistar.inference.stream import Encoded, encode_stars, map_batches
 from multistar.io.chunks import ROWS
 from multistar.io.write import to_arrow
 from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
-from multistar.model.vocabulary import Vocabulary
 from multistar.stars import Stars
 
 LEVELS = (0.5, 0.16, 0.84)
@@ -29,6 +30,41 @@ SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)
 AT_ONCE = 1024
 # How many times as many are drawn at once on a GPU: some hundred MB.
 ON_GPU = 64
+
+# Called with each encoded batch and label -> (B, n) samples of it in the label's unit, if drawn.
+Watch = Callable[[Encoded, Mapping[str, np.ndarray]], None]
+
+
+@dataclass
+class Prediction:
+    """A result of `predict` before it becomes a table.
+
+    Attributes
+    ----------
+    flags : (stars,) uint16 ndarray
+        What `status` will say.
+    columns : dict of str to (stars,) or (stars, k) ndarray
+        All others, in order.
+    units : dict of str to str
+        Column -> its unit; a column without an entry has none.
+    metadata : dict of str to str
+    """
+
+    flags: np.ndarray
+    columns: dict[str, np.ndarray]
+    units: dict[str, str]
+    metadata: dict[str, str]
+
+    def to_table(self) -> pa.Table:
+        """Make the table: source_id, status, and the other columns with their units."""
+        first = {"source_id": self.columns["source_id"], "status": status.words(self.flags)}
+        table = to_arrow(first | self.columns, self.metadata)
+        fields = []
+        for field in table.schema:
+            if field.name in self.units:
+                field = field.with_metadata({"unit": self.units[field.name]})
+            fields.append(field)
+        return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
 def predict(
@@ -50,7 +86,9 @@ def predict(
     samples : int
         If not 0, draw that many samples of the joint posterior.
     seed : int
-        The same seed gives the same samples.
+        The same seed gives the same samples for the same table. A star's draws also depend on its
+        row: in another place of the table, or among other stars, it gets other draws of the same
+        posterior. Its status, medians and bounds do not.
     consistency : bool
         Also judge whether the measurements of a star fit together; see consistency.py. Costs
         about as much as the prediction.
@@ -65,13 +103,44 @@ def predict(
         With `samples`, also L_samples (fixed-size lists of float32; the i-th entries of all labels
         belong together) and `covariance`, the samples' covariance matrix flattened row by row,
         labels in the order of the metadata key `covariance`, in the product of their units. With
-        `consistency`, also a column of that name; stars beyond its EDGE are flagged
-        "inconsistent".
+        `consistency`, also a column of that name; stars beyond its edges are flagged
+        "inconsistent", as are, always, those whose measurements cannot be of one star (see
+        plausible.py and parallax.py).
 
     Raises
     ------
     ValueError
         For samples = 1 or less than 0.
+    """
+    if samples < 0 or samples == 1:
+        raise ValueError(
+            f"samples={samples} must be 0 (none) or at least 2, so that a covariance exists"
+        )
+    return predict_stars(model, stars, quiet, samples, seed, consistency).to_table()
+
+
+def predict_stars(
+    model: Model,
+    stars: Stars,
+    quiet: bool,
+    samples: int,
+    seed: int,
+    consistency: bool,
+    watch: Watch | None = None,
+) -> Prediction:
+    """Predict as `predict` does, and let others read the encoded stars on the way.
+
+    Parameters
+    ----------
+    model, stars, quiet, samples, seed, consistency
+        As for `predict`.
+    watch : callable, optional
+        Called once for each batch, from other threads unless samples are drawn.
+
+    Returns
+    -------
+    Prediction
+        To which more columns may be added before it becomes a table.
     """
     if samples < 0 or samples == 1:
         raise ValueError(
@@ -86,31 +155,49 @@ def predict(
         mixture = model.network.decode(batch.memory, slots.to(batch.memory.features.device))
         quantiles[batch.rows] = mixture.quantile(levels).cpu()
 
+    def decode_and_show(batch: Encoded) -> None:
+        decode(batch)
+        if watch is not None:
+            watch(batch, {})
+
+    drawn = covariance = np.empty(0)
     if samples:
-        flags, drawn, covariance = _draw(model, stars, samples, seed, quiet, decode)
+        flags, drawn, covariance = _draw(model, stars, samples, seed, quiet, decode, watch)
     else:
-        flags = map_batches(model, stars, "predict", decode, quiet)
-        drawn = covariance = np.empty(0)
-    score = {}
+        flags = map_batches(model, stars, "predict", decode_and_show, quiet)
+
+    def median(name: str) -> np.ndarray:
+        return model.standardiser.physical(name, quantiles[:, names.index(name), 0])
+
+    flags[contradicts_parallax(model, stars, median)] |= status.BIT["inconsistent"]
+    columns: dict[str, np.ndarray] = {"source_id": stars.source_id}
     if consistency:
-        score["consistency"] = mean_squared_score(model, stars, quiet)
-        flags[score["consistency"] > EDGE] |= status.BIT["inconsistent"]
-    columns = {"source_id": stars.source_id, "status": status.words(flags)} | score
+        columns["consistency"] = mean_squared_score(model, stars, quiet)
+        flags[columns["consistency"] > edges(stars)] |= status.BIT["inconsistent"]
+    units = {}
     for i, name in enumerate(names):
         for j, suffix in enumerate(SUFFIXES):
             columns[name + suffix] = model.standardiser.physical(name, quantiles[:, i, j])
+            units[name + suffix] = model.vocabulary.quantity(name).unit
     if samples:
-        columns |= {f"{name}_samples": drawn[i] for i, name in enumerate(names)}
+        for i, name in enumerate(names):
+            columns[f"{name}_samples"] = drawn[i]
+            units[f"{name}_samples"] = model.vocabulary.quantity(name).unit
         columns["covariance"] = covariance
-    table = to_arrow(columns, _metadata(model, samples, seed))
-    return _with_units(table, model.vocabulary)
+    return Prediction(flags, columns, units, _metadata(model, samples, seed))
 
 
 @torch.inference_mode()
 def _draw(
-    model: Model, stars: Stars, n: int, seed: int, quiet: bool, decode: Callable[[Encoded], None]
+    model: Model,
+    stars: Stars,
+    n: int,
+    seed: int,
+    quiet: bool,
+    decode: Callable[[Encoded], None],
+    watch: Watch | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw joint samples, and call `decode` for each batch.
+    """Draw joint samples; call `decode` for each batch, and `watch` with its samples.
 
     Batches come one after another, since all of them draw from one sequence of random numbers.
 
@@ -127,6 +214,7 @@ def _draw(
     covariance = np.empty((len(stars), len(slots) ** 2))
     nodes = model.recalibrator(torch.special.ndtr(SCORES))
     generator = torch.Generator()
+    names = model.vocabulary.labels
     for batch in encode_stars(model, stars, "predict", quiet):
         decode(batch)
         flags[batch.rows] = batch.flags
@@ -135,6 +223,8 @@ def _draw(
         joint = with_marginals(model, batch.memory, slots, joint, nodes, generator)
         joint = _physical(model, joint)
         drawn[:, batch.rows], covariance[batch.rows] = joint, covariances(joint)
+        if watch is not None:
+            watch(batch, dict(zip(names, drawn[:, batch.rows], strict=True)))
     return flags, drawn, covariance
 
 
@@ -252,19 +342,6 @@ def covariances(samples: np.ndarray) -> np.ndarray:
     residual = samples - samples.mean(-1, keepdims=True)
     covariance = np.einsum("ibn,jbn->bij", residual, residual) / (n - 1)
     return covariance.reshape(stars, -1)
-
-
-def _with_units(table: pa.Table, vocabulary: Vocabulary) -> pa.Table:
-    unit = {}
-    for name in vocabulary.labels:
-        for suffix in (*SUFFIXES, "_samples"):
-            unit[name + suffix] = vocabulary.quantity(name).unit
-    fields = []
-    for field in table.schema:
-        if field.name in unit:
-            field = field.with_metadata({"unit": unit[field.name]})
-        fields.append(field)
-    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
 def _metadata(model: Model, samples: int, seed: int) -> dict[str, str]:

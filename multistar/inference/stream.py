@@ -12,6 +12,7 @@ from torch import Tensor
 
 from encoders import Measurement
 from multistar import status
+from multistar.inference.plausible import find_implausible
 from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
 from multistar.model.mismatch import Mismatch
@@ -30,12 +31,15 @@ class Encoded:
     ----------
     rows : slice
         Which stars these are.
+    measurement : Measurement
+        (B, n_slots) what the encoder was shown.
     memory : Memory
     flags : (B,) uint16 ndarray
-        The stars' own, completed with "no_data" and "outside_training".
+        The stars' own, completed with "no_data", "outside_training" and what is implausible.
     """
 
     rows: slice
+    measurement: Measurement
     memory: Memory
     flags: np.ndarray
 
@@ -57,8 +61,9 @@ def encode_stars(
     labels : bool
         Labels are all of the input, as for `show_measurements`.
     """
+    known = stars.flags | find_implausible(stars)
     for rows, m in stream_measurements(model, stars, what, quiet, labels):
-        yield _encode_batch(model, stars, rows, m, labels)
+        yield _encode_batch(model, known, rows, m, labels)
 
 
 def map_batches(
@@ -88,7 +93,8 @@ def map_batches(
     (n,) uint16 ndarray
         The flags of all stars.
     """
-    flags = stars.flags.copy()
+    known = stars.flags | find_implausible(stars)
+    flags = known.copy()
     if next(model.network.parameters()).device.type != "cpu":
         for batch in encode_stars(model, stars, what, quiet, labels):
             flags[batch.rows] = batch.flags
@@ -98,7 +104,7 @@ def map_batches(
 
     def work(rows: slice, m: Measurement) -> None:
         with torch.inference_mode():  # which another thread does not inherit
-            batch = _encode_batch(model, stars, rows, m, labels)
+            batch = _encode_batch(model, known, rows, m, labels)
             flags[rows] = batch.flags
             task(batch)
 
@@ -119,17 +125,20 @@ def map_batches(
     return flags
 
 
-def _encode_batch(model: Model, stars: Stars, rows: slice, m: Measurement, labels: bool) -> Encoded:
+def _encode_batch(
+    model: Model, known: np.ndarray, rows: slice, m: Measurement, labels: bool
+) -> Encoded:
+    """Encode the measurements of some rows; `known` are the flags of all of them so far."""
     memory = model.network.encode(m)
     if labels:
         outside = model.domain.beyond(m).any(1)
     else:
         outside = model.domain.outside(memory.embedding, m)
-    flags = stars.flags[rows].copy()
+    flags = known[rows].copy()
     flags[outside.cpu().numpy()] |= status.BIT["outside_training"]
     # nothing that this model can read
     flags[_is_blank(m)] |= status.BIT["no_data"]
-    return Encoded(rows, memory, flags)
+    return Encoded(rows, m, memory, flags)
 
 
 def _is_blank(m: Measurement) -> np.ndarray:

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from astropy.table import Table
 
-from multistar.io.columns import ID_COLUMNS, Columns
-from multistar.io.tables import CSV, FORMATS, check_expansion, read_columns, wrap_read_error
+from multistar.io.columns import Columns
+from multistar.io.tables import FORMATS, open_csv, read_columns, read_frame, wrap_read_error
+from multistar.io.untrusted import check_expansion, is_gzipped, open_fits_table
 
 ROWS = 16_384  # stars read at once: about 100 MB with XP
 ENDINGS = tuple(sorted(FORMATS))
@@ -56,8 +54,7 @@ def read_chunks(path: str | Path, rows: int = ROWS) -> Iterator[Columns]:
     path = Path(path)
     kind = table_format(path)
     reader = {"parquet": _read_parquet, "csv": _read_csv, "fits": _read_fits}.get(kind or "")
-    is_packed_fits = kind == "fits" and path.suffix == ".gz"
-    if reader is None or not path.is_file() or is_packed_fits:
+    if reader is None or not path.is_file() or (kind == "fits" and is_gzipped(path)):
         yield from _split(read_columns(path), rows)
         return
     parts = reader(path, rows)
@@ -102,14 +99,13 @@ def _read_parquet(path: Path, rows: int) -> Iterator[Columns]:
 
 def _read_csv(path: Path, rows: int) -> Iterator[Columns]:
     check_expansion(path)
-    reader: Any = pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), chunksize=rows, **CSV)
-    with reader as frames:
-        for frame in frames:
+    with open_csv(path, rows) as frames:
+        while (frame := read_frame(frames)) is not None:
             yield read_columns(frame)
 
 
 def _read_fits(path: Path, rows: int) -> Iterator[Columns]:
-    table = Table.read(path, format="fits", memmap=True, mask_invalid=False)
+    table = open_fits_table(path, memmap=True, mask_invalid=False)
     for start in range(0, max(1, len(table)), rows):
         part = read_columns(table[start : start + rows])
         # copied, so that no part holds on to the memory map

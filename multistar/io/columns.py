@@ -10,9 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from astropy.table import Table
+from astropy.table import Table, meta
+
+from multistar.io.untrusted import parse_unit
 
 ID_COLUMNS = ("source_id", "SOURCE_ID", "Source")
+ASTROPY_HEADER = "table_meta_yaml"  # where astropy keeps units in a Parquet file
+LONGEST_HEADER = 1 << 20
 WORDS_FOR_MISSING = ("nan", "null", "none", "", "--")
 
 
@@ -155,14 +159,27 @@ class Columns:
 
 
 def columns_of_frame(frame: pd.DataFrame, origin: str) -> Columns:
-    """Return the columns of a pandas DataFrame; the index is left out."""
-    data = {str(name): _to_native(frame[name].to_numpy()) for name in frame}
-    return Columns(data, origin=origin, metadata=_select_text(frame.attrs))
+    """Return the columns of a pandas DataFrame, the index apart; ValueError for equal names."""
+    data, unit = {}, {}
+    _refuse_repeated([str(name) for name in frame], origin)
+    for name in frame:
+        values, stated = _split_unit(frame[name].to_numpy())
+        data[str(name)] = _to_native(values)
+        if stated is not None:
+            unit[str(name)] = stated
+    return Columns(data, unit, origin, _select_text(frame.attrs))
 
 
 def columns_of_dict(table: dict, origin: str) -> Columns:
-    """Return the columns of a dict of arrays; ValueError if they are not of one length."""
-    columns = {name: np.asarray(values) for name, values in table.items()}
+    """Return the columns of a dict of arrays; ValueError if they are not of one length.
+
+    Quantities keep their units; masked entries are missing.
+    """
+    columns, unit = {}, {}
+    for name, values in table.items():
+        columns[name], stated = _split_unit(values)
+        if stated is not None:
+            unit[name] = stated
     scalars = [name for name, values in columns.items() if not values.ndim]
     if scalars:
         raise ValueError(
@@ -171,7 +188,7 @@ def columns_of_dict(table: dict, origin: str) -> Columns:
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"dict: columns must have one length, but they have {lengths}")
-    return Columns(columns, origin=origin)
+    return Columns(columns, unit, origin)
 
 
 def columns_of_astropy(table: Table, origin: str) -> Columns:
@@ -179,23 +196,70 @@ def columns_of_astropy(table: Table, origin: str) -> Columns:
     data = {}
     unit = {}
     for name in table.colnames:
-        column: Any = table[name]
-        if getattr(column, "unit", None) is not None:
-            unit[name] = column.unit
-        values = np.ma.asarray(getattr(column, "value", column))
-        data[name] = _to_native(_fill_masked(values))
+        values, stated = _split_unit(table[name])
+        data[name] = _to_native(values)
+        if stated is not None:
+            unit[name] = stated
     return Columns(data, unit, origin, _select_text(table.meta or {}))
 
 
 def columns_of_arrow(table: pa.Table, origin: str) -> Columns:
-    """Return the columns of an Arrow table; lists of one length become two-dimensional."""
+    """Return the columns of an Arrow table; lists of one length become two-dimensional.
+
+    Units are those of the fields, as we write them, or of the schema, as astropy writes them.
+    """
+    _refuse_repeated(table.column_names, origin)
     data = {name: _arrow_column(table[name]) for name in table.column_names}
     metadata = {}
     for key, value in (table.schema.metadata or {}).items():
         # other libraries keep binary schemas there
         with suppress(UnicodeDecodeError):
             metadata[key.decode()] = value.decode()
-    return Columns(data, origin=origin, metadata=metadata)
+    stated = _astropy_units(metadata.get(ASTROPY_HEADER, ""))
+    for column in table.schema:
+        if text := (column.metadata or {}).get(b"unit", b"").decode(errors="replace"):
+            stated[column.name] = text
+    unit = {name: parse_unit(text) for name, text in stated.items() if name in data}
+    return Columns(data, unit, origin, metadata)
+
+
+def _astropy_units(header: str) -> dict[str, str]:
+    """Column -> unit, of the header that astropy writes into a Parquet file; {} if it is none."""
+    if not header or len(header) > LONGEST_HEADER:
+        return {}
+    try:
+        described = meta.get_header_from_yaml(header.splitlines())["datatype"]
+        return {column["name"]: str(column["unit"]) for column in described if "unit" in column}
+    except Exception:  # whatever YAML of others makes of it
+        return {}
+
+
+def _refuse_repeated(names: list[str], origin: str) -> None:
+    """ValueError for columns of one name, of which no one could tell which is meant."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{origin}: columns {twice[:5]} occur more than once; rename or drop some")
+
+
+def _split_unit(values: Any) -> tuple[np.ndarray, Any]:
+    """A column as a plain array, masked entries missing, and its unit if it states one."""
+    if _holds_quantities(values):
+        values = u.Quantity(list(values))
+    unit = getattr(values, "unit", None)
+    unit = unit if isinstance(unit, (u.UnitBase, u.FunctionUnitBase)) else None
+    plain = getattr(values, "value", values) if unit is not None else values
+    if hasattr(plain, "unmasked"):  # astropy's own masked arrays, which NumPy takes for whole
+        plain = np.ma.array(np.asarray(plain.unmasked), mask=np.asarray(plain.mask))
+    if isinstance(plain, np.ma.MaskedArray):
+        return _fill_masked(plain), unit
+    return np.asarray(plain), unit
+
+
+def _holds_quantities(values: Any) -> bool:
+    """Is it a list, or an array of objects, of single numbers with units?"""
+    is_objects = isinstance(values, np.ndarray) and values.dtype.kind == "O" and values.ndim == 1
+    if not (isinstance(values, (list, tuple)) or is_objects) or not len(values):
+        return False
+    return all(isinstance(value, u.Quantity) for value in values)
 
 
 def _select_text(metadata: Mapping[Any, Any]) -> dict[str, str]:

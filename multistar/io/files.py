@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Collection, Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
+
+ENDS = 1 << 16  # bytes at the head and the tail of a file that its quick hash looks at, at least
+LONGEST_FOOTER = 1 << 26
 
 
 @contextmanager
@@ -41,10 +45,11 @@ def atomic_write(
     path = Path(path)
     refuse_existing(path, overwrite, owned)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if owned:
+        _tidy_leftovers(path)
     # the suffixes stay last, because writers choose a format by them
-    start = path.name.split(".")[0]
     suffixes = "".join(path.suffixes)
-    temporary = path.with_name(f".{start}-{uuid.uuid4().hex[:8]}.tmp{suffixes}")
+    temporary = path.with_name(f".{_start(path)}-{_mark()}.tmp{suffixes}")
     try:
         yield temporary
         _replace(temporary, path)
@@ -103,9 +108,62 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def quick_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file's size, head and tail, which tells most changes in no time.
+
+    The tail holds the footer of a Parquet file, with the statistics of all of its columns.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        digest.update(str(size).encode())
+        stream.seek(max(0, size - 8))
+        last = stream.read(8)
+        footer = int.from_bytes(last[:4], "little") + 8 if last[4:] == b"PAR1" else 0
+        tail = min(size, max(ENDS, min(footer, LONGEST_FOOTER)))
+        stream.seek(0)
+        digest.update(stream.read(ENDS))
+        stream.seek(size - tail)
+        digest.update(stream.read(tail))
+    return digest.hexdigest()
+
+
+def _start(path: Path) -> str:
+    """What the names of temporary files for this path begin with; short enough for any name."""
+    return path.name.split(".")[0][:100]
+
+
+def _mark(process: int | None = None) -> str:
+    """Whose temporary file it is: this computer's and process', and a word of its own."""
+    host = hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:6]
+    return f"{host}-{os.getpid() if process is None else process}-{uuid.uuid4().hex[:8]}"
+
+
+def _tidy_leftovers(path: Path) -> None:
+    """Remove what processes of this computer that are no more left of earlier writes of `path`."""
+    host = _mark().partition("-")[0]
+    pattern = re.compile(rf"\.{re.escape(_start(path))}-{host}-(\d+)-\w+\.(tmp|old)(\..*)?")
+    for left in path.parent.iterdir():
+        match = pattern.fullmatch(left.name)
+        if not match or _is_alive(int(match[1])):
+            continue
+        if match[2] == "tmp" or path.exists():  # an old one may be all that there is
+            _remove(left)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _replace(temporary: Path, path: Path) -> None:
     if path.is_dir():
-        old = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.old")
+        old = path.with_name(f".{_start(path)}-{_mark()}.old")
         os.replace(path, old)
         os.replace(temporary, path)
         shutil.rmtree(old)

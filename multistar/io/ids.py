@@ -11,7 +11,6 @@ from multistar import status
 from multistar.io.columns import ID_COLUMNS, Columns
 from multistar.io.tables import read_columns
 
-EXACT_FLOAT_IDS = 2**53  # integers above this are not exact in float64
 CATALOGUE_PREFIXES = ("Gaia DR3 ", "Gaia DR4 ")
 WORDS_FOR_MISSING = ("", "-1", "nan", "null", "none", "<na>")
 
@@ -117,7 +116,8 @@ def id_numbers(raw: np.ndarray, origin: str, name: str) -> np.ndarray:
     Parameters
     ----------
     raw : (n,) array
-        Integers, whole floats below 2^53, or digits as text, also after "Gaia DR3".
+        Integers, whole floats that are exact (below 2^53 in float64, 2^24 in float32), or digits
+        as text, also after "Gaia DR3".
     origin, name : str
         Of the table and the column, for messages.
 
@@ -145,12 +145,16 @@ def _id_number(value, origin: str, name: str) -> int:
     if value is None or value is pd.NA or value != value:
         return -1
     if isinstance(value, (float, np.floating)):
-        if not value.is_integer() or abs(value) > EXACT_FLOAT_IDS:
+        kind = type(value) if isinstance(value, np.floating) else np.float64
+        # all whole numbers below this are exact; at and above it, neighbours look the same
+        exact = 2 ** (np.finfo(kind).nmant + 1)
+        if not value.is_integer() or abs(value) >= exact:
             raise ValueError(
-                f"{origin}: column {name} holds the float {value!r}; a float cannot hold a "
-                "64-bit id exactly. Read or save the ids as integers or text"
+                f"{origin}: column {name} holds the {kind.__name__} {value!r}; whole numbers are exact in "
+                f"it below {exact} only, and it cannot hold a 64-bit id exactly. Read or save the "
+                "ids as integers or text"
             )
-        return int(value)
+        return max(int(value), -1)
     text = value.decode() if isinstance(value, bytes) else str(value)
     text = text.strip()
     for prefix in CATALOGUE_PREFIXES:

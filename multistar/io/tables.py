@@ -2,14 +2,15 @@
 
 import gzip
 import itertools
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import astropy.units as u
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from astropy.io import votable
 from astropy.table import Table, meta
 
 from multistar.io.columns import (
@@ -20,7 +21,16 @@ from multistar.io.columns import (
     columns_of_dict,
     columns_of_frame,
 )
+from multistar.io.comments import open_without_comments
 from multistar.io.files import require_path
+from multistar.io.untrusted import (
+    TooSlow,
+    check_expansion,
+    is_gzipped,
+    open_fits_table,
+    open_votable,
+    parse_unit,
+)
 
 FORMATS = {
     ".csv": "csv",
@@ -38,12 +48,9 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-# Of gzipped files: what may be expanded is the larger of the two. Catalogues expand to 2-20 times
-# their size.
-MOST_EXPANSION = 100
-FREE_BYTES = 1 << 28
-# Floats are read exactly; the default of pandas crashes at 1e9999999999.
-CSV: Any = {"comment": "#", "float_precision": "round_trip"}
+# Floats are read exactly; the default of pandas crashes at 1e9999999999. Without index_col, rows
+# with a field more than the header would give their first field away and move to the left.
+CSV: Any = {"float_precision": "round_trip", "index_col": False}
 
 
 def read_columns(source: Any) -> Columns:
@@ -89,37 +96,10 @@ def read_columns(source: Any) -> Columns:
 
 def wrap_read_error(path: Path, kind: str | None, error: Exception) -> ValueError:
     """Return the error for a file that a reader failed on; damaged ones may exhaust the memory."""
+    if isinstance(error, TooSlow):
+        return error
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return ValueError(f"{path}: not readable as {kind}; is it complete? ({reason})")
-
-
-def check_expansion(path: Path) -> None:
-    """Refuse a gzipped file that would fill the memory.
-
-    Parameters
-    ----------
-    path : Path
-        Any file; one that is not gzipped passes.
-
-    Raises
-    ------
-    ValueError
-        If it expands to more than FREE_BYTES and to more than MOST_EXPANSION times its size.
-    EOFError, OSError
-        If it is cut off, or not gzipped at all.
-    """
-    if path.suffix.lower() != ".gz":
-        return
-    most = max(FREE_BYTES, MOST_EXPANSION * path.stat().st_size)
-    size = 0
-    with gzip.open(path) as stream:
-        while block := stream.read(1 << 20):
-            size += len(block)
-            if size > most:
-                raise ValueError(
-                    f"it expands to more than {most:,} bytes, "
-                    f"{MOST_EXPANSION} times its size: unpack it"
-                )
 
 
 def _read_path(path: Path) -> Columns:
@@ -133,7 +113,6 @@ def _read_path(path: Path) -> Columns:
             f"{path}: cannot tell the format from the name; known endings are {sorted(FORMATS)}"
         )
     try:
-        check_expansion(path)
         columns = READERS[kind](path)
     except FileNotFoundError:
         raise
@@ -144,11 +123,19 @@ def _read_path(path: Path) -> Columns:
 
 
 def _read_folder(path: Path) -> Columns:
-    """All Parquet shards of a folder, in the order of their names."""
+    """All Parquet shards of a folder, in the order of their names; says what it leaves out."""
     shards = sorted(path.glob("*.parquet"))
     if not shards:
         raise ValueError(
             f"{path}: a folder must hold Parquet files to be read as a table, this one holds none"
+        )
+    others = sorted(p.name for p in path.iterdir() if p not in shards and _is_table(p))
+    if others:
+        warnings.warn(
+            f"{path}: only its Parquet files are read as one table, {', '.join(others[:5])}"
+            f"{' ...' if others[5:] else ''} ({len(others)} files) left out; read them on their "
+            "own, or give --out a folder",
+            stacklevel=4,
         )
     parts = [pq.read_table(shard) for shard in shards]
     for shard, part in zip(shards, parts, strict=True):
@@ -160,21 +147,71 @@ def _read_folder(path: Path) -> Columns:
     return columns_of_arrow(pa.concat_tables(parts), str(path))
 
 
+def _is_table(path: Path) -> bool:
+    is_hidden = path.name.startswith((".", "_"))
+    return not is_hidden and path.is_file() and path.name.lower().endswith(tuple(FORMATS))
+
+
 def _read_csv(path: Path) -> Columns:
+    check_expansion(path)
     header = _read_ecsv_header(path) if "ecsv" in path.name.lower() else {}
     separator = header.get("delimiter", " ") if header else ","
-    # ids as text: pandas would turn an id column with one gap into float64, which loses digits
-    frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(ID_COLUMNS, str), **CSV)
+    with open_csv(path, sep=separator) as frames:
+        frame = read_frame(frames)
+    assert frame is not None
     columns = columns_of_frame(frame, str(path))
     for column in header.get("datatype", []):
         if column.get("unit"):
-            columns.unit[column["name"]] = u.Unit(column["unit"])
+            columns.unit[column["name"]] = parse_unit(column["unit"])
     return columns
+
+
+@contextmanager
+def open_csv(path: Path, rows: int | None = None, sep: str = ",") -> Iterator[Any]:
+    """Open a CSV file as a reader of frames for `read_frame`.
+
+    Parameters
+    ----------
+    path : Path
+        Lines that begin with # are comments; ids are read as text, as pandas would turn a column
+        with one gap into float64, which loses digits.
+    rows : int, optional
+        Of each frame; all by default.
+    sep : str
+        Between fields.
+    """
+    options = CSV | {"dtype": dict.fromkeys(ID_COLUMNS, str), "sep": sep, "iterator": True}
+    with open_without_comments(path) as stream:
+        reader: Any = pd.read_csv(stream, chunksize=rows, **options)
+        with reader as frames:
+            yield frames
+
+
+def read_frame(frames: Any) -> pd.DataFrame | None:
+    """Read the next frame of a CSV file; None at its end.
+
+    Raises
+    ------
+    ValueError
+        If rows have more fields than there are columns, other than empty ones at the end.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # numbers are made of each value
+        try:
+            return frames.read() if frames.chunksize is None else next(frames)
+        except StopIteration:
+            return None
+        except pd.errors.ParserWarning as error:
+            raise ValueError(
+                "rows have more fields than the header has names: name all columns, and put "
+                "fields that hold a comma into quotes"
+            ) from error
 
 
 def _read_ecsv_header(path: Path) -> dict:
     """Delimiter, units and types; pandas reads the data itself, five times as fast as astropy."""
-    opener = gzip.open if path.suffix == ".gz" else open
+    opener = gzip.open if is_gzipped(path) else open
     with opener(path, "rt", encoding="utf-8") as stream:
         comments = list(itertools.takewhile(lambda line: line.startswith("#"), stream))
     lines = [line[2:].rstrip("\n") for line in comments]
@@ -182,11 +219,11 @@ def _read_ecsv_header(path: Path) -> dict:
 
 
 def _read_fits(path: Path) -> Columns:
-    return columns_of_astropy(Table.read(path, format="fits"), str(path))
+    return columns_of_astropy(open_fits_table(path), str(path))
 
 
 def _read_votable(path: Path) -> Columns:
-    tables = list(votable.parse(path).iter_tables())
+    tables = list(open_votable(path).iter_tables())
     if len(tables) != 1:
         names = tables[0].array.dtype.names if tables else ()
         raise ValueError(

@@ -11,6 +11,9 @@ LIMITS = """- Stars unlike the training stars are flagged `outside_training`, an
 - Masses and ages are those of one set of isochrones (PARSEC) and of the mock's age-metallicity relation, which act
   as priors.
 - E(B-V) and Teff are nearly degenerate in low-resolution spectra: their errors are correlated; use joint samples."""
+SOURCES = """Mock stars are made of a fit of PARSEC isochrones (Bressan et al. 2012, MNRAS 427, 127), of our own model
+spectra, and of the errors of Gaia DR3 spectra; Gaia data are open and free to use, with credit to ESA/Gaia/DPAC.
+Sources and terms of everything that is shipped: DATA.md of multistar."""
 MISMATCH = {
     True: "The mock's spectra differ from real ones by a few per cent and by more in the blue. The model was trained "
     "for that: errors of real stars are told larger, and their intervals are wider than the tables here show.",
@@ -52,6 +55,7 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
         ),
         f"Joint samples: energy score {benchmark['joint']['energy_ratio']:.4f} of that of their shuffled marginals.",
         f"## Limits\n\n{LIMITS.format(mismatch=MISMATCH[model.config.mismatch])}",
+        f"## Data\n\n{SOURCES}",
         "## Cite\n\n```bibtex\n@software{multistar, title = {multistar: a multimodal foundation model for stars}, "
         "year = {2026}, license = {MIT}}\n```",
     ]

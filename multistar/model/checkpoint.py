@@ -108,7 +108,35 @@ class Model:
             own = {
                 k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")
             }
+            _check_numbers(own, f"{part}.", may_be_infinite=part == "domain")
             getattr(self, part).load_state_dict(own, strict=True)
+
+
+def _check_numbers(state: dict[str, torch.Tensor], prefix: str, may_be_infinite: bool) -> None:
+    """ValueError for NaN, and for infinity where it does not stand for "no bound"."""
+    for name, tensor in state.items():
+        bad = tensor.isnan() if may_be_infinite else ~tensor.isfinite()
+        if bad.any():
+            raise ValueError(
+                f"{prefix}{name}: {int(bad.sum())} of {tensor.numel()} numbers are not finite; "
+                "the model would answer nonsense for every star: train it again"
+            )
+
+
+def _check_sizes(config: ModelConfig, path: Path) -> None:
+    """Refuse sizes that the weights cannot have, before memory is taken for them.
+
+    A block has more than 4 width^2 numbers, of at least 2 bytes each.
+    """
+    depth = config.encoder_depth + config.decoder_depth
+    heads = config.components + config.embedding + config.embedding_tokens
+    least = 2 * config.width * (4 * config.width * depth + heads)
+    if least > path.stat().st_size:
+        raise ValueError(
+            f"{path}: {CONFIG} and weights do not fit together ({path.stat().st_size:,} bytes are too "
+            f"few for the sizes: width {config.width}, {depth} blocks, {least:,} bytes at least); "
+            "copy the folder again"
+        )
 
 
 def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> None:
@@ -167,6 +195,7 @@ def load_model(name: str | Path) -> Model:
         )
     try:
         model_config = from_table(ModelConfig, config["model"], "model")
+        _check_sizes(model_config, folder / WEIGHTS)
         vocabulary = Vocabulary.from_json(config["vocabulary"])
         model = Model.fresh(model_config, vocabulary)
         model.load_state(_by_present_names(load_file(folder / WEIGHTS), vocabulary))

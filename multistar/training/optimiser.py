@@ -1,6 +1,5 @@
 """Muon for the matrices of the transformer, AdamW for everything else, both from timm."""
 
-import math
 from collections import defaultdict
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 from multistar.precision import bfloat16_is_fast
 from multistar.training.run import TrainingConfig
 
-FINAL_SHARE = 0.005  # of the learning rate, at the end of the cosine
 FEWEST_ROWS = 4  # of a matrix that Muon takes
 NEWTON_SCHULZ = [  # timm's "quintic": coefficients of five iterations
     (4.0848, -6.8946, 2.9270),
@@ -93,13 +91,6 @@ def build(network: nn.Module, config: TrainingConfig) -> StackedMuon:
     return StackedMuon(
         groups, lr=config.learning_rate, weight_decay=config.weight_decay, nesterov=True
     )
-
-
-def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Linear warm-up, then a cosine down to FINAL_SHARE."""
-    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps))
-    return config.learning_rate * warm * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
 
 
 def state_of(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, float]]:

@@ -1,8 +1,7 @@
-"""The training loop: one step function, checkpoints from which a run goes on exactly as if unbroken."""
+"""Pretraining: one step on a random batch, and what is fitted when all steps are done."""
 
 import dataclasses
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,33 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from safetensors.torch import load_file, save_file
-from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 
 from encoders import Measurement, concatenate_measurements
-from multistar.io.files import atomic_write, refuse_existing
+from multistar.io.files import refuse_existing
 from multistar.model.checkpoint import OWNED, Model, save_model
 from multistar.model.domain import extremes
 from multistar.model.mismatch import Mismatch
+from multistar.model.network import Network
 from multistar.model.vocabulary import Vocabulary
-from multistar.training import optimiser
+from multistar.training import engine, optimiser
 from multistar.training.data import AT_ONCE, Dataset, load_dataset, stars_folder
 from multistar.training.masks import Splitter, draw_mismatch_sizes
 from multistar.training.objective import alignment_loss, negative_log_likelihood
 from multistar.training.run import RunConfig, read_hiding
 from multistar.training.workers import Workers, workers
 
-PARTIAL = STATE, PROGRESS = "state.safetensors", "progress.json"  # an interrupted run
-CLIP = 1.0  # gradient norm
 DOMAIN_STARS = 8000  # training stars whose embeddings define the domain
 RANGE_STARS = 200_000  # those whose numbers do
 FINGERPRINT_STARS = 100_000  # by which a run knows its data again
@@ -45,35 +33,53 @@ BATCH_EMBED = 64  # stars that share one random context
 
 
 class Trainer:
-    """Holds the data and the state of one run; the random choices of a step depend on (seed, step, rank) alone."""
+    """Holds the data and the state of one run.
+
+    The random choices of a step depend on (seed, step, rank) alone.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The whole run file.
+    data : Dataset
+        Stars and a fresh or given model, as `load_dataset` makes them.
+    group : Workers, optional
+        The processes that share each batch; without it, this process alone.
+
+    Raises
+    ------
+    ValueError
+        If the batch cannot be shared evenly.
+    """
 
     def __init__(self, config: RunConfig, data: Dataset, group: Workers | None = None):
         torch.manual_seed(config.training.seed)
-        self.config, self.step, self.losses, self.group = config, 0, [], group or Workers()
+        self.config = config
+        self.step = 0
+        self.losses: list[float] = []
+        self.group = group or Workers()
         if config.training.batch % self.group.size:
             raise ValueError(
-                f"training.batch={config.training.batch} must be a multiple of the {self.group.size} processes"
+                f"training.batch={config.training.batch} must be a multiple of the "
+                f"{self.group.size} processes"
             )
         self.start = data.model.hash
-        self.model, self.train, self.validation, self.sky = (
-            data.model,
-            data.train,
-            data.validation,
-            data.sky,
-        )
+        self.model = data.model
+        self.train = data.train
+        self.validation = data.validation
+        self.sky = data.sky
         self.mismatch = Mismatch(self.model.standardiser)
         network = self.model.network.to(self.group.device)
-        self.optimiser = optimiser.build(network, config.training)
-        self.average = ModelEmaV3(network, decay=config.training.ema, use_warmup=True)
+        self.engine = self._build_engine(network)
         if config.training.compile:
             for block in network.fusion.blocks:
                 block.compile(dynamic=True)
         self.kinds = _by_extras(self.train, self.model.vocabulary)
-        self._epoch, self._order = (
-            -1,
-            np.empty(0, int),
-        )  # a permutation of 10^5 stars takes as long as some layers
+        # The batches of an epoch are kept: a permutation of 10^5 stars takes as long as some layers.
+        self._epoch = -1
+        self._order = np.empty(0, int)
         self.generator = torch.Generator()
+        self.hiding = read_hiding(config, self.model.vocabulary)
         self.splitter = Splitter(
             self.model.vocabulary,
             self.model.standardiser.scale,
@@ -81,15 +87,31 @@ class Trainer:
             config.training.joint_share,
             self.generator,
             config.masking,
-            read_hiding(config, self.model.vocabulary),
+            self.hiding,
+        )
+
+    def _build_engine(self, network: Network) -> engine.Engine:
+        settings = self.config.training
+        weights = network.state_dict(keep_vars=True)
+        return engine.Engine(
+            weights,
+            list(network.parameters()),
+            optimiser.build(network, settings),
+            engine.Schedule(
+                settings.learning_rate, settings.steps, settings.warmup, settings.final_share
+            ),
+            engine.WeightAverage(weights, settings.ema, engine.power_decay),
+            settings.clip,
+            self.group,
         )
 
     def _batch(self) -> tuple[Measurement, Tensor]:
-        """This process's stars of this step, and the errors (B, n_slots) that the encoder is told.
+        """Draw this process's stars of this step, and the errors (B, n_slots) the encoder reads.
 
-        Each epoch is a fresh permutation without incomplete batches; stars with a light curve stand in batches of
-        their own, as its tokens cost time for all stars of a batch. Some mock stars are made as unlike themselves as
-        the sky is, and a few give way to stars of the sky.
+        Each epoch is a fresh permutation without incomplete batches. Stars with a light curve stand
+        in batches of their own, as its tokens cost time for all stars of a batch. Some mock stars
+        are made to differ from the mock as much as the sky does, and a few are replaced by stars of
+        the sky.
         """
         size = self.config.training.batch
         epoch, place = divmod(self.step, sum(len(rows) // size for rows in self.kinds))
@@ -102,10 +124,10 @@ class Trainer:
         if not n_sky:
             return mock, mock.sigma
         sky = self.sky.rows(torch.randint(len(self.sky.value), (n_sky,), generator=self.generator))
-        told = self._told_mismatch(sky)
+        stated = self._state_mismatch(sky)
         mixed = torch.randperm(len(rows), generator=self.generator)
         stars = concatenate_measurements([mock, sky]).rows(mixed)
-        return stars, torch.cat([mock.sigma, told.sigma])[mixed]
+        return stars, torch.cat([mock.sigma, stated.sigma])[mixed]
 
     def _like_the_sky(self, mock: Measurement) -> Measurement:
         if not self.model.config.mismatch:
@@ -113,51 +135,44 @@ class Trainer:
         size = draw_mismatch_sizes(len(mock.value), self.config.masking, self.generator)
         return self.mismatch.draw(mock, size, self.generator)
 
-    def _told_mismatch(self, sky: Measurement) -> Measurement:
-        """As `predict` tells it of real stars."""
-        return (
-            self.mismatch.state(sky, torch.ones(len(sky.value), 1))
-            if self.model.config.mismatch
-            else sky
-        )
+    def _state_mismatch(self, sky: Measurement) -> Measurement:
+        """Widen the errors of real stars by the mismatch, as `predict` does."""
+        if not self.model.config.mismatch:
+            return sky
+        return self.mismatch.state(sky, torch.ones(len(sky.value), 1))
 
     def advance(self) -> float:
-        """One optimiser step; returns the loss."""
+        """Take one optimiser step and return its loss; FloatingPointError if it is not finite."""
         settings, network, device = self.config.training, self.model.network, self.group.device
         seed = settings.seed * 1_000_003 + self.step
         self.generator.manual_seed(seed)
         from_embedding = bool(torch.rand((), generator=self.generator) < settings.embedding_share)
         if self.group.rank:  # other stars, other contexts
             self.generator.manual_seed(seed + (self.group.rank << 48))
-        stars, told = self._batch()
-        split = self.splitter(stars, told)
-        for group in self.optimiser.param_groups:
-            group["lr"] = optimiser.learning_rate(self.step, settings)
+        stars, errors = self._batch()
+        split = self.splitter(stars, errors)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = negative_log_likelihood(
-                network, stars.to(device), split.to(device), from_embedding
+                network, stars.to(device), split.to(device), from_embedding, self.config.loss
             )
             if self.model.config.alignment:
-                told = Measurement(stars.value, told, stars.observed)
-                loss = loss + alignment_loss(network, told.to(device))
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.group.average_gradients(network.parameters())
-        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        self.optimiser.step()
-        self.average.update(network, self.step)
+                as_read = Measurement(stars.value, errors, stars.observed)
+                loss = loss + alignment_loss(network, as_read.to(device), self.config.loss)
+        mean = self.engine.take_step(loss, self.step)
         self.step += 1
-        self.losses.append(self.group.mean(loss.detach()).item())
-        if not np.isfinite(self.losses[-1]):
-            raise FloatingPointError(
-                f"loss became {self.losses[-1]} at step {self.step}; lower training.learning_rate"
-            )
-        return self.losses[-1]
+        self.losses.append(mean)
+        return mean
 
     @torch.no_grad()
     def finish(self) -> dict:
-        """Take the averaged weights, fit domain and recalibrator; returns provenance with the last loss."""
-        self.model.network.load_state_dict(self.average.module.state_dict())
+        """Take the averaged weights, and fit domain and recalibrator.
+
+        Returns
+        -------
+        dict
+            The provenance that is saved with the weights: settings, numbers of stars, last loss.
+        """
+        self.model.network.load_state_dict(self.engine.average.tensors)
         network = self.model.network.cpu().eval()
         self.generator.manual_seed(self.config.training.seed)
         some = torch.randperm(len(self.train.value), generator=self.generator)[:DOMAIN_STARS]
@@ -178,19 +193,20 @@ class Trainer:
             )
         self.model.recalibrator.fit(torch.cat(pit), self.validation.observed[:, labels])
         return {
-            "run": dataclasses.asdict(self.config)
-            | {
-                "out": "",
-                "start": "",
-                "add_encoder": "",
-                "data": {"held_out": self.config.data.held_out},
-            },  # no paths of a machine
+            "run": self._describe_run(),
             "training_stars": len(self.train.value),
             "sky_stars": len(self.sky.value),
             "continues": self.start,
             "steps": self.step,
             "final_loss": float(np.mean(self.losses[-200:])),
         }
+
+    def _describe_run(self) -> dict:
+        """All settings with their defaults, without the paths of this machine."""
+        hiding = {name: dataclasses.asdict(own) for name, own in self.hiding.items()}
+        without_paths = {"out": "", "start": "", "add_encoder": ""}
+        data = {"held_out": self.config.data.held_out}
+        return dataclasses.asdict(self.config) | without_paths | {"data": data, "hiding": hiding}
 
     def _range(self) -> tuple[Tensor, Tensor]:
         """(n_slots,) lowest and highest numbers that training met."""
@@ -202,7 +218,7 @@ class Trainer:
         return low, high
 
     def _some_contexts(self, stars: Measurement) -> Measurement:
-        """What users' stars may look like: every other batch complete, every other one with parts hidden."""
+        """Show what users' stars may look like: every other batch has parts hidden."""
         parts = []
         for number, part in enumerate(_batches(stars)):
             size = len(part.value)
@@ -212,41 +228,22 @@ class Trainer:
         return concatenate_measurements(parts)
 
     def save(self, folder: Path) -> None:
-        remembered, numbers = optimiser.state_of(self.optimiser)
-        tensors = {f"model.{k}": v for k, v in self.model.state().items()}
-        tensors |= {
-            f"average.{k}": v.contiguous() for k, v in self.average.module.state_dict().items()
-        }
-        tensors |= {f"optimiser.{k}": v for k, v in remembered.items()}
-        progress = {
-            "step": self.step,
-            "losses": self.losses,
-            "numbers": numbers,
-            "config": self._fingerprint(),
-        }
-        with atomic_write(folder, True, PARTIAL) as temporary:
-            temporary.mkdir()
-            save_file(tensors, temporary / STATE)
-            (temporary / PROGRESS).write_text(json.dumps(progress))
+        """Write the state of the run to a folder, from which `resume` goes on."""
+        progress = {"step": self.step, "losses": self.losses}
+        self.engine.save(folder, self._fingerprint(), {"model": self.model.state()}, progress)
 
     def resume(self, folder: Path) -> None:
-        progress = json.loads((folder / PROGRESS).read_text())
-        if progress["config"] != self._fingerprint():
-            raise ValueError(
-                f"{folder} belongs to a run with other settings or data; delete it to start anew"
-            )
-        tensors = load_file(folder / STATE)
-        self.model.load_state(_part(tensors, "model."))
-        self.average.module.load_state_dict(_part(tensors, "average."))
-        optimiser.restore(self.optimiser, _part(tensors, "optimiser.") | progress["numbers"])
-        self.step, self.losses = progress["step"], progress["losses"]
+        """Go on where `save` was called; ValueError if that run had other settings or stars."""
+        parts, progress = self.engine.resume(folder, self._fingerprint())
+        self.model.load_state(parts["model"])
+        self.step = progress["step"]
+        self.losses = progress["losses"]
 
     def _fingerprint(self) -> dict:
-        """What must be equal for a run to be resumed, as JSON would give it back."""
+        """What must be equal for a run to be resumed."""
         every = -(-len(self.train.value) // FINGERPRINT_STARS)
         content = hashlib.sha256(self.train.value[::every].numpy().tobytes()).hexdigest()
-        described = {"run": dataclasses.asdict(self.config), "data": content}
-        return json.loads(json.dumps(described))
+        return {"run": dataclasses.asdict(self.config), "data": content}
 
 
 def _by_extras(stars: Measurement, vocabulary: Vocabulary) -> list[np.ndarray]:
@@ -267,72 +264,66 @@ def _batches_of_one_kind(kinds: list[np.ndarray], size: int, seed: list[int]) ->
     return rng.permutation(np.concatenate(full))
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
-    }
-
-
 def _batches(m: Measurement, size: int = BATCH_EMBED) -> Iterator[Measurement]:
     for start in range(0, len(m.value), size):
         yield m.rows(slice(start, start + size))
 
 
 def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) -> Model:
-    """Train from scratch, or go on with an interrupted run of the same settings; write the model to config.out.
+    """Train a model and write it to `config.out`.
 
-    Under torchrun the processes share each batch, and the first one writes.
+    An interrupted run of the same settings goes on where its last checkpoint was written. Under
+    torchrun the processes share each batch, and the first one writes.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The run file, see `load_run`.
+    overwrite : bool
+        Replace a model that is there.
+    quiet : bool
+        Show no progress bar.
+
+    Returns
+    -------
+    Model
+        The model that was written.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a model and `overwrite` is False, or the folder holds foreign files.
+    FloatingPointError
+        If the loss does not stay finite.
     """
     refuse_existing(config.out, overwrite, OWNED)
-    partial = Path(config.out).with_name(Path(config.out).name + ".partial")
+    partial = engine.partial_folder(config.out)
     with workers() as group:
         trainer = Trainer(config, load_dataset(config, group), group)
-        if (partial / PROGRESS).exists():
+        if engine.is_resumable(partial):
             trainer.resume(partial)
         _run(trainer, partial, quiet or group.rank > 0)
-    trainer.model.provenance, trainer.model.card = (
-        trainer.finish(),
-        "",
-    )  # a card of the weights it began with is no more
+    trainer.model.provenance = trainer.finish()
+    trainer.model.card = ""  # that of the weights it began with does not fit any more
     if group.rank == 0:
         save_model(trainer.model, config.out, overwrite)
-        _discard(partial)
+        engine.discard_run(partial)
         shutil.rmtree(stars_folder(config))
     return trainer.model
 
 
-def _discard(folder: Path) -> None:
-    for name in PARTIAL:
-        (folder / name).unlink(missing_ok=True)
-    if folder.exists():
-        folder.rmdir()
-
-
 def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
     settings = trainer.config.training
-    bar = Progress(
-        TextColumn("pretrain"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        disable=quiet,
-    )
     trainer.model.network.train()
     begun, first = time.monotonic(), trainer.step
-    with bar, _journal(trainer.config) as journal:
-        task = bar.add_task("", total=settings.steps, completed=trainer.step)
+    progress = engine.show_progress("pretrain", settings.steps, trainer.step, quiet)
+    with progress as show, _journal(trainer.config) as journal:
         while trainer.step < settings.steps:
             trainer.advance()
             if trainer.step % 10 == 0 or trainer.step == settings.steps:
                 speed = (trainer.step - first) * settings.batch / (time.monotonic() - begun)
                 recent = float(np.mean(trainer.losses[-100:]))
-                bar.update(
-                    task,
-                    completed=trainer.step,
-                    description=f"loss {recent:.3f}, {speed:.0f} stars/s",
-                )
+                show(trainer.step, f"loss {recent:.3f}, {speed:.0f} stars/s")
                 journal({"loss": recent, "stars per second": speed}, trainer.step)
             due = trainer.step % settings.checkpoint_every == 0 and trainer.step < settings.steps
             if due and trainer.group.rank == 0:
@@ -341,7 +332,7 @@ def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:
 
 @contextmanager
 def _journal(config: RunConfig) -> Iterator[Callable[[dict[str, float], int], None]]:
-    """Something that takes numbers and a step: TensorBoard's event files if config.training.tensorboard."""
+    """Give a function that writes numbers of a step to TensorBoard's files, if they are wanted."""
     if not config.training.tensorboard:
         yield lambda numbers, step: None
         return

@@ -64,9 +64,9 @@ def compare_learners(
         frame.iloc[train],
         list(task.labels),
         task.mode,
-        task.inputs,
-        task.columns,
-        FinetuneConfig(seed=task.seed),
+        inputs=task.inputs,
+        columns=task.columns,
+        config=FinetuneConfig(seed=task.seed),
         quiet=False,
     )
     seconds = time.perf_counter() - begun

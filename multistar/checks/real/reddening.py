@@ -93,7 +93,7 @@ def learn_reddening(
     base: Model, train: pd.DataFrame, test: pd.DataFrame, columns: Mapping[str, str], mode: str
 ) -> dict[str, np.ndarray]:
     """Learn E(B-V) from a table and predict another, by fine-tuning (COLUMNS) and by XGBoost."""
-    adapter = finetune(base, train, ["ebv"], mode, (), columns, quiet=False)
+    adapter = finetune(base, train, ["ebv"], mode, columns=columns, quiet=False)
     declared = adapter.request.quantities
     learnt = read_stars(train, columns, declared=declared)
     asked = read_stars(test, columns, declared=declared)

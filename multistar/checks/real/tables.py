@@ -12,6 +12,7 @@ from astropy.table import Table
 
 from multistar.mock.noise import noisy_parallax
 from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
+from multistar.quantities import AB_OFFSET
 from multistar.stars import Scalar, Stars, read_stars
 
 LAMOST_FILE = Path("photometry", "lamost_13band.parquet")
@@ -20,7 +21,6 @@ MEMBERS_FILE = Path("clusters", "open_cluster_members_2mass.fits")
 CATALOGUE_FILE = Path("clusters", "cantat_gaudin2020_clusters.csv")
 FIELD_FILE = Path("xp", "gaia_dr3_xp_continuous_field.fits")
 
-VEGA = {"W1": 2.699, "W2": 3.339}  # AB - Vega (Jarrett et al. 2011)
 SWAPPED = -1.0  # J - H of stars below it is no colour of a star
 LAMOST_COLUMNS = {"m_h": "mh", "m_h_error": "mh_err"}
 OLDEST = 14.0  # Gyr
@@ -58,7 +58,7 @@ def read_lamost(folder: Path) -> pd.DataFrame:
         for suffix in ("", "_err"):
             frame.loc[wrong, wise + suffix] = frame.loc[wrong, other + suffix]
             frame.loc[wrong, other + suffix] = np.nan
-        frame[wise] -= VEGA[wise]
+        frame[wise] -= AB_OFFSET[wise.lower()]
     return frame.assign(source_id=np.arange(1, len(frame) + 1))
 
 

@@ -16,10 +16,11 @@ VECTORS = tuple(
     f"{b}_coefficient{part}" for b in XP_BANDS for part in ("s", "_errors", "_correlations")
 )
 # `bp_coeff_0`, `bp_coefficients_0`, `bp_0` / `e_bp_coeff_0`, `bp_coefficient_errors_0`, ...
+# Longer numbers are no orders, but dates (`bp_20230101`).
 _SPLIT = {
-    "value": r"{b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)",
-    "error": r"(?:e_|err_){b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d+)"
-    r"|{b}(?:_coeff|_coef|_coefficient)_errors?_(\d+)",
+    "value": r"{b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d{{1,3}})",
+    "error": r"(?:e_|err_){b}(?:_coeff|_coef|_coefficient|_coefficients)?_(\d{{1,3}})"
+    r"|{b}(?:_coeff|_coef|_coefficient)_errors?_(\d{{1,3}})",
 }
 
 
@@ -105,6 +106,7 @@ def _matrix(columns: Columns, band: str, part: str) -> np.ndarray | None:
             numbered[int(next(g for g in match.groups() if g is not None))] = column
     if not numbered:
         return None
+    _check_orders(columns.origin, f"split {band} columns", max(numbered) + 1)
     missing = sorted(set(range(max(numbered) + 1)) - set(numbered))
     if missing:
         raise ValueError(
@@ -117,6 +119,7 @@ def _matrix(columns: Columns, band: str, part: str) -> np.ndarray | None:
 def _vector_column(columns: Columns, name: str) -> np.ndarray:
     values = columns[name]
     if values.ndim == 2 and values.dtype.kind in "iuf":
+        _check_orders(columns.origin, f"column {name}", values.shape[1])
         return np.array(values, np.float64)
     if values.ndim != 1:
         raise ValueError(
@@ -125,15 +128,19 @@ def _vector_column(columns: Columns, name: str) -> np.ndarray:
         )
     rows = [_parse(value, columns.origin, name, i) for i, value in enumerate(values)]
     width = max((len(row) for row in rows), default=0)
-    if width > MAX_ORDERS:
-        raise ValueError(
-            f"{columns.origin}: column {name} has {width} coefficients in a row; at most "
-            f"{MAX_ORDERS} make sense"
-        )
+    _check_orders(columns.origin, f"column {name}", width)
     out = np.full((len(rows), width), np.nan)
     for i, row in enumerate(rows):
         out[i, : len(row)] = row
     return out
+
+
+def _check_orders(origin: str, what: str, orders: int) -> None:
+    """Before anything of this length is made."""
+    if orders > MAX_ORDERS:
+        raise ValueError(
+            f"{origin}: {what}: {orders} coefficients per star; at most {MAX_ORDERS} make sense"
+        )
 
 
 def _parse(value, origin: str, name: str, row: int) -> np.ndarray:
@@ -141,6 +148,7 @@ def _parse(value, origin: str, name: str, row: int) -> np.ndarray:
     if value is None or (np.isscalar(value) and value != value):  # None or NaN
         return np.empty(0)
     if isinstance(value, str):
+        _check_orders(origin, f"column {name}, row {row}", value.count(",") + 1)
         text = (
             value.strip()
             .strip("()[]{}")

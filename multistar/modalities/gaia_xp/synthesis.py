@@ -131,6 +131,38 @@ def synthetic_magnitudes(xp: Mapping[str, XPCoefficients]) -> dict[str, np.ndarr
     return {name: magnitude[:, i] for i, name in enumerate(MAGNITUDES)}
 
 
+def synthetic_fluxes(
+    xp: Mapping[str, XPCoefficients],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Fluxes in G, BP and RP from XP coefficients, relative to a star of magnitude 0.
+
+    Parameters
+    ----------
+    xp : dict of str to XPCoefficients
+        As of `synthetic_magnitudes`; unknown errors count as zero.
+
+    Returns
+    -------
+    flux, error : dict of str to (n,) array
+        "g", "bp", "rp"; NaN where a band is missing. Errors leave out correlations.
+    """
+    n = len(next(iter(xp.values())).value)
+    if not _has_dr3_layout(xp):
+        unknown = {name: np.full(n, np.nan) for name in MAGNITUDES}
+        return unknown, unknown
+    weights, zero_point = photometry_matrix()
+    values = np.hstack([xp[band].value for band in XP_BANDS])
+    observed = np.isfinite(values)
+    sigma = np.where(observed, np.nan_to_num(np.hstack([xp[band].sigma for band in XP_BANDS])), 0)
+    of_zero = 10 ** (0.4 * zero_point)
+    flux = (np.where(observed, values, 0) @ weights) / of_zero
+    error = np.sqrt(sigma**2 @ weights**2) / of_zero
+    missing = ~(observed[:, 0] & observed[:, DR3_ORDERS["bp"]])
+    flux[missing] = error[missing] = np.nan
+    fluxes = {name: flux[:, i] for i, name in enumerate(MAGNITUDES)}
+    return fluxes, {name: error[:, i] for i, name in enumerate(MAGNITUDES)}
+
+
 def _has_dr3_layout(xp: Mapping[str, XPCoefficients]) -> bool:
     found = {band: coefficients.value.shape[1] for band, coefficients in xp.items()}
     return found == DR3_ORDERS

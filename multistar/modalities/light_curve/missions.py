@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
 from multistar._compat import load_lightkurve
+from multistar.io.untrusted import check_fits
 from multistar.modalities.light_curve.curves import LightCurves
 from multistar.modalities.light_curve.points import from_points
 from multistar.modalities.light_curve.tables import days_since_zero
@@ -82,6 +83,7 @@ def is_mission_file(path: Path) -> bool:
         If the file is not readable.
     """
     try:
+        check_fits(path)
         header = fits.getheader(path, 0)
     except Exception as error:
         raise ValueError(f"{path}: not readable as fits; is it complete? ({error})") from error
@@ -119,6 +121,7 @@ def read_mission_file(
     """
     lightkurve = load_lightkurve()
     try:
+        check_fits(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)

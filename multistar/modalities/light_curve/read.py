@@ -13,6 +13,7 @@ from rich.progress import track
 
 from multistar.io.files import require_path
 from multistar.io.tables import CSV, FORMATS
+from multistar.io.untrusted import check_expansion
 from multistar.modalities.light_curve.curves import LightCurves
 from multistar.modalities.light_curve.joining import concatenate, join
 from multistar.modalities.light_curve.missions import (
@@ -167,7 +168,9 @@ def _read_text(path: Path, unit: str | None) -> LightCurves:
             f"{path}: a text file does not say whether it holds fluxes or magnitudes; give unit="
         )
     try:
-        numbers = pd.read_csv(path, sep=r"\s+", header=None, dtype=np.float64, **CSV).to_numpy()
+        check_expansion(path)
+        options = CSV | {"sep": r"\s+", "header": None, "comment": "#", "dtype": np.float64}
+        numbers = pd.read_csv(path, **options).to_numpy()
     except (ValueError, OSError, EOFError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(

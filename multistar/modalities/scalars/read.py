@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 
 from multistar import status
 from multistar.io.tables import Columns
+from multistar.io.untrusted import parse_unit
 from multistar.modalities.modality import ReadOptions
-from multistar.quantities import Quantity
+from multistar.quantities import AB_OFFSET, Quantity
 
 MAG_PER_RELATIVE_FLUX = 2.5 / np.log(10)
-LARGEST_SIGMA = 1e8  # of any quantity; a larger error is a word for "none"
+LARGEST_SIGMA = 1e8  # of any quantity; a larger error is a word for "none" or "unknown"
+# An error that large is one of a value that is as large, in a small unit.
+LARGEST_RATIO = 100.0
 
 
 @dataclass
@@ -63,8 +67,12 @@ def _read_scalar(
     sigma = _read_sigma(table, quantity, renamed, len(value))
     low, high = quantity.valid
     impossible = ~np.isnan(value) & ~((value >= low) & (value <= high))
-    possible_sigma = (sigma > 0) & np.isfinite(sigma) & (sigma < LARGEST_SIGMA)
-    bad_sigma = ~np.isnan(sigma) & ~possible_sigma
+    # divided, as values near the largest float would overflow
+    absurd = (sigma >= LARGEST_SIGMA) & ~(sigma / LARGEST_RATIO <= np.abs(value))
+    bad_sigma = ~np.isnan(sigma) & ((sigma <= 0) | absurd)
+    if quantity.kind == "label":
+        # without its error, a label of which nothing is known would be learnt as if it were exact
+        impossible |= absurd & ~np.isnan(value)
     flags[impossible | (bad_sigma & ~np.isnan(value))] |= status.BIT["bad_value"]
     value = np.where(impossible, np.nan, value)
     sigma = np.where(bad_sigma | impossible, np.nan, sigma)
@@ -76,7 +84,7 @@ def _read_sigma(
 ) -> np.ndarray:
     error = renamed.get(f"{quantity.name}_error") or _first_present(quantity.error_columns, table)
     if error is not None:
-        return _in_unit(table, error, quantity)
+        return _in_unit(table, error, quantity, is_error=True)
     ratio = _first_present(quantity.snr_columns, table)
     if ratio is None:
         return np.full(n, np.nan)
@@ -88,18 +96,48 @@ def _first_present(names: tuple[str, ...], table: Columns) -> str | None:
     return next((name for name in names if name in table), None)
 
 
-def _in_unit(table: Columns, name: str, quantity: Quantity) -> np.ndarray:
-    """Values converted to the quantity's unit where the file states another."""
+def _in_unit(table: Columns, name: str, quantity: Quantity, is_error: bool = False) -> np.ndarray:
+    """Values in the quantity's unit, converted where the file states another.
+
+    ValueError, which names both units, where none of the ways between them is known.
+    """
     values = table.numbers(name)
     unit = table.unit.get(name)
-    if unit is None or unit == u.dimensionless_unscaled:
+    if unit is None or unit == u.dimensionless_unscaled or str(unit) == quantity.unit:
         return values
-    # logarithmic units such as mag(AB) or dex(cm s-2) have a physical unit within
-    is_logarithmic = getattr(unit, "physical_unit", None) is not None
-    if is_logarithmic or (unit in (u.mag, u.dex) and quantity.unit in ("mag", "dex")):
-        return values
-    wanted = u.Unit(quantity.unit.replace("Msun", "solMass"))
-    if not unit.is_equivalent(wanted):
-        expected = quantity.unit or "a plain number"
-        raise ValueError(f"{table.origin}: column {name} is in {unit}, expected {expected}")
-    return values * unit.to(wanted)
+    if isinstance(unit, u.FunctionUnitBase):
+        shift = 0.0 if is_error else _shift_of_logarithm(unit, quantity)
+        if shift is not None:
+            return values + shift
+    else:
+        factor = _factor(unit, quantity)
+        if factor is not None:
+            return values * factor
+    raise ValueError(
+        f"{table.origin}: column {name} is in {unit}, expected {quantity.unit or 'a plain number'}"
+        f"{' (Vega)' if quantity.name in AB_OFFSET else ''}; convert it, or correct its unit"
+    )
+
+
+def _factor(unit: u.UnitBase, quantity: Quantity) -> float | None:
+    """By which values are multiplied; None if the units measure different things."""
+    wanted = parse_unit(quantity.unit.replace("Msun", "solMass"))
+    if isinstance(unit, u.UnrecognizedUnit) or not unit.is_equivalent(wanted):
+        return None
+    factor: Any = unit.to(wanted)
+    # astropy takes magnitudes for dex * -0.4, which no column means
+    return factor if factor > 0 else None
+
+
+def _shift_of_logarithm(unit: u.FunctionUnitBase, quantity: Quantity) -> float | None:
+    """What is added to values such as mag(AB) or dex(cm s-2); None if they are something else."""
+    physical: Any = unit.physical_unit
+    if isinstance(unit, u.MagUnit):
+        is_ab = quantity.kind == "magnitude" and physical == u.AB
+        return -AB_OFFSET[quantity.name] if is_ab and quantity.name in AB_OFFSET else None
+    if not isinstance(unit, u.DexUnit) or quantity.unit != "dex":
+        return None
+    plain = u.cm / u.s**2 if quantity.name == "logg" else u.dimensionless_unscaled
+    if not physical.is_equivalent(plain):
+        return None
+    return float(np.log10(physical.to(plain)))
