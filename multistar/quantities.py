@@ -18,6 +18,7 @@ class Quantity:
     valid     values outside are treated as not observed and the star is flagged
     transform "log" and "asinh" give the model a scale on which errors are even; `softening` is the
               value (in `unit`) at which asinh turns from linear to logarithmic
+    survey    magnitudes of one survey are one token, where a model groups them
     snr_columns  columns that hold flux / flux error instead of a magnitude error (Gaia archive)
     """
 
@@ -31,6 +32,7 @@ class Quantity:
     softening: float = 1.0
     snr_columns: tuple[str, ...] = ()
     description: str = ""
+    survey: str = ""
 
 
 def _gaia(name: str, band: str, description: str) -> Quantity:
@@ -48,10 +50,13 @@ def _gaia(name: str, band: str, description: str) -> Quantity:
         (-2.0, 23.0),
         snr_columns=(f"phot_{band}_mean_flux_over_error",),
         description=description,
+        survey="gaia",
     )
 
 
-def _magnitude(name: str, columns: str, error_columns: str, description: str) -> Quantity:
+def _magnitude(
+    name: str, columns: str, error_columns: str, description: str, survey: str
+) -> Quantity:
     return Quantity(
         name,
         "mag",
@@ -60,6 +65,7 @@ def _magnitude(name: str, columns: str, error_columns: str, description: str) ->
         tuple(error_columns.split()),
         (-5.0, 25.0),
         description=description,
+        survey=survey,
     )
 
 
@@ -76,45 +82,55 @@ _ROWS = (
     _gaia("g", "g", "Gaia G (Vega)"),
     _gaia("bp", "bp", "Gaia BP (Vega)"),
     _gaia("rp", "rp", "Gaia RP (Vega)"),
-    _magnitude("j", "j_m J Jmag", "j_msigcom J_err e_Jmag", "2MASS J (Vega)"),
-    _magnitude("h", "h_m H Hmag", "h_msigcom H_err e_Hmag", "2MASS H (Vega)"),
+    _magnitude("j", "j_m J Jmag", "j_msigcom J_err e_Jmag", "2MASS J (Vega)", "2mass"),
+    _magnitude("h", "h_m H Hmag", "h_msigcom H_err e_Hmag", "2MASS H (Vega)", "2mass"),
     _magnitude(
         "ks",
         "ks_m k_m Ks K Ksmag Kmag",
         "ks_msigcom k_msigcom Ks_err K_err e_Ksmag e_Kmag",
         "2MASS Ks (Vega)",
+        "2mass",
     ),
-    _magnitude("w1", "w1mpro W1 W1mag", "w1mpro_error w1sigmpro W1_err e_W1mag", "WISE W1 (Vega)"),
-    _magnitude("w2", "w2mpro W2 W2mag", "w2mpro_error w2sigmpro W2_err e_W2mag", "WISE W2 (Vega)"),
+    _magnitude(
+        "w1", "w1mpro W1 W1mag", "w1mpro_error w1sigmpro W1_err e_W1mag", "WISE W1 (Vega)", "wise"
+    ),
+    _magnitude(
+        "w2", "w2mpro W2 W2mag", "w2mpro_error w2sigmpro W2_err e_W2mag", "WISE W2 (Vega)", "wise"
+    ),
     _magnitude(
         "ps1_g",
         "g_mean_psf_mag gP1 gmag",
         "g_mean_psf_mag_error gP1_err e_gmag",
         "Pan-STARRS1 g (AB)",
+        "ps1",
     ),
     _magnitude(
         "ps1_r",
         "r_mean_psf_mag rP1 rmag",
         "r_mean_psf_mag_error rP1_err e_rmag",
         "Pan-STARRS1 r (AB)",
+        "ps1",
     ),
     _magnitude(
         "ps1_i",
         "i_mean_psf_mag iP1 imag",
         "i_mean_psf_mag_error iP1_err e_imag",
         "Pan-STARRS1 i (AB)",
+        "ps1",
     ),
     _magnitude(
         "ps1_z",
         "z_mean_psf_mag zP1 zmag",
         "z_mean_psf_mag_error zP1_err e_zmag",
         "Pan-STARRS1 z (AB)",
+        "ps1",
     ),
     _magnitude(
         "ps1_y",
         "y_mean_psf_mag yP1 ymag",
         "y_mean_psf_mag_error yP1_err e_ymag",
         "Pan-STARRS1 y (AB)",
+        "ps1",
     ),
     Quantity(
         "parallax",

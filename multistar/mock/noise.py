@@ -35,7 +35,14 @@ PHOTOMETRIC_ERROR = {
     "ks": (0.022, 0.1, 0.3, 13.8),
     "w1": (0.022, 0.1, 0.3, 16.0),
     "w2": (0.022, 0.1, 0.3, 15.0),
+    "ps1_g": (0.012, 0.1, 0.3, 21.2),
+    "ps1_r": (0.012, 0.1, 0.3, 21.0),
+    "ps1_i": (0.012, 0.1, 0.3, 21.0),
+    "ps1_z": (0.012, 0.1, 0.3, 20.2),
+    "ps1_y": (0.012, 0.1, 0.3, 19.2),
 }
+# mag: brighter stars saturate the detectors and have no magnitude (Magnier et al. 2013).
+SATURATION = {"ps1_g": 14.0, "ps1_r": 14.0, "ps1_i": 14.0, "ps1_z": 13.0, "ps1_y": 12.0}
 PARALLAX_ZERO_POINT = -0.017  # mas, Lindegren et al. 2021 (mean over quasars)
 PARALLAX_FLOOR = 0.011  # mas
 
@@ -222,7 +229,7 @@ def noisy_magnitudes(
     Returns
     -------
     value, error : (n, n_band) array
-        Magnitudes and their standard errors.
+        Magnitudes and their standard errors; NaN where a star saturates.
     """
     errors = np.empty_like(magnitudes)
     for i, band in enumerate(BANDS):
@@ -231,7 +238,10 @@ def noisy_magnitudes(
         growing = amplitude * 10 ** (exponent * fainter_by)
         errors[:, i] = np.hypot(floor, growing)
     noise = rng.normal(size=magnitudes.shape) * errors
-    return magnitudes + noise, errors
+    brightest = np.array([SATURATION.get(band, -np.inf) for band in BANDS])
+    saturated = magnitudes < brightest
+    value = np.where(saturated, np.nan, magnitudes + noise)
+    return value, np.where(saturated, np.nan, errors)
 
 
 def noisy_parallax(

@@ -16,7 +16,9 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, spline_filter
 
 # The passbands that a mock star is observed in.
-BANDS = ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")
+GAIA, TWO_MASS, WISE = ("g", "bp", "rp"), ("j", "h", "ks"), ("w1", "w2")
+PAN_STARRS = ("ps1_g", "ps1_r", "ps1_i", "ps1_z", "ps1_y")
+BANDS = (*GAIA, *TWO_MASS, *WISE, *PAN_STARRS)
 CALIBRATION = (
     "forest",
     "solar_ratio",
@@ -72,7 +74,7 @@ class SEDTable:
     passband : (n_band, n_wave) array
         Photon rate per unit F_lambda [W m-2 nm-1], arbitrary normalisation.
     zero_point : (n_band,) array
-        Vega magnitude = zero_point - 2.5 log10(passband @ F_lambda).
+        Magnitude (Vega, of Pan-STARRS1 AB) = zero_point - 2.5 log10(passband @ F_lambda).
     nodes : dict of str to array
         The grid's axes: teff [K], logg [dex], m_h [dex].
     limits : dict of str to tuple

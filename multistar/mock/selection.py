@@ -90,6 +90,8 @@ class Selection:
         Largest reddening E(B-V), mag.
     logg : tuple of float
         Limits in surface gravity, cgs dex.
+    latitude : float
+        Smallest distance from the Galactic plane as seen from the Sun, degrees.
     even : bool
         As many candidates from each stratum, instead of as many as the Galaxy has.
     """
@@ -99,6 +101,7 @@ class Selection:
     magnitude: dict[str, tuple[float, float]]
     max_ebv: float = np.inf
     logg: tuple[float, float] = (-1.0, 9.0)
+    latitude: float = 0.0
     even: bool = False
 
     @property
@@ -130,10 +133,11 @@ class Selection:
         return keep
 
     def _within_limits(self, stars: Population) -> np.ndarray:
-        """(n,) True for stars within the limits of reddening and gravity."""
+        """(n,) True for stars within the limits of latitude, reddening and gravity."""
         lowest, highest = self.logg
         logg = stars.star.logg
         inside = (logg > lowest) & (logg < highest)
+        inside &= np.abs(stars.b) >= np.radians(self.latitude)
         return inside & (stars.ebv < self.max_ebv)
 
 
@@ -168,6 +172,12 @@ SELECTIONS = {
         strata=(GIANTS, *NOT_GIANTS),
         magnitude={"g": (-2.0, 17.6)},
         max_ebv=2.5,
+    ),
+    "high-latitude": Selection(
+        description="all stars with |b| > 20 deg, 6 < G < 17.6, as surveys of spectra take them",
+        strata=(GIANTS, *NOT_GIANTS),
+        magnitude={"g": (6.0, 17.6)},
+        latitude=20.0,
     ),
     "nearby": Selection(
         description="stars within 12, 30, 80 and 200 pc in equal parts, giants within 50, 150 and "

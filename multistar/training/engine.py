@@ -30,7 +30,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate of a run: a linear warm-up, then a cosine down to a share of the peak.
+    """Learning rate of a run: a linear warm-up, the peak, then a cosine down to a share of it.
 
     Attributes
     ----------
@@ -42,17 +42,22 @@ class Schedule:
         Steps of the warm-up; 0 for none.
     final_share : float
         Learning rate at the last step as a share of `peak`.
+    decay : float
+        Share of the steps, the last ones, in which the learning rate falls; 1 for all.
     """
 
     peak: float
     steps: int
     warmup: int
     final_share: float
+    decay: float = 1.0
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        before = (1 - self.decay) * self.steps
+        fallen = max(0.0, step - before) / (self.steps - before)
+        cosine = 0.5 * (1 + math.cos(math.pi * fallen))
         return self.peak * warm * (self.final_share + (1 - self.final_share) * cosine)
 
 

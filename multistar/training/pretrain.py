@@ -98,7 +98,11 @@ class Trainer:
             list(network.parameters()),
             optimiser.build(network, settings),
             engine.Schedule(
-                settings.learning_rate, settings.steps, settings.warmup, settings.final_share
+                settings.learning_rate,
+                settings.steps,
+                settings.warmup,
+                settings.final_share,
+                settings.decay,
             ),
             engine.WeightAverage(weights, settings.ema, engine.power_decay),
             settings.clip,
@@ -240,10 +244,12 @@ class Trainer:
         self.losses = progress["losses"]
 
     def _fingerprint(self) -> dict:
-        """What must be equal for a run to be resumed."""
+        """What must be equal for a run to be resumed: all but its length."""
         every = -(-len(self.train.value) // FINGERPRINT_STARS)
         content = hashlib.sha256(self.train.value[::every].numpy().tobytes()).hexdigest()
-        return {"run": dataclasses.asdict(self.config), "data": content}
+        run = dataclasses.asdict(self.config)
+        del run["training"]["steps"]
+        return {"run": run, "data": content}
 
 
 def _by_extras(stars: Measurement, vocabulary: Vocabulary) -> list[np.ndarray]:
@@ -272,7 +278,8 @@ def _batches(m: Measurement, size: int = BATCH_EMBED) -> Iterator[Measurement]:
 def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) -> Model:
     """Train a model and write it to `config.out`.
 
-    An interrupted run of the same settings goes on where its last checkpoint was written. Under
+    An interrupted run of the same settings goes on where its last checkpoint was written; its
+    `steps` may have changed, and the learning rate then follows the new length. Under
     torchrun the processes share each batch, and the first one writes.
 
     Parameters

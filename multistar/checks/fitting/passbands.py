@@ -1,5 +1,7 @@
 """Passbands of the mock's photometry: those of Gaia from GaiaXPy, the others from pyphot.
 
+Magnitudes are Vega's, those of Pan-STARRS1 AB.
+
 G, BP and RP are those that GaiaXPy (its system of DR3) derives from XP coefficients, applied to the
 coefficients of a spectrum: so the magnitudes and the XP spectrum of a mock star agree.
 """
@@ -21,6 +23,9 @@ CURVES = {
     "w1": "wise_rsr_w1",
     "w2": "wise_rsr_w2",
 }
+AB_CURVES = {f"ps1_{band}": f"PS1_{band}" for band in "grizy"}
+AB_FLUX = 3631e-26  # W m-2 Hz-1, of a star of magnitude 0
+LIGHT = 2.99792458e17  # nm s-1
 VEGA_FILE = "alpha_lyr_mod_004.fits"
 VEGA_FLUX = 1e-2  # W m-2 nm-1 per erg s-1 cm-2 A-1
 NM_PER = {"aa": 0.1, "angstrom": 0.1, "nm": 1.0, "nanometer": 1.0, "um": 1000.0}
@@ -29,7 +34,7 @@ SHORTEST, LONGEST, STEPS = 281.0, 5580.0, 1500  # nm, and points of a curve
 
 @dataclass(frozen=True)
 class Passband:
-    """Weights (n_wave,) on a grid of wavelengths, and the Vega zero point [mag]."""
+    """Weights (n_wave,) on a grid of wavelengths, and the zero point [mag]."""
 
     weights: np.ndarray
     zero_point: float
@@ -75,11 +80,15 @@ def read_passbands(wavelength: np.ndarray) -> dict[str, Passband]:
     library = files("pyphot") / "libs"
     vega: Any = fits.getdata(str(library / VEGA_FILE))
     vega_wavelength, vega_flux = vega["WAVELENGTH"] / 10.0, vega["FLUX"] * VEGA_FLUX
-    for name, curve in CURVES.items():
+    for name, curve in (CURVES | AB_CURVES).items():
         text = (library / "ascii_sources" / f"{curve}.csv").read_text()
         wave, transmission = parse_curve(text)
         fine = np.linspace(max(wave.min(), SHORTEST), min(wave.max(), LONGEST), STEPS)
         weights = np.interp(fine, wave, transmission) * fine * (fine[1] - fine[0])
-        zero_point = 2.5 * np.log10(weights @ np.interp(fine, vega_wavelength, vega_flux))
+        if name in AB_CURVES:
+            standard = AB_FLUX * LIGHT / fine**2
+        else:
+            standard = np.interp(fine, vega_wavelength, vega_flux)
+        zero_point = 2.5 * np.log10(weights @ standard)
         bands[name] = Passband(weights @ resampling_matrix(wavelength, fine), zero_point)
     return bands

@@ -195,7 +195,18 @@ class Scalars(Modality):
         return available
 
     def encoder(self, config: Any) -> nn.Module:
-        return ENCODERS["scalars"](self.n_slots, config.width)
+        groups = self.groups() if config.group_surveys else None
+        return ENCODERS["scalars"](self.n_slots, config.width, groups)
+
+    def groups(self) -> list[int]:
+        """Number the magnitudes by survey; every other quantity has a number of its own."""
+        numbers: dict[str, int] = {}
+        groups = []
+        for name in self.names:
+            quantity = self.quantity(name)
+            key = quantity.survey if quantity.kind == "magnitude" and quantity.survey else name
+            groups.append(numbers.setdefault(key, len(numbers)))
+        return groups
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
