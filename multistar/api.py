@@ -15,16 +15,20 @@ from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
 from multistar.finetune.predict import check_new, check_stack, predict_with_adapters
 from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
+from multistar.inference.dust_evidence import with_dust
 from multistar.inference.embed import embed
 from multistar.inference.erase import eraser_of
 from multistar.inference.generate import generate
+from multistar.inference.given import as_given
 from multistar.inference.inpaint import inpaint
 from multistar.inference.predict import predict
+from multistar.io.tables import read_columns
 from multistar.modalities.light_curve.read import read_light_curves
 from multistar.model.checkpoint import Model, device_of, load_model, save_model
 from multistar.model.nuisance import Eraser
 from multistar.precision import resolve, warn_if_slow
 from multistar.quantities import Quantity
+from multistar.reading import Reading, describe_reading, readable_names
 from multistar.stars import Origin, Stars, read_stars
 
 if TYPE_CHECKING:
@@ -144,6 +148,42 @@ class MultiStar:
 
     # --- labels, vectors, spectra
 
+    def describe(
+        self,
+        table: Any,
+        columns: Columns = None,
+        labels: Collection[str] = (),
+        origin: Origin | None = None,
+    ) -> Reading:
+        """Say what is read of a table, and what is not.
+
+        Parameters
+        ----------
+        table, columns, origin
+            See the class.
+        labels : collection of str
+            Label columns that are input, too: those that will be given.
+
+        Returns
+        -------
+        Reading
+            Which column became which quantity, with errors or without, in which unit; how many
+            stars have it; what this model cannot read; and which columns were not used, with the
+            known names that are like theirs. `print` shows it.
+
+        Examples
+        --------
+        >>> print(model.describe("stars.csv"))  # doctest: +SKIP
+        """
+        read = read_columns(table)
+        read.used.clear()
+        stars = self._stars(read, columns, labels=self._read_by_adapters() | set(labels))
+        stars = stars if origin is None else stars.with_origin(origin)
+        declared = [q for adapter in self.adapters for q in adapter.request.quantities]
+        inputs = [q.name for adapter in self.adapters for q in adapter.request.inputs]
+        readable = readable_names(self.model.vocabulary, {*labels, *inputs})
+        return describe_reading(read, stars, readable, declared)
+
     def predict(
         self,
         table: Any,
@@ -155,6 +195,9 @@ class MultiStar:
         light_curves: Any = None,
         mc_dropout: int = 0,
         origin: Origin | None = None,
+        labels: Sequence[str] = (),
+        given: Collection[str] | Mapping[str, float | None] = (),
+        dust: Any = None,
     ) -> pa.Table:
         """Predict labels: medians and central 68 % intervals, calibrated on held-out stars.
 
@@ -169,6 +212,17 @@ class MultiStar:
             Whether the measurements fit together, at about the cost of the prediction.
         mc_dropout : int
             The adapters' columns are those of so many thinned networks together.
+        labels : sequence of str
+            The labels that come out, in this order; without it all of the model and its adapters.
+        given : collection of str, or mapping of str to float or None
+            Labels of the table that are known beforehand, such as a spectroscopic Teff or the age
+            of a cluster: evidence like the measurements. Their errors are the table's
+            (`teff_error`), or where it has none the number here. Their own columns are then their
+            posteriors; a value that all the rest contradicts raises "inconsistent".
+        dust : str or object, optional
+            A dust map that tells E(B-V) of stars with positions (ra and dec, l and b, or a Gaia
+            source_id): "sfd", "planck", "bayestar", "bh", MODULE:CLASS of dustmaps, or such an
+            object. Maps of the whole line of sight count by the share in front of the star.
 
         Returns
         -------
@@ -179,21 +233,32 @@ class MultiStar:
         Raises
         ------
         ValueError
-            For a table that cannot be meant (see `read_stars`), samples = 1, and an adapter that
-            was trained without dropout if mc_dropout is asked for.
+            For a table that cannot be meant (see `read_stars`), samples = 1, labels that the model
+            does not have, given ones that the table does not have or without errors, and an
+            adapter that was trained without dropout if mc_dropout is asked for.
 
         Examples
         --------
         >>> table = model.predict("stars.csv", samples=100)  # doctest: +SKIP
         >>> table["teff"], table["mass_samples"]  # doctest: +SKIP
+        >>> spectroscopic = {"teff": 80.0, "logg": 0.1, "m_h": 0.05}
+        >>> model.predict("stars.csv", labels=["mass", "age"], given=spectroscopic)  # doctest: +SKIP
         """
         check_passes(self.adapters, mc_dropout)
-        stars = self._stars(table, columns, light_curves, self._read_by_adapters(), origin)
+        known = as_given(given)
+        if (known or dust is not None) and self.adapters:
+            raise ValueError(
+                "given labels are evidence for the base's labels; an adapter was not trained with "
+                "them: predict without adapters, or fine-tune with these labels as inputs"
+            )
+        read = self._read_by_adapters() | set(known)
+        stars = self._stars(table, columns, light_curves, read, origin)
+        if dust is not None:
+            stars, known = with_dust(self.model, stars, dust, known)
         if not self.adapters:
-            return predict(self.model, stars, quiet, samples, seed, consistency)
-        return predict_with_adapters(
-            self.model, self.adapters, stars, quiet, samples, seed, consistency, mc_dropout
-        )
+            return predict(self.model, stars, quiet, samples, seed, consistency, labels, known)
+        options = (samples, seed, consistency, mc_dropout, labels)
+        return predict_with_adapters(self.model, self.adapters, stars, quiet, *options)
 
     def embed(
         self,
@@ -571,6 +636,14 @@ class MultiStar:
         """Labels that are an input of some adapter."""
         return {name for adapter in self.adapters for name in adapter.request.given}
 
+    def _columns_of_adapters(self, table: Any) -> dict[str, str]:
+        """Names of columns that adapters were fine-tuned with, as far as the table has them."""
+        table.add_lower_case_names()
+        named: dict[str, str] = {}
+        for adapter in self.adapters:
+            named |= adapter.provenance.get("columns", {})
+        return {quantity: column for quantity, column in named.items() if column in table}
+
     def _stars(
         self,
         table: Any,
@@ -593,5 +666,8 @@ class MultiStar:
             stars = table if origin is None else table.with_origin(origin)
         else:
             declared = [q for adapter in self.adapters for q in adapter.request.quantities]
+            if self.adapters:
+                table = read_columns(table)
+                columns = self._columns_of_adapters(table) | dict(columns or {})
             stars = read_stars(table, columns, labels=labels, declared=declared, origin=origin)
         return stars if curves is None else stars.with_light_curves(curves)

@@ -72,9 +72,18 @@ def _magnitude(
 def _label(
     name, unit, valid, description, transform: Transform = "linear", softening=1.0
 ) -> Quantity:
-    errors = (f"{name}_error", f"{name}_err", f"e_{name}")
+    upper = name.upper()
+    errors = (f"{name}_error", f"{name}_err", f"e_{name}", f"{upper}_ERROR", f"{upper}_ERR")
     return Quantity(
-        name, unit, "label", (name,), errors, valid, transform, softening, description=description
+        name,
+        unit,
+        "label",
+        (name, upper),
+        errors,
+        valid,
+        transform,
+        softening,
+        description=description,
     )
 
 

@@ -1,6 +1,7 @@
 """Stars: everything measured about a list of stars, in physical units, one row per input row."""
 
 import dataclasses
+import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -8,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from multistar import status
-from multistar.io.ids import ids_and_flags
+from multistar.io.ids import ROW_NUMBER, ids_and_flags
 from multistar.io.tables import Columns, read_columns
 from multistar.modalities import MODALITIES, LightCurve
 from multistar.modalities.gaia_xp.read import XPCoefficients
@@ -231,10 +232,18 @@ def _check_mapping(table: Columns, options: ReadOptions) -> None:
     known = {"source_id"} | set(quantities) | {f"{name}_error" for name in quantities}
     if unknown := sorted(set(options.columns) - known):
         raise ValueError(f"--columns: unknown quantities {unknown}; known are {sorted(known)}")
-    if absent := sorted(column for column in options.columns.values() if column not in table):
-        raise ValueError(
-            f"{table.origin}: no column {absent}; the table has {sorted(table.data)[:20]}"
-        )
+    columns = {c for q, c in options.columns.items() if (q, c) != ("source_id", ROW_NUMBER)}
+    if absent := sorted(column for column in columns if column not in table):
+        raise ValueError(f"{table.origin}: no column {absent}; {_name_like(absent[0], table)}")
+
+
+def _name_like(name: str, table: Columns) -> str:
+    """The columns that may be meant, or if none is like it the first ones."""
+    by_lower = {column.lower(): column for column in table.data}
+    close = difflib.get_close_matches(name.lower(), by_lower, 3, 0.6)
+    if close:
+        return f"did you mean {' or '.join(by_lower[lower] for lower in close)}?"
+    return f"the table has {sorted(table.data)[:20]}"
 
 
 def _flag_missing(blocks: Blocks, flags: np.ndarray) -> None:
@@ -257,5 +266,6 @@ def _extra_columns(table: Columns) -> dict[str, np.ndarray]:
     for name, values in table.data.items():
         is_number = values.ndim == 1 and values.dtype.kind in "iuf"
         if is_number and (name in PLACES or name.startswith("true_")):
+            table.used[name] = "carried along"
             extra[name] = values if values.dtype.kind == "f" else values.astype(np.float64)
     return extra

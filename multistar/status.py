@@ -18,6 +18,10 @@ FLAGS = {
     "(predict --consistency) half of them and the other half; do not trust the labels",
     "suspect_errors": "errors are of another size or shape than surveys have (variances? another unit?); intervals "
     "and labels that rest on them are wrong",
+    "only_light_curve": "nothing but a light curve was observed, by which dwarfs and giants can be "
+    "confused; check log g",
+    "only_adapter": "nothing was observed that the model itself reads: its own labels are the prior; "
+    "those of an adapter rest on the adapter's inputs",
 }
 BIT = {name: np.uint16(1 << i) for i, name in enumerate(FLAGS)}
 

@@ -39,6 +39,12 @@ from multistar.stars import read_stars
 LABELS = ("teff", "logg", "m_h", "mass", "age", "ebv", "distance")
 
 
+def count_errors(said: str) -> int:
+    """Lines of errors, of which there is one; what was read of the table is said before."""
+    lines = said.splitlines()
+    return len([line for line in lines if ": error: " in line or "Traceback" in line])
+
+
 @pytest.fixture(scope="module")
 def bare(mock_table) -> pa.Table:
     """45 stars with BP, photometry and parallax."""
@@ -227,9 +233,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(ending, bare, model_folder, 
         )
     error = capsys.readouterr().err.strip()
     assert (
-        code == 2
-        and len(error.splitlines()) == 1
-        and f"{out}: not written, is the disk full?" in error
+        code == 2 and count_errors(error) == 1 and f"{out}: not written, is the disk full?" in error
     )
     assert list(out.parent.iterdir()) == []
 
@@ -280,7 +284,7 @@ def test_a_place_where_nothing_can_be_written(bare, model_folder, tmp_path, monk
     read_only = _fails_from(1, PermissionError(errno.EROFS, "Read-only file system", "v.parquet"))
     monkeypatch.setattr(job_module.pq, "ParquetWriter", read_only)
     assert main([*command, str(tmp_path / "v.parquet")]) == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert count_errors(capsys.readouterr().err.strip()) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["stars.parquet"]
 
 
@@ -465,7 +469,7 @@ def test_stars_are_not_searched_with_another_model(
     capsys.readouterr()
     assert main([*search, str(tmp_path / "other")]) == 2
     error = capsys.readouterr().err.strip()
-    assert changed.hash[:8] in error and len(error.splitlines()) == 1
+    assert changed.hash[:8] in error and count_errors(error) == 1
 
 
 @pytest.mark.parametrize("name", ["../../theirs", "/etc/passwd", "part-00001.parquet", None, 3])

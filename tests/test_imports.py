@@ -13,6 +13,7 @@ LAYERS = (
     "multistar._compat multistar.precision multistar.quantities multistar.status multistar.io",
     "multistar.modalities",
     "multistar.stars",
+    "multistar.reading",
     "multistar.mock",
     "multistar.download",
     "multistar.model",

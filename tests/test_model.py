@@ -183,7 +183,7 @@ def test_damaged_model_folders_are_refused(model_folder, tmp_path):
     with pytest.raises(ValueError, match="do not fit together"):
         load_model(folder)
     (folder / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="not a multistar config"):
+    with pytest.raises(ValueError, match="not readable as a model"):
         load_model(folder)
 
 

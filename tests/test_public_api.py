@@ -19,7 +19,9 @@ MULTISTAR = {
     "from_pretrained": "name adapter precision device",
     "save_pretrained": "folder overwrite",
     "push_to_hub": "repo private token",
-    "predict": "table columns quiet samples seed consistency light_curves mc_dropout origin",
+    "describe": "table columns labels origin",
+    "predict": "table columns quiet samples seed consistency light_curves mc_dropout origin "
+    "labels given dust",
     "embed": "table columns quiet light_curves ignore space origin",
     "eraser": "ignore",
     "generate": "table columns quiet samples seed sampled origin",

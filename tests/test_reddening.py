@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from multistar.checks.reddening import open_map, positions, reddening
+from multistar.inference.dust_maps import open_map, positions, reddening
 from multistar.mock.dust_map import MockDustQuery
 from multistar.stars import read_stars
 

@@ -423,7 +423,7 @@ def test_what_was_changed_on_disk_is_refused(built, tmp_path):
                 StarIndex.load(folder, mapped=True, verify=verify)
         content[-1] ^= 1
         (folder / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f"{name}: SHA-256 differs"):
+        with pytest.raises(ValueError, match=f"{name}: SHA-256 is"):
             StarIndex.load(folder)
 
 
@@ -437,7 +437,7 @@ def test_cards_that_do_not_fit_are_refused(built, tmp_path):
         and card["index"]["stars"] == N
     )
     for change, message in (
-        ({"format": 1}, "format 1, this multistar .* reads 2; build it again"),
+        ({"format": 1}, "expected an index card of format 2, got 1"),
         ({"index": card["index"] | {"stars": 5}}, "do not fit together"),
         ({"index": card["index"] | {"dimension": 5}}, "do not fit together"),
         ({"index": {"kind": "exact"}}, "not readable as an index card"),

@@ -106,6 +106,7 @@ class Job:
         out: Path,
         overwrite: bool = False,
         done: Callable[[int], None] = lambda n: None,
+        describe: Callable[[str], None] = lambda text: None,
     ) -> dict:
         """The rows of `source` -> rows of `out`, in order, atomically.
 
@@ -117,7 +118,7 @@ class Job:
         ids, counts, writer = [], Counter(), None
         with atomic_write(out, overwrite) as temporary:
             try:
-                for part in self._parts(source, done):
+                for part in self._parts(source, done, describe):
                     ids.append(part["source_id"].to_numpy())
                     counts.update(part["status"].to_pylist())
                     writer = writer or pq.ParquetWriter(temporary, part.schema)
@@ -130,8 +131,16 @@ class Job:
             _to_disk(temporary)
         return {"rows": sum(counts.values()), "status": dict(sorted(counts.items()))}
 
-    def _parts(self, source: Path, done: Callable[[int], None]) -> Iterator[pa.Table]:
+    def _parts(
+        self, source: Path, done: Callable[[int], None], describe: Callable[[str], None]
+    ) -> Iterator[pa.Table]:
+        rows = 0
         for number, part in enumerate(self._read(source)):
+            part.first_row = rows
+            rows += len(part)
+            if number == 0:
+                given = self.options.get("given", ())
+                describe(str(self.star_model.describe(part, self.columns or None, given)))
             options = dict(self.options)
             if "seed" in options:
                 options["seed"] += number

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from multistar.checks.figures import name_ticks
 from multistar.checks.physics import measure_extinction, select_generated
 from multistar.checks.probes import correlate_residuals, probe_targets
-from multistar.checks.reddening import COLUMN, Reddening, reddening
 from multistar.checks.report import Report
 from multistar.index.umap_map import coloured_map, umap_map
+from multistar.inference.dust_maps import COLUMN, Reddening, reddening
 from multistar.inference.embed import embed
 from multistar.inference.erase import known_label
 from multistar.inference.predict import predict

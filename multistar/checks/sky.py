@@ -6,7 +6,7 @@ hash of the id; the mock's spectra are fitted to the others (`is_fitted`).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ SUN_ERRORS = {"g": 0.003, "bp": 0.003, "rp": 0.004}  # mag
 SUN_PARALLAX_ERROR = 0.02  # mas
 OTHER_ERROR = 0.022  # mag, of 2MASS and WISE
 DWARF_LOGG = 3.8
+LEAST_DUST_ERROR, DUST_ERROR = 0.01, 0.16  # mag, and of E(B-V), of dust maps
+# What labels of spectra are uncertain by, beside the errors that they state.
+SPECTRA_ERRORS = {"teff": 40.0, "logg": 0.05, "m_h": 0.05}
 OLD = 7.0  # Gyr, of Montalban et al. 2021
 CLUSTER_FILES = (
     Path("clusters", "almeida2023_members.parquet"),
@@ -49,11 +52,23 @@ AGE_EDGES = (6.5, 7.5, 8.0, 8.5, 9.0, 9.5, 10.2)  # log10 yr
 
 @dataclass(frozen=True)
 class Sample:
-    """Real stars with labels: a table that read_stars reads, and label -> (value, error) (n,)."""
+    """Real stars with labels.
+
+    Attributes
+    ----------
+    name : str
+    table : DataFrame
+        What read_stars reads.
+    labels : mapping of str to (value, error)
+        What predictions are compared with, (n,) each.
+    given : mapping of str to (value, error)
+        Labels that the model is told, (n,) each.
+    """
 
     name: str
     table: pd.DataFrame
     labels: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    given: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 def make_suns(bands: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -106,11 +121,13 @@ def _lamost_samples(folder: Path) -> list[Sample]:
     frame = _select_judges(frame[frame["parallax"] > 0])
     columns = {"teff": "teff", "logg": "logg", "m_h": "mh"}
     columns = {name: (theirs, f"{theirs}_err") for name, theirs in columns.items()}
-    dwarf = frame["logg"] > DWARF_LOGG
-    return [
-        _sample("LAMOST dwarfs", frame[dwarf], columns, LAMOST_COLUMNS),
-        _sample("LAMOST giants", frame[frame["logg"] < 3.5], columns, LAMOST_COLUMNS),
-    ]
+    samples = []
+    for name, which in (("dwarfs", frame["logg"] > DWARF_LOGG), ("giants", frame["logg"] < 3.5)):
+        sample = _sample(f"LAMOST {name}", frame[which], columns, LAMOST_COLUMNS)
+        ebv = frame.loc[which, "reddening_r"].to_numpy(float)
+        dust = {"ebv": (ebv, np.hypot(LEAST_DUST_ERROR, DUST_ERROR * ebv))}
+        samples += [sample, replace(sample, name=f"{sample.name}, dust known", given=dust)]
+    return samples
 
 
 def _kepler_samples(folder: Path) -> list[Sample]:
@@ -120,8 +137,14 @@ def _kepler_samples(folder: Path) -> list[Sample]:
     columns |= {"m_h": ("FE_H", "FE_H_ERR"), "mass": ("Mcorr", "Mcorr_err"), "age": ("Age", "")}
     old = (frame["M21_Age"] > OLD) & (frame["M21_FeH"] < -0.5)
     of_old = {"m_h": ("M21_FeH", "FE_H_ERR"), "mass": ("M21_Mass", "")}
+    giants = _sample("Kepler giants", frame, columns, {})
+    spectra = {name: giants.labels[name] for name in ("teff", "logg", "m_h")}
+    spectra = {n: (x, np.hypot(e, SPECTRA_ERRORS[n])) for n, (x, e) in spectra.items()}
+    of_rest = {name: giants.labels[name] for name in ("mass", "age")}
+    name = "Kepler giants, spectra known"
     return [
-        _sample("Kepler giants", frame, columns, {}),
+        giants,
+        replace(giants, name=name, labels=of_rest, given=spectra),
         _sample("old metal-poor giants", frame[old], of_old, {}),
     ]
 
@@ -151,8 +174,11 @@ def check_sample(model: Model, sample: Sample) -> list[dict]:
     labels in the 68 % interval, widened by their errors, and `held_after_offset` that after one
     constant offset, the bias, is taken off.
     """
-    stars = read_stars(sample.table)
-    table = predict(model, stars, quiet=True)
+    measured = sample.table
+    for name, (known, error) in sample.given.items():
+        measured = measured.assign(**{name: known, f"{name}_error": error})
+    stars = read_stars(measured)
+    table = predict(model, stars, quiet=True, given=list(sample.given))
     words = table["status"].to_pylist()
     flagged = float(np.mean(["outside_training" in word for word in words]))
     rows = []

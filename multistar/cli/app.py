@@ -8,7 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 from multistar import __version__
-from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
+from multistar.cli.arguments import (
+    check_inputs,
+    check_model,
+    check_output,
+    column_mapping,
+    given_labels,
+    label_list,
+)
 from multistar.cli.batch import (
     add_batch_options,
     check_folder_options,
@@ -22,6 +29,7 @@ from multistar.cli.download import add_download_command
 from multistar.cli.explore import add_explore_command
 from multistar.cli.finetune import add_finetune_command
 from multistar.cli.index import add_index_commands
+from multistar.cli.overview import add_examples, list_commands
 from multistar.cli.population import (
     add_disentangle_options,
     add_population_commands,
@@ -41,7 +49,16 @@ RESUMES |= dict.fromkeys(
 UNITS = ("flux", "mag", "relative")  # of light curves
 # commands that take a model and a table: the options that each hands on to the method of its name
 INFERENCE = {
-    "predict": ("samples", "seed", "consistency", "mc_dropout", "origin"),
+    "predict": (
+        "samples",
+        "seed",
+        "consistency",
+        "mc_dropout",
+        "origin",
+        "labels",
+        "given",
+        "dust",
+    ),
     "embed": ("ignore", "space", "origin"),
     "generate": ("samples", "seed", "sampled", "origin"),
     "inpaint": ("bands", "origin"),
@@ -124,16 +141,23 @@ def _infer_whole(args) -> int:
     check_ending(args.out, vectors=args.command != "predict" or args.samples > 0)
     check_output(args.out, args.overwrite)
     from multistar.api import MultiStar
+    from multistar.io.tables import read_columns
     from multistar.io.write import write_table
+    from multistar.quantities import LABELS
 
     options = {name: getattr(args, name) for name in INFERENCE[args.command]}
     if args.command != "generate":
         options["light_curves"] = args.lightcurves and _light_curves(args.lightcurves, args.unit)
     adapters = args.adapter if args.command == "predict" else ()
-    task = getattr(
-        MultiStar.from_pretrained(args.model, adapters, args.precision, args.device), args.command
-    )
-    table = task(args.table, columns=column_mapping(args.columns), quiet=False, **options)
+    model = MultiStar.from_pretrained(args.model, adapters, args.precision, args.device)
+    columns = column_mapping(args.columns)
+    stars = args.table
+    if stars:
+        stars = read_columns(stars)
+        given = options.get("given", ()) if args.command != "generate" else LABELS
+        print(model.describe(stars, columns, given), file=sys.stderr)
+    task = getattr(model, args.command)
+    table = task(stars, columns=columns, quiet=False, **options)
     write_table(table, args.out, args.overwrite)
     print(f"{len(table)} rows written to {args.out}; status:")
     print_counts(Counter(table["status"].to_pylist()))
@@ -270,7 +294,9 @@ def _add_mock_options(mock: argparse.ArgumentParser) -> None:
     mock.add_argument("--stars", type=int, help="how many")
     mock.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
     mock.add_argument(
-        "--selection", default="apogee-like", help="see README: apogee-like, all-sky, bright, ..."
+        "--selection",
+        default="apogee-like",
+        help="mock --describe tells them: apogee-like, all-sky, bright, ...",
     )
     mock.add_argument(
         "--layout", default="dr3", help="XP orders per band: dr3 (55+55) or dr4-like (51+55)"
@@ -350,6 +376,26 @@ def _add_inference(command) -> None:
     infer["predict"].add_argument(
         "--consistency", action="store_true", help="also check that measurements fit together"
     )
+    infer["predict"].add_argument(
+        "--labels",
+        type=label_list,
+        default=[],
+        metavar="LABEL,LABEL",
+        help="only these come out, in this order",
+    )
+    infer["predict"].add_argument(
+        "--given",
+        type=given_labels,
+        default={},
+        metavar="LABEL[=ERROR],...",
+        help="columns of the table that are known beforehand, such as teff,logg=0.1; ERROR for "
+        "values without one",
+    )
+    infer["predict"].add_argument(
+        "--dust",
+        metavar="MAP",
+        help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, or MODULE:CLASS of dustmaps",
+    )
     infer["embed"].add_argument(
         "--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it"
     )
@@ -385,10 +431,19 @@ def _add_inference(command) -> None:
 
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(
-        prog="multistar", description="A multimodal foundation model for stars."
+        prog="multistar",
+        usage="multistar [-h] [--version] COMMAND ...",
+        description="A multimodal foundation model for stars.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     main_parser.add_argument("--version", action="version", version=f"multistar {__version__}")
-    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = main_parser.add_subparsers(
+        prog="multistar",
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        help=argparse.SUPPRESS,
+    )
 
     def command(name: str, run, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
@@ -455,6 +510,8 @@ def parser() -> argparse.ArgumentParser:
     add_index_commands(command)
     add_population_commands(command)
     add_explore_command(commands)
+    add_examples(commands)
+    main_parser.epilog = list_commands(commands)
     return main_parser
 
 

@@ -1,5 +1,7 @@
 """Arguments that commands share, checked before torch and others, which take seconds, are loaded."""
 
+import argparse
+
 from multistar._compat import check_faiss
 from multistar.io.files import refuse_existing, require_path
 from multistar.io.folders import find_model, require_eraser, require_index
@@ -40,3 +42,22 @@ def column_mapping(pairs: list[str]) -> dict[str, str]:
         if "=" not in pair:
             raise ValueError(f"--columns takes QUANTITY=COLUMN, got {pair!r}")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def label_list(text: str) -> list[str]:
+    """Return the names in "teff,mass"."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def given_labels(text: str) -> dict[str, float | None]:
+    """Return label -> error of "teff=80,logg"; None where no error is named."""
+    given: dict[str, float | None] = {}
+    for word in label_list(text):
+        name, _, error = word.partition("=")
+        try:
+            given[name] = float(error) if error else None
+        except ValueError as problem:
+            raise argparse.ArgumentTypeError(
+                f"expected LABEL or LABEL=ERROR with a number, got {word!r}"
+            ) from problem
+    return given

@@ -124,6 +124,7 @@ def run_folder(args, job) -> int:
 
 def run_file(args, job) -> int:
     """One table to one Parquet file, in bounded memory."""
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -132,10 +133,14 @@ def run_file(args, job) -> int:
         TextColumn("{task.completed:,} rows"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
         written = job.write(
-            Path(args.table), Path(args.out), args.overwrite, lambda n: bar.advance(task, n)
+            Path(args.table),
+            Path(args.out),
+            args.overwrite,
+            lambda n: bar.advance(task, n),
+            lambda text: bar.console.print(text, markup=False, highlight=False, soft_wrap=True),
         )
     print(f"{written['rows']} rows written to {args.out}; status:")
     print_counts(Counter(written["status"]))

@@ -128,12 +128,22 @@ def _print(adapter, out: str) -> None:
     )
     for name, cell in said["labels"].items():
         text = f"  {name:10s} {cell['training']} values learnt from, {cell['held_out']} held out"
-        far = cell.get("left_out", 0)
-        print(
-            text
-            + (
-                f", {far} left out: far from all others, or of stars without measurements"
-                if far
-                else ""
-            )
-        )
+        if far := cell.get("left_out", 0):
+            text += f", {far} left out: far from all others, or of stars without measurements"
+        print(text)
+    print("on the held-out stars, which also chose when to stop:")
+    for name, row in said["held_out"].items():
+        print(f"  {name:10s} {describe_judgement(row)}")
+
+
+def describe_judgement(row: dict[str, float]) -> str:
+    """Return the figures of one label in words."""
+    if "accuracy" in row:
+        return f"{row['accuracy']:.0%} right (the most common class: {row['most_common']:.0%})"
+    text = (
+        f"scatter {row['mad_std']:.3g} (of the labels themselves {row['spread']:.3g}), "
+        f"bias {row['bias']:+.2g}; {row['held']:.0%} within the 68 % interval"
+    )
+    if row["with_errors"]:
+        return f"{text}, {row['held_with_errors']:.0%} with the labels' own errors added"
+    return f"{text}; the labels have no errors and are taken as exact"

@@ -125,7 +125,11 @@ def _search(args) -> None:
     if args.out:
         print(f"{write_tables(tables, args.out, args.overwrite)} neighbours written to {args.out}")
         return
+    has_header = False
     for row in (row for table in tables for row in table.to_pylist() if not args.explain):
+        if not has_header:
+            print("  ".join(row), file=sys.stderr)
+            has_header = True
         others = "".join(f"  {value:.6g}" for value in list(row.values())[4:])
         print(
             f"{row['query_id']}  {row['rank']:4d}  {row['neighbour_id']}  {row['distance']:.6f}{others}"

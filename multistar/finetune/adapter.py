@@ -3,27 +3,26 @@ locked to its base.
 """
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from multistar import __version__
 from multistar.finetune.extend import extend
 from multistar.finetune.lora import LowRank
 from multistar.finetune.readout import Readout
 from multistar.finetune.request import Request
-from multistar.io.files import atomic_write, sha256
+from multistar.io.artifact import Kind, write_tensors
+from multistar.io.files import atomic_write
 from multistar.io.folders import ADAPTER_FILES, require_adapter
 from multistar.model.checkpoint import Model, rename_encoders
 
 WEIGHTS, CONFIG = OWNED = ADAPTER_FILES
-MAX_CONFIG_BYTES = 1 << 22
-FORMAT = 2  # 1 had one attribute of the network per encoder
+# Format 1 had one attribute of the network per encoder.
+FOLDER = Kind("an adapter", CONFIG, 2, (1, 2), "copy the folder again, or fine-tune anew")
 LOW_RANK = "low_rank."
 FORMAT_1_ENCODERS = ("scalars", "xp", "light_curve")
 
@@ -128,20 +127,14 @@ def save_adapter(adapter: Adapter, folder: str | Path, overwrite: bool = False) 
         )
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
-        save_file(
-            {name: t.contiguous() for name, t in adapter.changes.items()}, temporary / WEIGHTS
-        )
-        (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
-        config = {
-            "format": FORMAT,
-            "multistar": __version__,
+        described = {
             "base": adapter.base,
             "request": adapter.request.as_json(),
             "dropout": adapter.dropout,
-            "sha256": sha256(temporary / WEIGHTS),
+            "sha256": write_tensors(temporary / WEIGHTS, adapter.changes),
             "provenance": adapter.provenance,
         }
-        (temporary / CONFIG).write_text(json.dumps(config, indent=1))
+        FOLDER.describe(temporary, described)
 
 
 def load_adapter(base: Model, folder: str | Path) -> Adapter:
@@ -152,19 +145,14 @@ def load_adapter(base: Model, folder: str | Path) -> Adapter:
     """
     folder = Path(folder)
     require_adapter(folder)
-    config = _read_config(folder / CONFIG)
+    config = FOLDER.read(folder, texts=["base", "sha256"])
     if config["base"] != base.hash:
         raise ValueError(
             f"{folder}: made for the base model {config['base'][:12]}, this one is "
             f"{base.hash[:12] or 'not saved'}; "
             "load that model, or fine-tune this one"
         )
-    found = sha256(folder / WEIGHTS)
-    if found != config["sha256"]:
-        raise ValueError(
-            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., {CONFIG} says "
-            f"{config['sha256'][:12]}..."
-        )
+    FOLDER.check_file(folder / WEIGHTS, config["sha256"])
     try:
         dropout = config.get("dropout", 0.0)  # adapters of before there was any have none
         if not 0 <= dropout < 1:
@@ -193,23 +181,6 @@ def _from_format_1(changes: dict[str, Tensor]) -> dict[str, Tensor]:
             name = LOW_RANK + layer.removeprefix("network.")
         renamed[name] = tensor
     return renamed
-
-
-def _read_config(path: Path) -> dict:
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes is no config of ours")
-    try:
-        config = json.loads(path.read_text())
-        if config["format"] not in (1, FORMAT) or not all(
-            isinstance(config[key], str) for key in ("base", "sha256")
-        ):
-            raise ValueError(
-                f"{path}: expected format 1 or {FORMAT}, got {config['format']!r}; is "
-                f"multistar {__version__} too old?"
-            )
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not an adapter's config ({error!r})") from error
-    return config
 
 
 def difference(adapter: Adapter, base: Model, low_rank: dict[str, LowRank]) -> dict[str, Tensor]:

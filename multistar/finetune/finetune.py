@@ -10,6 +10,7 @@ from multistar.finetune.adapter import OWNED, Adapter, save_adapter
 from multistar.finetune.begin import begin
 from multistar.finetune.examples import check_split, examples, held_out_stars, used
 from multistar.finetune.joint import fit_dependence
+from multistar.finetune.judge import judge_held_out
 from multistar.finetune.request import read_labelled
 from multistar.finetune.tune import (
     CHECKPOINT_SECONDS,
@@ -81,7 +82,12 @@ def finetune(
         trainer.resume(partial)
     adapter = run(trainer, partial, quiet, checkpoint_seconds)
     fit_dependence(base, adapter, stars.select((useful & outside).numpy()))
-    adapter.provenance |= {"begins_like": like, "labels": used(train, validation, request, stars)}
+    adapter.provenance |= {
+        "begins_like": like,
+        "labels": used(train, validation, request, stars),
+        "held_out": judge_held_out(adapter, validation),
+        "columns": dict(columns or {}),  # which predict looks for again
+    }
     if out is not None:
         save_adapter(adapter, out, overwrite)
     if partial:

@@ -25,6 +25,7 @@ from multistar.inference.predict import (
     ROW_MAJOR,
     SUFFIXES,
     Prediction,
+    Request,
     covariances,
     predict_stars,
 )
@@ -76,6 +77,7 @@ def predict_with_adapters(
     seed: int = 0,
     consistency: bool = False,
     passes: int = 0,
+    labels: Collection[str] = (),
 ) -> pa.Table:
     """Predict the labels of a model and of its adapters; each network encodes each star once.
 
@@ -89,6 +91,8 @@ def predict_with_adapters(
         As for `inference.predict.predict`.
     passes : int
         Of Monte-Carlo dropout, for the adapters' columns; see `densities`.
+    labels : collection of str
+        The labels that come out; all without it.
 
     Returns
     -------
@@ -102,11 +106,18 @@ def predict_with_adapters(
     Raises
     ------
     ValueError
-        For adapters that do not go together, samples = 1, and passes of an adapter that was
-        trained without dropout.
+        For adapters that do not go together, samples = 1, passes of an adapter that was trained
+        without dropout, and labels that neither the base nor an adapter predicts.
     """
     check_stack(adapters)
     check_passes(adapters, passes)
+    every = dict.fromkeys(model.vocabulary.labels)
+    every |= dict.fromkeys(name for adapter in adapters for name in adapter.request.names)
+    if unknown := [name for name in labels if name not in every]:
+        raise ValueError(
+            f"labels {unknown} are none of this model's and its adapters', which are "
+            f"{', '.join(every)}"
+        )
     readers = []
     for number, adapter in enumerate(adapters, 1):
         _warn_of_missing(adapter, stars)
@@ -118,18 +129,26 @@ def predict_with_adapters(
         for reader in beside_base:
             reader.read(model, batch.rows, batch.measurement, batch.memory, drawn)
 
-    result = predict_stars(model, stars, quiet, samples, seed, consistency, watch)
+    request = Request(samples, seed, consistency)
+    result = predict_stars(model, stars, quiet, request, watch)
     names = model.vocabulary.labels if samples else ()
     drawn = {name: result.columns[f"{name}_samples"] for name in names}
     for group in _by_network([reader for reader in readers if reader not in beside_base]):
         _encode_for(group, stars, quiet, drawn)
     for reader in readers:
         reader.add_to(result)
+    has_data = np.any([reader.has_data for reader in readers], axis=0)
+    only_adapter = has_data & (result.flags & status.BIT["no_data"] > 0)
+    result.flags[only_adapter] ^= status.BIT["no_data"] | status.BIT["only_adapter"]
     if samples:
         new = [q.name for adapter in adapters for q in adapter.request.targets]
-        _complete_covariance(result, list(dict.fromkeys([*names, *new])))
-    labels = "; ".join(", ".join(adapter.request.names) for adapter in adapters)
-    result.metadata["adapters"] = labels
+        numbers = list(dict.fromkeys([*names, *new]))
+        _complete_covariance(result, [n for n in numbers if n in labels] if labels else numbers)
+    result.metadata["adapters"] = "; ".join(", ".join(a.request.names) for a in adapters)
+    for name in set(every) - set(labels or every):
+        words = [word for adapter in adapters for word in adapter.request.classes.get(name, ())]
+        for ending in (*SUFFIXES, "_samples", *(f"_{word}" for word in words)):
+            result.columns.pop(name + ending, None)
     return result.to_table()
 
 
@@ -192,7 +211,7 @@ class Reader:
         self.levels = adapter.levels(torch.tensor(LEVELS), passes)
         self.quantiles = np.empty((n, len(request.targets), len(LEVELS)))
         self.shares = [np.empty((n, len(words))) for words in request.classes.values()]
-        self.outside = np.zeros(n, bool)
+        self.outside, self.has_data = np.zeros((2, n), bool)
         self._lock = Lock()  # dropout puts hooks on layers, which all threads have in common
 
     def read(
@@ -205,6 +224,7 @@ class Reader:
     ) -> None:
         """Decode a batch that `model` has encoded; drawn: label -> the base's samples (B, n)."""
         m = in_slots_of(model.vocabulary, self.adapter.model.vocabulary, m)
+        self.has_data[rows] = m.observed.any(1).cpu().numpy()
         if self.passes:
             with self._lock:
                 decoded = decode_batch(self.adapter, rows, m, memory, self.passes)

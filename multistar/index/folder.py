@@ -1,16 +1,14 @@
 """An index on disk: one folder, written atomically, every file hashed in its card."""
 
-import json
 import os
 import weakref
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import faiss
 import numpy as np
 
-from multistar import __version__
+from multistar.io.artifact import Kind
 from multistar.io.config import from_table
 from multistar.io.files import atomic_write, sha256
 from multistar.io.folders import CARD, require_index
@@ -18,7 +16,7 @@ from multistar.io.folders import CARD, require_index
 INDEX, IDS, ORDER, METADATA = "index.faiss", "source_ids.npy", "id_order.npy", "metadata.npy"
 FILES = (INDEX, IDS, ORDER, METADATA)
 OWNED = (*FILES, CARD)
-FORMAT = 2
+FOLDER = Kind("an index card", CARD, 2, (2,), "build it again")
 ROWS_AT_ONCE = 1 << 20
 MAP = getattr(
     faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP
@@ -108,9 +106,8 @@ def write_folder(folder: str | Path, content: Content, overwrite: bool = False) 
             name: {"bytes": (temporary / name).stat().st_size, "sha256": sha256(temporary / name)}
             for name in FILES
         }
-        written = {"format": FORMAT, "multistar": __version__, "faiss": faiss.__version__}
-        card = written | {"index": asdict(content.card), "files": files}
-        (temporary / CARD).write_text(json.dumps(card, indent=1))
+        described = {"faiss": faiss.__version__, "index": asdict(content.card), "files": files}
+        FOLDER.describe(temporary, described)
 
 
 def _write_index(index: faiss.Index, path: Path) -> None:
@@ -138,7 +135,7 @@ def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -
     for name in (CARD, *FILES):
         require_index(folder, [name])
         if name == CARD:
-            written = _read_card(folder)  # first: an older format lacks files
+            written = FOLDER.read(folder)  # first: an older format lacks files
     try:
         card = from_table(Card, written["index"], "index")
         expected = {
@@ -154,29 +151,12 @@ def read_folder(folder: str | Path, mapped: bool = False, verify: bool = True) -
                 f"{folder / name}: {found} bytes, {CARD} says {size}; it was cut off, build it "
                 "again"
             )
-        if verify and sha256(folder / name) != digest:
-            raise ValueError(
-                f"{folder / name}: SHA-256 differs from {CARD}; the file was changed, build it "
-                "again"
-            )
+        if verify:
+            FOLDER.check_file(folder / name, digest)
     files = MappedFiles(folder) if mapped else None
     content = _read_files(folder, card, mapped)
     _check_arrays(folder, content, verify)
     return replace(content, mapped=files)
-
-
-def _read_card(folder: Path) -> dict[str, Any]:
-    try:
-        card = json.loads((folder / CARD).read_text())
-        made = card["format"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / CARD}: not readable as an index card ({error!r})") from error
-    if made != FORMAT:
-        raise ValueError(
-            f"{folder}: an index of format {made}, this multistar {__version__} reads "
-            f"{FORMAT}; build it again"
-        )
-    return card
 
 
 def _read_files(folder: Path, card: Card, mapped: bool) -> Content:

@@ -89,7 +89,7 @@ def search_like(
     all that is known.
 
     And "ok" or the reasons to doubt them. The labels themselves are embedded, not a spectrum that
-    they generate: the neighbours' labels are then closer to those asked for (see README).
+    they generate: the neighbours' labels are then closer to those asked for (docs/guides/similar-stars.md).
     Measured stars lie far from a star of which only labels are known, so distances are large and
     tell only the order.
 

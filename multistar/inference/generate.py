@@ -105,6 +105,7 @@ def chain(model: Model) -> list[int]:
     ]
 
 
+@torch.inference_mode()
 def drawn_coefficients(
     model: Model, memory: Memory, g: np.ndarray, n: int, generator: torch.Generator
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -118,7 +119,8 @@ def drawn_coefficients(
     slots = chain(model) if np.isfinite(g).all() else [model.vocabulary.slot("g"), *chain(model)]
     order, levels = torch.tensor(slots), torch.special.ndtr(SCORES)
     chained = joint_samples(model, memory, order, n, generator)
-    z = with_marginals(model, memory, order, chained, levels, generator).double().numpy()
+    mixture = model.network.decode(memory, order.to(memory.features.device))
+    z = with_marginals(mixture, chained, levels, generator).double().numpy()
     if len(slots) > len(chain(model)):
         magnitude = model.standardiser.physical("g", z[..., 0])
     else:

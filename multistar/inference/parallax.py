@@ -20,6 +20,7 @@ ODD_LUMINOSITY = 0.35
 PARALLAX_EDGE, EDGE_WITHOUT_XP = 2.6, 4.5
 EXTREME = 1e-12  # a level nearer to 0 or 1 counts as this
 AT_ONCE = 128  # stars
+LUMINOSITY_LABELS = ("distance", "teff", "logg", "mass", "ebv")
 SUN_TEFF, SUN_LOGG, SUN_BOLOMETRIC = 5772.0, 4.438, 4.74
 # M_bol - M_G [mag] over Teff and A_G / E(B-V), fitted to predictions of sound mock stars.
 CORRECTION_TEFF = (3300.0, 4000.0, 4500.0, 5000.0, 6000.0, 7000.0, 8000.0)
@@ -55,7 +56,7 @@ def contradicts_parallax(
     distance = label("distance")
     allowed = np.hypot(np.hypot(sigma, PARALLAX_ERROR), RELATIVE_ERROR / distance)
     odd = np.abs(parallax - 1 / distance) > ODD_PARALLAX * allowed
-    if known >= {"teff", "logg", "mass", "ebv"}:
+    if known >= set(LUMINOSITY_LABELS):
         teff = label("teff")
         gravity = label("logg") - SUN_LOGG
         luminosity = np.log10(label("mass")) + 4 * np.log10(teff / SUN_TEFF) - gravity

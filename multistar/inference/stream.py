@@ -46,7 +46,11 @@ class Encoded:
 
 @torch.inference_mode()
 def encode_stars(
-    model: Model, stars: Stars, what: str, quiet: bool = False, labels: bool = False
+    model: Model,
+    stars: Stars,
+    what: str,
+    quiet: bool = False,
+    labels: bool | Collection[str] = False,
 ) -> Iterator[Encoded]:
     """Encode stars batch by batch, one after the other.
 
@@ -58,8 +62,8 @@ def encode_stars(
         What is being done, for the progress bar.
     quiet : bool
         Show no progress.
-    labels : bool
-        Labels are all of the input, as for `show_measurements`.
+    labels : bool or collection of str
+        Which labels are input, as for `show_measurements`.
     """
     known = stars.flags | find_implausible(stars)
     for rows, m in stream_measurements(model, stars, what, quiet, labels):
@@ -72,7 +76,7 @@ def map_batches(
     what: str,
     task: Callable[[Encoded], None],
     quiet: bool = False,
-    labels: bool = False,
+    labels: bool | Collection[str] = False,
 ) -> np.ndarray:
     """Do `task` to each batch that `encode_stars` gives; on a CPU, to several at once.
 
@@ -126,11 +130,15 @@ def map_batches(
 
 
 def _encode_batch(
-    model: Model, known: np.ndarray, rows: slice, m: Measurement, labels: bool
+    model: Model,
+    known: np.ndarray,
+    rows: slice,
+    m: Measurement,
+    labels: bool | Collection[str],
 ) -> Encoded:
     """Encode the measurements of some rows; `known` are the flags of all of them so far."""
     memory = model.network.encode(m)
-    if labels:
+    if labels is True:
         outside = model.domain.beyond(m).any(1)
     else:
         outside = model.domain.outside(memory.embedding, m)
@@ -138,7 +146,19 @@ def _encode_batch(
     flags[outside.cpu().numpy()] |= status.BIT["outside_training"]
     # nothing that this model can read
     flags[_is_blank(m)] |= status.BIT["no_data"]
+    flags[_has_only(m, model.vocabulary.places.get("light_curve"))] |= status.BIT[
+        "only_light_curve"
+    ]
     return Encoded(rows, m, memory, flags)
+
+
+def _has_only(m: Measurement, place: slice | None) -> np.ndarray:
+    """(n,) stars of which these slots, and no others, are observed."""
+    if place is None:
+        return np.zeros(len(m.observed), bool)
+    here = m.observed[:, place].any(1)
+    others = m.observed.sum(1) > m.observed[:, place].sum(1)
+    return (here & ~others).cpu().numpy()
 
 
 def _is_blank(m: Measurement) -> np.ndarray:

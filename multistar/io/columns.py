@@ -34,12 +34,18 @@ class Columns:
         Path or kind of the table, for messages.
     metadata : dict of str to str
         What the container says of itself.
+    first_row : int
+        Number of the first row in the table that this is a part of.
+    used : dict of str to str
+        Column -> what a reader took it for, such as "teff" or "error of teff".
     """
 
     data: dict[str, np.ndarray]
     unit: dict[str, u.UnitBase] = field(default_factory=dict)
     origin: str = "table"
     metadata: dict[str, str] = field(default_factory=dict)
+    first_row: int = 0
+    used: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.data.values()))) if self.data else 0
@@ -159,8 +165,13 @@ class Columns:
 
 
 def columns_of_frame(frame: pd.DataFrame, origin: str) -> Columns:
-    """Return the columns of a pandas DataFrame, the index apart; ValueError for equal names."""
+    """Return the columns of a pandas DataFrame; ValueError for equal names.
+
+    The index is one only where its name says that it holds ids.
+    """
     data, unit = {}, {}
+    if frame.index.name in ID_COLUMNS and frame.index.name not in frame:
+        frame = frame.reset_index()
     _refuse_repeated([str(name) for name in frame], origin)
     for name in frame:
         values, stated = _split_unit(frame[name].to_numpy())

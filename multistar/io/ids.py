@@ -13,6 +13,7 @@ from multistar.io.tables import read_columns
 
 CATALOGUE_PREFIXES = ("Gaia DR3 ", "Gaia DR4 ")
 WORDS_FOR_MISSING = ("", "-1", "nan", "null", "none", "<na>")
+ROW_NUMBER = "#"  # in the place of a column of ids
 
 
 def read_ids(source: Any) -> np.ndarray:
@@ -80,7 +81,8 @@ def ids_and_flags(table: Columns, renamed: dict[str, str]) -> tuple[np.ndarray, 
     table : Columns
         n rows.
     renamed : dict of str to str
-        May name the column of ids under "source_id"; otherwise it is one of ID_COLUMNS.
+        May name the column of ids under "source_id", or ROW_NUMBER for numbers of rows; otherwise
+        it is one of ID_COLUMNS.
 
     Returns
     -------
@@ -94,13 +96,17 @@ def ids_and_flags(table: Columns, renamed: dict[str, str]) -> tuple[np.ndarray, 
     ValueError
         If there is no column of ids, or it holds something else.
     """
+    if renamed.get("source_id") == ROW_NUMBER:
+        numbers = np.arange(table.first_row, table.first_row + len(table))
+        return numbers, np.zeros(len(table), np.uint16)
     names = [renamed["source_id"]] if "source_id" in renamed else ID_COLUMNS
     name = next((name for name in names if name in table), None)
     if name is None:
         raise ValueError(
             f"{table.origin}: no column source_id; the table has {sorted(table.data)[:12]}. "
-            "Name yours with --columns source_id=NAME; a row number will do"
+            f"Name yours with --columns source_id=NAME; source_id={ROW_NUMBER} counts the rows"
         )
+    table.used[name] = "source_id"
     source_id = id_numbers(table[name], table.origin, name)
     missing = source_id < 0
     repeated = pd.Series(source_id).duplicated(keep=False).to_numpy() & ~missing

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from astropy.table import Table, meta
+from astropy.table import Column, Table, meta
 
 from multistar.io.columns import (
     ID_COLUMNS,
@@ -224,14 +225,38 @@ def _read_fits(path: Path) -> Columns:
 
 def _read_votable(path: Path) -> Columns:
     tables = list(open_votable(path).iter_tables())
+    if tables and all(_is_spectrum(table) for table in tables):
+        return columns_of_astropy(_stack_spectra(tables), str(path))
     if len(tables) != 1:
         names = tables[0].array.dtype.names if tables else ()
         raise ValueError(
-            f"expected one table with a row per star, found {len(tables)} tables "
-            f"(the first has {names}); "
-            "sampled XP spectra are not read: download XP_CONTINUOUS instead"
+            f"expected one table with a row per star, or a sampled spectrum (wavelength, flux) of "
+            f"a star each, found {len(tables)} tables (the first has {names})"
         )
     return columns_of_astropy(tables[0].to_table(use_names_over_ids=True), str(path))
+
+
+def _is_spectrum(table: Any) -> bool:
+    """Whether it is one star's spectrum as Gaia's archive writes it, its source_id a parameter."""
+    fields = {field.name for field in table.fields}
+    has_id = any(parameter.name == "source_id" for parameter in table.params)
+    return {"wavelength", "flux"} <= fields and "source_id" not in fields and has_id
+
+
+def _stack_spectra(tables: list[Any]) -> Table:
+    """One row per spectrum, with vectors; ValueError if they have different lengths."""
+    ids = [int(p.value) for table in tables for p in table.params if p.name == "source_id"]
+    stacked = Table({"source_id": np.array(ids, np.int64)})
+    parts = [table.to_table(use_names_over_ids=True) for table in tables]
+    for name in ("wavelength", "flux", "flux_error"):
+        if all(name in part.colnames for part in parts):
+            lengths = {len(part) for part in parts}
+            if len(lengths) > 1:
+                raise ValueError(f"spectra of different lengths {sorted(lengths)} in one file")
+            columns = [np.ma.filled(part[name], np.nan) for part in parts]
+            values = np.stack([np.asarray(column, np.float64) for column in columns])
+            stacked[name] = Column(values, unit=parts[0][name].unit)
+    return stacked
 
 
 def _read_parquet(path: Path) -> Columns:

@@ -1,18 +1,17 @@
 """A model on disk: config.json + model.safetensors, hash-checked, loaded strictly, no pickle."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from multistar import __version__
+from multistar.io.artifact import Kind, write_tensors
 from multistar.io.config import from_table
-from multistar.io.files import atomic_write, sha256
+from multistar.io.files import atomic_write
 from multistar.io.folders import CONFIG, WEIGHTS, find_model
 from multistar.model.calibration import Recalibrator
 from multistar.model.domain import Domain
@@ -26,8 +25,8 @@ CARD = "README.md"
 ERASERS = {name: eraser_file(name) for name in LABELS}
 OWNED = (WEIGHTS, CONFIG, CARD, *ERASERS.values())
 PARTS = ("network", "standardiser", "domain", "recalibrator")
-MAX_CONFIG_BYTES = 1 << 20
-FORMAT = 2  # 1 had a flat vocabulary
+# Format 1 had a flat vocabulary.
+FOLDER = Kind("a model", CONFIG, 2, (1, 2), "copy the folder again")
 
 
 @dataclasses.dataclass
@@ -144,18 +143,14 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> Non
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         tensors = {_name_in_file(name): tensor for name, tensor in model.state().items()}
-        save_file(tensors, temporary / WEIGHTS)
-        (temporary / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
-        model.hash = sha256(temporary / WEIGHTS)
-        config = {
-            "format": FORMAT,
-            "multistar": __version__,
+        model.hash = write_tensors(temporary / WEIGHTS, tensors)
+        described = {
             "model": dataclasses.asdict(model.config),
             "vocabulary": model.vocabulary.to_json(),
             "sha256": model.hash,
             "provenance": model.provenance,
         }
-        (temporary / CONFIG).write_text(json.dumps(config, indent=1))
+        FOLDER.describe(temporary, described)
         if model.card:
             (temporary / CARD).write_text(model.card)
         for name, eraser in model.erasers.items():
@@ -186,13 +181,8 @@ def load_model(name: str | Path) -> Model:
     match its hash, or was made for other settings.
     """
     folder = find_model(name)
-    config = _read_config(folder / CONFIG)
-    found = sha256(folder / WEIGHTS)
-    if found != config["sha256"]:
-        raise ValueError(
-            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., config.json says {config['sha256'][:12]}...; "
-            "copy the folder again"
-        )
+    config = FOLDER.read(folder, texts=["sha256"])
+    FOLDER.check_file(folder / WEIGHTS, config["sha256"])
     try:
         model_config = from_table(ModelConfig, config["model"], "model")
         _check_sizes(model_config, folder / WEIGHTS)
@@ -203,10 +193,10 @@ def load_model(name: str | Path) -> Model:
         raise ValueError(
             f"{folder}: config.json and weights do not fit together ({str(error)[:200]})"
         ) from error
-    model.hash, model.provenance = found, config.get("provenance", {})
+    model.hash, model.provenance = config["sha256"], config.get("provenance", {})
     model.card = (folder / CARD).read_text() if (folder / CARD).is_file() else ""
     files = {name: folder / file for name, file in ERASERS.items() if (folder / file).is_file()}
-    model.erasers = {name: load_eraser(file, found) for name, file in files.items()}
+    model.erasers = {name: load_eraser(file, model.hash) for name, file in files.items()}
     model.network.eval()
     return model
 
@@ -233,18 +223,3 @@ def _by_present_names(
     if "xp" in vocabulary:
         return renamed
     return {name: t for name, t in renamed.items() if not name.startswith("network.xp.")}
-
-
-def _read_config(path: Path) -> dict:
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes is no config of ours")
-    try:
-        config = json.loads(path.read_text())
-        if config["format"] not in (1, FORMAT) or not isinstance(config["sha256"], str):
-            raise ValueError(
-                f"{path}: expected format 1 or {FORMAT}, got {config['format']!r}; is multistar "
-                f"{__version__} too old?"
-            )
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a multistar config ({error!r})") from error
-    return config

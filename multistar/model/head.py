@@ -21,6 +21,7 @@ from encoders import Measurement
 from encoders.layers import SlotLinear
 from multistar.model.fusion import Memory, attention_mask
 from multistar.model.mixture import Mixture
+from multistar.model.resampling import SampleWeights
 
 # of standardised values
 LOG_SIGMA_MIN = -6.0
@@ -291,8 +292,19 @@ class MixtureHead(nn.Module):
             x = block.cross_attend(x[:, None], block.project_memory(memory.features), mask)[:, 0]
         return self.mixture(x)
 
-    def sample(self, memory: Memory, order: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    def sample(
+        self,
+        memory: Memory,
+        order: Tensor,
+        n: int,
+        generator: torch.Generator,
+        known: Measurement | None = None,
+    ) -> Tensor:
         """Draw joint samples: each slot given the star and the slots drawn before it.
+
+        A slot with a known value is drawn from the product of its density and the measurement's;
+        how probable each sample made the measurements is its weight, by which samples are drawn
+        again at the end (sequential importance resampling, Gordon, Salmond & Smith 1993).
 
         Parameters
         ----------
@@ -303,6 +315,9 @@ class MixtureHead(nn.Module):
         n : int
             Samples of each star.
         generator : torch.Generator
+        known : Measurement, optional
+            Of (B, Q): measurements, with errors above 0, of slots of which the memory was not
+            told.
 
         Returns
         -------
@@ -313,15 +328,17 @@ class MixtureHead(nn.Module):
         caches = [KeyValueCache(len(order) - 1) for _ in self.blocks]
         # the density of the first slot is the same for all samples of a star
         first = self.parallel(memory, order[:1]).repeat(n)
-        drawn = [first.draw(generator)]
+        weights = SampleWeights(known)
+        drawn = [weights.measure(first, 0).draw(generator)]
         for position in range(1, len(order)):
             previous = order[position - 1 : position]
             slot = order[position : position + 1]
             x = self._embed_targets(slot, previous, _exact(drawn[-1]))
             with self._autocast(memory):
                 x = self._decode_next(x, memory, memories, caches)
-            drawn.append(self.mixture(x.float()).draw(generator))
-        return torch.stack(drawn, -1)
+            mixture = weights.measure(self.mixture(x.float()), position)
+            drawn.append(mixture.draw(generator))
+        return weights.resample(torch.stack(drawn, -1), generator)
 
     def _decode_next(
         self,

@@ -53,6 +53,40 @@ class Mixture:
         log_density = -0.5 * (quadratic + torch.log(2 * torch.pi * variance))
         return torch.logsumexp(self.log_weight + log_density, dim=-1)
 
+    def given(self, y: Tensor, error: Tensor) -> "Mixture":
+        """Return the densities after a measurement: the product with N(y | x, error), normalised.
+
+        Parameters
+        ----------
+        y, error : (B, Q) Tensor
+            Measured values and their Gaussian standard errors, above 0.
+
+        Returns
+        -------
+        Mixture
+            Of as many components: each Gaussian is updated, and weighted by how probable it made
+            the measurement.
+        """
+        variance = torch.exp(2 * self.log_sigma)
+        noise = error[..., None] ** 2
+        total = variance + noise
+        distance = y[..., None] - self.mean
+        log_evidence = self.log_weight - 0.5 * (distance**2 / total + torch.log(total))
+        return Mixture(
+            torch.log_softmax(log_evidence, -1),
+            self.mean + variance / total * distance,
+            self.log_sigma + 0.5 * torch.log(noise / total),
+        )
+
+    def where(self, mask: Tensor, other: "Mixture") -> "Mixture":
+        """Return the densities of this mixture where mask (B, Q) is True, of the other elsewhere."""
+        mask = mask[..., None]
+        return Mixture(
+            torch.where(mask, self.log_weight, other.log_weight),
+            torch.where(mask, self.mean, other.mean),
+            torch.where(mask, self.log_sigma, other.log_sigma),
+        )
+
     def cdf(self, y: Tensor, error: Tensor | None = None) -> Tensor:
         """Return the probability (B, Q) below y (B, Q), convolved with `error` (B, Q) if given."""
         variance = torch.exp(2 * self.log_sigma)
@@ -98,6 +132,10 @@ class Mixture:
         mean = self.mean.gather(-1, component)[..., 0]
         log_sigma = self.log_sigma.gather(-1, component)[..., 0]
         return mean + normal * log_sigma.exp()
+
+    def first(self, n: int) -> "Mixture":
+        """Return the first n of the Q densities."""
+        return Mixture(self.log_weight[:, :n], self.mean[:, :n], self.log_sigma[:, :n])
 
     def repeat(self, n: int) -> "Mixture":
         """Return (B, n, K), the same mixture n times, for mixtures (B, 1, K)."""

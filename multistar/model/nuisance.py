@@ -1,11 +1,12 @@
 """One quantity erased from embeddings: vectors that tell what a star is, and not, say, how much dust is before it.
 
 Closed form. Principal components of the embedding are lifted to all their products, because the model curves with the
-quantity: no linear projection of the embedding itself removes it (see README). At fixed intrinsic labels, that is after
-a regression on them, the scatter S of the lifted components has a part D that polynomials of the quantity (times
-labels) tell. Kept are the linear discriminants of the intrinsic labels against S + PENALTY D: directions with much
-signal in which neither noise nor the quantity moves a star. Erasing D exactly (conditional LEACE, Belrose et al.
-2023, arXiv 2306.03819, is PENALTY = infinity) costs more than it gains, for what is left of the quantity is not linear.
+quantity: no linear projection of the embedding itself removes it (docs/guides/similar-stars.md). At fixed intrinsic
+labels, that is after a regression on them, the scatter S of the lifted components has a part D that polynomials of
+the quantity (times labels) tell. Kept are the linear discriminants of the intrinsic labels against S + PENALTY D:
+directions with much signal in which neither noise nor the quantity moves a star. Erasing D exactly (conditional LEACE,
+Belrose et al. 2023, arXiv 2306.03819, is PENALTY = infinity) costs more than it gains, for what is left of the
+quantity is not linear.
 
 Shape letters: n star, e embedding, q principal component, d lifted component, k direction kept.
 """
@@ -38,6 +39,7 @@ PENALTY = 3.0
 RIDGE = 1e-5  # of the variance of a lifted component
 HALF_WEIGHT = 60.0  # ratio of signal to scatter at which a direction counts half
 AT_ONCE = 8192  # stars, each of which takes a few kB
+FORMAT, READABLE = 2, (1, 2)  # 1 had no hash of its numbers
 ARRAYS = ("mean", "axes", "shift", "directions")
 
 
@@ -172,7 +174,8 @@ def eraser_file(quantity: str) -> str:
 def save_eraser(eraser: Eraser, path: str | Path, overwrite: bool = False) -> None:
     """One safetensors file, whose header holds the rest as JSON; atomically."""
     about = {
-        "format": 1,
+        "format": FORMAT,
+        "name": eraser.name,
         "quantity": eraser.quantity,
         "intrinsic": eraser.intrinsic,
         "model": eraser.model_sha256,
@@ -190,7 +193,11 @@ def load_eraser(path: str | Path, model_sha256: str) -> Eraser:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {})["eraser"])
             arrays = {name: file.get_tensor(name) for name in ARRAYS}
+        if about["format"] not in READABLE:
+            raise KeyError(f"format {about['format']!r}, expected one of {READABLE}")
         eraser = Eraser(about["quantity"], tuple(about["intrinsic"]), about["model"], **arrays)
+        if about.get("name", eraser.name) != eraser.name:  # which format 1 did not write
+            raise KeyError("its numbers are not those that were written")
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path}: not readable as an eraser ({str(error)[:100]}); make it again"

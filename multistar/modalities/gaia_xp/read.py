@@ -90,6 +90,7 @@ def archive_columns(
 def _truncate(columns: Columns, band: str, value: np.ndarray) -> None:
     name = f"{band}_n_relevant_bases"
     if name in columns:
+        columns.used[name] = f"relevant orders of {band}"
         relevant = columns.numbers(name)
         relevant = np.where(relevant >= 1, relevant, np.inf)
         value[np.arange(value.shape[1]) >= relevant[:, None]] = np.nan
@@ -97,7 +98,9 @@ def _truncate(columns: Columns, band: str, value: np.ndarray) -> None:
 
 def _matrix(columns: Columns, band: str, part: str) -> np.ndarray | None:
     name = f"{band}_coefficients" if part == "value" else f"{band}_coefficient_errors"
+    what = f"XP {band}" if part == "value" else f"error of XP {band}"
     if name in columns:
+        columns.used[name] = what
         return _vector_column(columns, name)
     pattern = re.compile(_SPLIT[part].format(b=band))
     numbered = {}
@@ -113,6 +116,7 @@ def _matrix(columns: Columns, band: str, part: str) -> np.ndarray | None:
             f"{columns.origin}: split {band} columns lack orders {missing[:5]} (have up to "
             f"{max(numbered)})"
         )
+    columns.used |= dict.fromkeys(numbered.values(), what)
     return np.stack([columns.numbers(numbered[i]) for i in sorted(numbered)], -1)
 
 

@@ -202,6 +202,7 @@ def read_features(table: Columns) -> LightCurveFeatures | None:
             f"{table.origin}: has {VALUE_COLUMN}, but no {SIGMA_COLUMN}. "
             "Make both with this version: multistar view"
         )
+    table.used |= {VALUE_COLUMN: "light curve", SIGMA_COLUMN: "error of light curve"}
     value = table.vectors(VALUE_COLUMN, N_SLOTS)
     sigma = table.vectors(SIGMA_COLUMN, N_SLOTS)
     right = (len(table), N_SLOTS)

@@ -63,6 +63,7 @@ def _read_scalar(
     column = renamed.get(quantity.name) or _first_present(quantity.columns, table)
     if column is None:
         return None
+    table.used[column] = quantity.name
     value = _in_unit(table, column, quantity)
     sigma = _read_sigma(table, quantity, renamed, len(value))
     low, high = quantity.valid
@@ -84,10 +85,12 @@ def _read_sigma(
 ) -> np.ndarray:
     error = renamed.get(f"{quantity.name}_error") or _first_present(quantity.error_columns, table)
     if error is not None:
+        table.used[error] = f"error of {quantity.name}"
         return _in_unit(table, error, quantity, is_error=True)
     ratio = _first_present(quantity.snr_columns, table)
     if ratio is None:
         return np.full(n, np.nan)
+    table.used[ratio] = f"error of {quantity.name}"
     signal_to_noise = table.numbers(ratio)
     return MAG_PER_RELATIVE_FLUX / np.where(signal_to_noise > 0, signal_to_noise, np.nan)
 

@@ -1,0 +1,203 @@
+"""What was read of a table, and what was not: said before work begins, and by `describe`."""
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from multistar.io.columns import Columns
+from multistar.quantities import QUANTITIES, Quantity
+from multistar.stars import Stars
+
+# Columns of archives that say nothing that a model could read, nor are mistaken for what it reads.
+SILENT = ("solution_id", "random_index", "designation", "ref_epoch", "index")
+MOST_NAMED = 12  # columns that were not used; of more, only the number is said
+CLOSE = 0.75  # similarity of names from which on one is suggested for the other
+
+
+@dataclass(frozen=True)
+class ReadQuantity:
+    """One quantity that was found.
+
+    Attributes
+    ----------
+    name : str
+        Of the quantity, "XP bp", "XP rp" or "light curve".
+    columns : tuple of str
+        Where it was found; empty for what was derived from others.
+    error_columns : tuple of str
+        Where its errors were found; empty if it has none.
+    unit : str
+        In which it is used.
+    stated : bool
+        Whether the table states a unit, from which it was converted if it is another one.
+    stars, with_error : int
+        Stars that have it, and those that have it with an error.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    error_columns: tuple[str, ...]
+    unit: str
+    stated: bool
+    stars: int
+    with_error: int
+
+    def __str__(self) -> str:
+        source = _shorten(self.columns) or "derived"
+        errors = f"errors {_shorten(self.error_columns)}" if self.error_columns else "no errors"
+        unit = f" [{self.unit}]" if self.unit else ""
+        return f"{self.name:<12} {self.stars:>9,}  {source}{unit}, {errors}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a table.
+
+    Attributes
+    ----------
+    origin : str
+        Path or kind of the table.
+    rows : int
+    stars_are : str
+        "sky" or "mock".
+    quantities : tuple of ReadQuantity
+    unread : tuple of str
+        Quantities that were found, but that the model cannot read.
+    labels : tuple of str
+        Columns of labels that were not read, since no one asked for them.
+    unused : dict of str to str
+        Column that was not used -> the known name that is like it, "" if there is none.
+    """
+
+    origin: str
+    rows: int
+    stars_are: str
+    quantities: tuple[ReadQuantity, ...]
+    unread: tuple[str, ...]
+    labels: tuple[str, ...]
+    unused: dict[str, str]
+
+    def __str__(self) -> str:
+        kind = "mock stars" if self.stars_are == "mock" else "stars"
+        lines = [f"{self.origin}: {self.rows:,} {kind}; read of how many, from which columns:"]
+        lines += [f"  {quantity}" for quantity in self.quantities]
+        assumed = [q.name for q in self.quantities if q.unit and q.columns and not q.stated]
+        if assumed:
+            lines.append(f"  units are not stated, and assumed, of: {', '.join(assumed)}")
+        if self.unread:
+            lines.append(f"  this model cannot read: {', '.join(self.unread)}")
+        if self.labels:
+            lines.append(f"  labels of the table, not evidence: {', '.join(self.labels)}")
+        if self.unused:
+            named = [f"{name} (did you mean {like}?)" for name, like in self.unused.items() if like]
+            others = [name for name, like in self.unused.items() if not like]
+            text = ", ".join([*named, *others[: max(0, MOST_NAMED - len(named))]])
+            hidden = len(named) + len(others) - len(text.split(", "))
+            lines.append(f"  not used: {text}{f' and {hidden} more' if hidden > 0 else ''}")
+        return "\n".join(lines)
+
+
+def describe_reading(
+    table: Columns,
+    stars: Stars,
+    readable: Collection[str],
+    declared: Sequence[Quantity] = (),
+) -> Reading:
+    """Say what `read_stars` made of a table.
+
+    Parameters
+    ----------
+    table : Columns
+        From which the stars were read.
+    stars : Stars
+    readable : collection of str
+        Quantities and modalities that the model reads, and labels that are wanted.
+    declared : sequence of Quantity
+        Quantities that were read beside those of quantities.py.
+
+    Returns
+    -------
+    Reading
+    """
+    known = QUANTITIES | {quantity.name: quantity for quantity in declared}
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for column, use in table.used.items():
+        names = use.removeprefix("error of ")
+        place = 1 if names != use else 0
+        for name in names.split(", "):
+            found.setdefault(name, ([], []))[place].append(column)
+    quantities = []
+    for name, value, sigma in _measured(stars):
+        columns, errors = found.get(name, ([], []))
+        has_value = np.isfinite(value)
+        has_error = has_value & np.isfinite(sigma)
+        with_error = has_error.any(1) if value.ndim > 1 else has_error
+        with_value = has_value.any(1) if value.ndim > 1 else has_value
+        unit = known[name].unit if name in known else ""
+        stated = all(column in table.unit for column in columns)
+        counts = int(with_value.sum()), int(with_error.sum())
+        quantities.append(ReadQuantity(name, tuple(columns), tuple(errors), unit, stated, *counts))
+    unread = [q.name for q in quantities if q.name not in readable and q.stars]
+    unused = _find_unused(table, list(known.values()))
+    of_labels = set()
+    for quantity in known.values():
+        if quantity.kind == "label":
+            of_labels |= {*quantity.columns, *quantity.error_columns}
+    labels = [column for column in unused if column in of_labels]
+    return Reading(
+        table.origin,
+        len(stars),
+        stars.origin,
+        tuple(quantities),
+        tuple(unread),
+        tuple(labels),
+        {column: like for column, like in unused.items() if column not in of_labels},
+    )
+
+
+def _measured(stars: Stars) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, value and sigma of everything that stars have."""
+    every = [(name, scalar.value, scalar.sigma) for name, scalar in stars.scalars.items()]
+    every += [(f"XP {band}", xp.value, xp.sigma) for band, xp in stars.xp.items()]
+    if stars.light_curve is not None:
+        every.append(("light curve", stars.light_curve.value, stars.light_curve.sigma))
+    return every
+
+
+def _find_unused(table: Columns, quantities: Collection[Quantity]) -> dict[str, str]:
+    """Column that no reader took -> the most similar name that one would have."""
+    names: list[str] = ["bp_coefficients", "rp_coefficients", "source_id"]
+    for quantity in quantities:
+        names += [*quantity.columns, *quantity.error_columns]
+    by_lower = {name.lower(): name for name in names}
+    used = {name.lower() for name in table.used}
+    unused = {}
+    for column in table.data:
+        lower = column.lower()
+        if lower in used or lower in SILENT or column in unused:
+            continue
+        close = difflib.get_close_matches(lower, by_lower, 1, CLOSE)
+        suggestion = by_lower[close[0]] if close else ""
+        # what the same name was already found under is no better name for this one
+        unused[column] = "" if suggestion in table.used else suggestion
+    return unused
+
+
+def _shorten(columns: Sequence[str]) -> str:
+    """The names, or of many the first and the last."""
+    if len(columns) > 3:
+        return f"{columns[0]} ... {columns[-1]}"
+    return ", ".join(columns)
+
+
+def readable_names(vocabulary: Any, labels: Collection[str]) -> set[str]:
+    """Return what a model of a vocabulary reads, by the names of ReadQuantity."""
+    names = {*vocabulary.measurements, *labels}
+    if "xp" in vocabulary:
+        names |= {"XP bp", "XP rp"}
+    if "light_curve" in vocabulary:
+        names.add("light curve")
+    return names
