@@ -35,6 +35,10 @@ class Quantity:
     survey: str = ""
 
 
+# mag: brighter stars saturate the detectors of Pan-STARRS (Magnier et al. 2013, rounded down).
+PS1_SATURATION = {"g": 14.0, "r": 14.0, "i": 14.0, "z": 13.0, "y": 12.0}
+
+
 def _gaia(name: str, band: str, description: str) -> Quantity:
     return Quantity(
         name,
@@ -55,7 +59,12 @@ def _gaia(name: str, band: str, description: str) -> Quantity:
 
 
 def _magnitude(
-    name: str, columns: str, error_columns: str, description: str, survey: str
+    name: str,
+    columns: str,
+    error_columns: str,
+    description: str,
+    survey: str,
+    brightest: float = -5.0,
 ) -> Quantity:
     return Quantity(
         name,
@@ -63,7 +72,7 @@ def _magnitude(
         "magnitude",
         tuple(columns.split()),
         tuple(error_columns.split()),
-        (-5.0, 25.0),
+        (brightest, 25.0),
         description=description,
         survey=survey,
     )
@@ -112,6 +121,7 @@ _ROWS = (
         "g_mean_psf_mag_error gP1_err e_gmag",
         "Pan-STARRS1 g (AB)",
         "ps1",
+        brightest=PS1_SATURATION["g"],
     ),
     _magnitude(
         "ps1_r",
@@ -119,6 +129,7 @@ _ROWS = (
         "r_mean_psf_mag_error rP1_err e_rmag",
         "Pan-STARRS1 r (AB)",
         "ps1",
+        brightest=PS1_SATURATION["r"],
     ),
     _magnitude(
         "ps1_i",
@@ -126,6 +137,7 @@ _ROWS = (
         "i_mean_psf_mag_error iP1_err e_imag",
         "Pan-STARRS1 i (AB)",
         "ps1",
+        brightest=PS1_SATURATION["i"],
     ),
     _magnitude(
         "ps1_z",
@@ -133,6 +145,7 @@ _ROWS = (
         "z_mean_psf_mag_error zP1_err e_zmag",
         "Pan-STARRS1 z (AB)",
         "ps1",
+        brightest=PS1_SATURATION["z"],
     ),
     _magnitude(
         "ps1_y",
@@ -140,6 +153,7 @@ _ROWS = (
         "y_mean_psf_mag_error yP1_err e_ymag",
         "Pan-STARRS1 y (AB)",
         "ps1",
+        brightest=PS1_SATURATION["y"],
     ),
     Quantity(
         "parallax",

@@ -160,8 +160,8 @@ def _sample(name: str, frame: Any, columns: Mapping, renamed: Mapping) -> Sample
         quantity.error_columns[0] for quantity in QUANTITIES.values() if quantity.error_columns
     ]
     names = {"source_id", *measured, *errors, "parallax_err"}
-    names |= {"G", "BP", "RP", "J", "H", "Ks", "W1", "W2"}
-    names |= {f"{band}_err" for band in ("G", "BP", "RP", "J", "H", "Ks", "W1", "W2")}
+    bands = ["G", "BP", "RP", "J", "H", "Ks", "W1", "W2", *(f"{band}P1" for band in "grizy")]
+    names |= {*bands, *(f"{band}_err" for band in bands)}
     unwanted = {"teff", "logg", "mh", "m_h", "mass", "age", *renamed.values()}
     table = frame[[column for column in frame.columns if column in names - unwanted]]
     return Sample(name, table, labels)

@@ -10,6 +10,7 @@ import torch
 
 from multistar.mock.sed import BANDS
 from multistar.modalities.gaia_xp.instrument import load_band
+from multistar.quantities import PS1_SATURATION
 
 EXPOSURE = 4.42  # s per CCD transit
 BACKGROUND = 1.0  # e- s-1 per pixel
@@ -41,8 +42,7 @@ PHOTOMETRIC_ERROR = {
     "ps1_z": (0.012, 0.1, 0.3, 20.2),
     "ps1_y": (0.012, 0.1, 0.3, 19.2),
 }
-# mag: brighter stars saturate the detectors and have no magnitude (Magnier et al. 2013).
-SATURATION = {"ps1_g": 14.0, "ps1_r": 14.0, "ps1_i": 14.0, "ps1_z": 13.0, "ps1_y": 12.0}
+SATURATION = {f"ps1_{band}": limit for band, limit in PS1_SATURATION.items()}
 PARALLAX_ZERO_POINT = -0.017  # mas, Lindegren et al. 2021 (mean over quasars)
 PARALLAX_FLOOR = 0.011  # mas
 
