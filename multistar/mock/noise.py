@@ -239,9 +239,9 @@ def noisy_magnitudes(
         errors[:, i] = np.hypot(floor, growing)
     noise = rng.normal(size=magnitudes.shape) * errors
     brightest = np.array([SATURATION.get(band, -np.inf) for band in BANDS])
-    saturated = magnitudes < brightest
-    value = np.where(saturated, np.nan, magnitudes + noise)
-    return value, np.where(saturated, np.nan, errors)
+    value = magnitudes + noise
+    saturated = value < brightest
+    return np.where(saturated, np.nan, value), np.where(saturated, np.nan, errors)
 
 
 def noisy_parallax(
