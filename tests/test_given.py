@@ -146,7 +146,10 @@ def test_samples_keep_to_what_is_given(model, stars):
     assert np.median(correlation) < -0.8
 
 
-def test_chosen_labels_come_out_alone_and_as_they_are(model, stars):
+@pytest.mark.parametrize("parallax", [True, False])
+def test_chosen_labels_come_out_alone_and_as_they_are(model, stars, parallax):
+    if not parallax:
+        stars = {n: c for n, c in stars.items() if not n.startswith("parallax")}
     every = ask(model, stars, samples=0)
     chosen = ask(model, stars, labels=["mass", "teff"])
     columns = [f"{name}{end}" for name in ("mass", "teff") for end in ("", "_lower", "_upper")]

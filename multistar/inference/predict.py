@@ -183,7 +183,8 @@ def predict_stars(
         stars = complete_errors(model, stars, request.given)
     # the check of parallaxes asks for some more labels than come out
     asked = names
-    if "parallax" in stars.scalars:
+    has_parallax = "parallax" in stars.scalars
+    if has_parallax:
         more = [n for n in LUMINOSITY_LABELS if n in model.vocabulary.labels and n not in names]
         asked = (*names, *more)
     rows_of = [model.vocabulary.labels.index(name) for name in asked]
@@ -215,7 +216,8 @@ def predict_stars(
     def median(name: str) -> np.ndarray:
         return model.standardiser.physical(name, quantiles[:, asked.index(name), 0])
 
-    flags[contradicts_parallax(model, stars, median)] |= status.BIT["inconsistent"]
+    if has_parallax:
+        flags[contradicts_parallax(model, stars, median)] |= status.BIT["inconsistent"]
     flags[contradicts] |= status.BIT["inconsistent"]
     columns: dict[str, np.ndarray] = {"source_id": stars.source_id}
     if request.consistency:

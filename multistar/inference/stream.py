@@ -157,6 +157,8 @@ def _has_only(m: Measurement, place: slice | None) -> np.ndarray:
     if place is None:
         return np.zeros(len(m.observed), bool)
     here = m.observed[:, place].any(1)
+    if not here.any():
+        return np.zeros(len(m.observed), bool)
     others = m.observed.sum(1) > m.observed[:, place].sum(1)
     return (here & ~others).cpu().numpy()
 
