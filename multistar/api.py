@@ -177,8 +177,8 @@ class MultiStar:
         """
         read = read_columns(table)
         read.used.clear()
-        stars = self._stars(read, columns, labels=self._read_by_adapters() | set(labels))
-        stars = stars if origin is None else stars.with_origin(origin)
+        wanted = self._read_by_adapters() | set(labels)
+        stars = self._stars(read, columns, labels=wanted, origin=origin)
         declared = [q for adapter in self.adapters for q in adapter.request.quantities]
         inputs = [q.name for adapter in self.adapters for q in adapter.request.inputs]
         readable = readable_names(self.model.vocabulary, {*labels, *inputs})

@@ -92,11 +92,12 @@ class Reading:
         if self.labels:
             lines.append(f"  labels of the table, not evidence: {', '.join(self.labels)}")
         if self.unused:
-            named = [f"{name} (did you mean {like}?)" for name, like in self.unused.items() if like]
+            shown = [f"{name} (did you mean {like}?)" for name, like in self.unused.items() if like]
             others = [name for name, like in self.unused.items() if not like]
-            text = ", ".join([*named, *others[: max(0, MOST_NAMED - len(named))]])
-            hidden = len(named) + len(others) - len(text.split(", "))
-            lines.append(f"  not used: {text}{f' and {hidden} more' if hidden > 0 else ''}")
+            shown += others[: max(0, MOST_NAMED - len(shown))]
+            hidden = len(self.unused) - len(shown)
+            more = f" and {hidden} more" if hidden else ""
+            lines.append(f"  not used: {', '.join(shown)}{more}")
         return "\n".join(lines)
 
 

@@ -11,11 +11,12 @@ from conftest import assert_same_table
 from encoders import Measurement
 from multistar.api import MultiStar
 from multistar.cli.app import main
-from multistar.inference.dust_evidence import share_in_front
+from multistar.inference.dust_evidence import reddening_in_front, share_in_front
 from multistar.mock.dust_map import MockDustQuery
 from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.mixture import Mixture
 from multistar.model.resampling import SampleWeights
+from multistar.stars import read_stars
 
 SPECTROSCOPIC = ("teff", "logg", "m_h")
 ERRORS = {"teff": 50.0, "logg": 0.03, "m_h": 0.03}
@@ -250,6 +251,29 @@ def test_stars_without_a_place_are_told_and_predicted_without_the_map(model, pla
         told = ask(model, some, dust="mock")
     without = ask(model, some)
     np.testing.assert_allclose(told["teff"][:20], without["teff"][:20], rtol=1e-5)
+
+
+class SFDQuery(WithoutDistances):
+    """A map of this name is SFD, which gives too much (Schlafly & Finkbeiner 2011)."""
+
+
+class Nowhere(MockDustQuery):
+    def __call__(self, coords):
+        return np.full(len(coords), np.nan)
+
+
+def test_a_map_is_known_by_its_class_too(places):
+    distance = [np.full(300, d) for d in (1.0, 0.9, 1.1)]
+    stars = read_stars(places)
+    scaled, _ = reddening_in_front(stars, SFDQuery(), distance)
+    plain, _ = reddening_in_front(stars, WithoutDistances(), distance)
+    np.testing.assert_allclose(scaled.value, 0.86 * plain.value)
+
+
+def test_a_part_of_the_sky_that_the_map_lacks_is_predicted_without_it(model, places):
+    with pytest.warns(UserWarning, match="of 300 the map knows nothing"):
+        told = ask(model, places, dust=Nowhere())
+    np.testing.assert_allclose(told["teff"], ask(model, places)["teff"], rtol=1e-5)
 
 
 def test_dust_twice_or_of_no_map_is_refused(model, places):

@@ -7,8 +7,9 @@ import pytest
 from astropy.table import Table
 
 from multistar.api import MultiStar
+from multistar.checks.real.sampled_xp import compare_sampled, sample_spectra
 from multistar.modalities.gaia_xp.sampled import solve_coefficients
-from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
 from multistar.stars import Stars, read_stars
 
 
@@ -20,11 +21,8 @@ def stars(mock_table) -> Stars:
 @pytest.fixture(scope="module")
 def spectra(stars) -> dict[str, np.ndarray]:
     """What the archive's sampled spectra of the same stars are, without correlations."""
-    matrix = flux_matrix()
-    bands = stars.xp["bp"], stars.xp["rp"]
-    value, sigma = (np.hstack([getattr(x, part) for x in bands]) for part in ("value", "sigma"))
-    error = np.sqrt(sigma**2 @ matrix**2)
-    return {"source_id": stars.source_id, "flux": value @ matrix, "flux_error": error}
+    flux, error = sample_spectra(stars)
+    return {"source_id": stars.source_id, "flux": flux, "flux_error": error}
 
 
 def test_coefficients_come_back_within_their_errors(stars, spectra):
@@ -36,23 +34,11 @@ def test_coefficients_come_back_within_their_errors(stars, spectra):
         assert np.median(np.abs(off[known])) < 0.5
 
 
-def sampled(stars: Stars) -> Stars:
-    """The same stars with their spectra sampled, and read again; XP and G alone."""
-    matrix = flux_matrix()
-    bands = stars.xp["bp"], stars.xp["rp"]
-    value, sigma = (np.hstack([getattr(x, part) for x in bands]) for part in ("value", "sigma"))
-    xp = solve_coefficients(value @ matrix, np.sqrt(sigma**2 @ matrix**2), WAVELENGTH)
-    return stars.with_blocks(xp=xp)
-
-
 def shifts(stars: Stars, label: str) -> tuple[float, float]:
     """How far 68 % of the labels move in units of their errors, and the ratio of these."""
-    model = MultiStar.from_pretrained("mini", device="cpu")
-    stars = stars.with_blocks(scalars={"g": stars.scalars["g"]})
-    one, other = (model.predict(s).to_pandas() for s in (stars, sampled(stars)))
-    widths = [table[f"{label}_upper"] - table[f"{label}_lower"] for table in (one, other)]
-    moved = np.abs(other[label] - one[label]) / (widths[0] / 2)
-    return float(np.percentile(moved, 68)), float(np.median(widths[1] / widths[0]))
+    model = MultiStar.from_pretrained("mini", device="cpu").model
+    (row,) = [row for row in compare_sampled(model, stars) if row["label"] == label]
+    return row["moved"], row["width"]
 
 
 def test_labels_of_bright_mock_stars_are_those_of_the_coefficients(stars):

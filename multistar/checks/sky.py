@@ -20,6 +20,7 @@ from multistar.checks.real.clusters import multiply_posteriors, take_medians
 from multistar.checks.real.tables import LAMOST_COLUMNS, R_V, read_giants, read_lamost
 from multistar.checks.report import Report
 from multistar.checks.results import write_result
+from multistar.inference.dust_evidence import LEAST_ERROR, MAP_ERROR
 from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
 from multistar.mock.noise import PARALLAX_ZERO_POINT
@@ -38,7 +39,6 @@ SUN_ERRORS = {"g": 0.003, "bp": 0.003, "rp": 0.004}  # mag
 SUN_PARALLAX_ERROR = 0.02  # mas
 OTHER_ERROR = 0.022  # mag, of 2MASS and WISE
 DWARF_LOGG = 3.8
-LEAST_DUST_ERROR, DUST_ERROR = 0.01, 0.16  # mag, and of E(B-V), of dust maps
 # What labels of spectra are uncertain by, beside the errors that they state.
 SPECTRA_ERRORS = {"teff": 40.0, "logg": 0.05, "m_h": 0.05}
 OLD = 7.0  # Gyr, of Montalban et al. 2021
@@ -125,7 +125,7 @@ def _lamost_samples(folder: Path) -> list[Sample]:
     for name, which in (("dwarfs", frame["logg"] > DWARF_LOGG), ("giants", frame["logg"] < 3.5)):
         sample = _sample(f"LAMOST {name}", frame[which], columns, LAMOST_COLUMNS)
         ebv = frame.loc[which, "reddening_r"].to_numpy(float)
-        dust = {"ebv": (ebv, np.hypot(LEAST_DUST_ERROR, DUST_ERROR * ebv))}
+        dust = {"ebv": (ebv, np.hypot(LEAST_ERROR, MAP_ERROR * ebv))}
         samples += [sample, replace(sample, name=f"{sample.name}, dust known", given=dust)]
     return samples
 

@@ -373,29 +373,7 @@ def _add_inference(command) -> None:
             "--samples", type=int, default=default, help="joint draws per star"
         )
         infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
-    infer["predict"].add_argument(
-        "--consistency", action="store_true", help="also check that measurements fit together"
-    )
-    infer["predict"].add_argument(
-        "--labels",
-        type=label_list,
-        default=[],
-        metavar="LABEL,LABEL",
-        help="only these come out, in this order",
-    )
-    infer["predict"].add_argument(
-        "--given",
-        type=given_labels,
-        default={},
-        metavar="LABEL[=ERROR],...",
-        help="columns of the table that are known beforehand, such as teff,logg=0.1; ERROR for "
-        "values without one",
-    )
-    infer["predict"].add_argument(
-        "--dust",
-        metavar="MAP",
-        help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, or MODULE:CLASS of dustmaps",
-    )
+    _add_predict_options(infer["predict"])
     infer["embed"].add_argument(
         "--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it"
     )
@@ -405,20 +383,6 @@ def _add_inference(command) -> None:
         choices=("fused", "aligned", "eigen"),
         help="that light curves and spectra share",
     )
-    infer["predict"].add_argument(
-        "--adapter",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="also its labels; may be repeated",
-    )
-    infer["predict"].add_argument(
-        "--mc-dropout",
-        type=int,
-        default=0,
-        metavar="N",
-        help="adapters' labels by N passes with dropout",
-    )
     for name in ("predict", "embed"):
         add_batch_options(infer[name])
     infer["generate"].add_argument(
@@ -426,6 +390,47 @@ def _add_inference(command) -> None:
     )
     infer["inpaint"].add_argument(
         "--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole"
+    )
+
+
+def _add_predict_options(predict: argparse.ArgumentParser) -> None:
+    """What is known, what comes out, and whose labels."""
+    predict.add_argument(
+        "--consistency", action="store_true", help="also check that measurements fit together"
+    )
+    predict.add_argument(
+        "--labels",
+        type=label_list,
+        default=[],
+        metavar="LABEL,LABEL",
+        help="only these come out, in this order",
+    )
+    predict.add_argument(
+        "--given",
+        type=given_labels,
+        default={},
+        metavar="LABEL[=ERROR],...",
+        help="columns of the table that are known beforehand, such as teff,logg=0.1; ERROR for "
+        "values without one",
+    )
+    predict.add_argument(
+        "--dust",
+        metavar="MAP",
+        help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, or MODULE:CLASS of dustmaps",
+    )
+    predict.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="also its labels; may be repeated",
+    )
+    predict.add_argument(
+        "--mc-dropout",
+        type=int,
+        default=0,
+        metavar="N",
+        help="adapters' labels by N passes with dropout",
     )
 
 

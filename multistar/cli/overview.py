@@ -24,7 +24,7 @@ EXAMPLES = {
     "umap": "multistar umap vectors.parquet --out map.parquet",
     "erase": "multistar erase stars.parquet --quantity dust --out erase_dust.safetensors",
     "check": "multistar check calibration mock.parquet --out report",
-    "mock": "multistar mock --stars 10000 --selection everything --out mock.parquet",
+    "mock": "multistar mock --stars 10000 --selection all-sky --out mock.parquet",
     "download": "multistar download gaia --cone 56.75 24.12 1 --out pleiades",
     "view": "multistar view kepler_files --out views.parquet",
     "pretrain": "multistar pretrain run.toml",

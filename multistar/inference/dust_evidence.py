@@ -7,18 +7,18 @@ for the sky.
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
-import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 
 from multistar.inference.dust_maps import (
     NEAREST,
-    OPTIONS,
     Reddening,
+    name_map,
     open_map,
     positions,
+    query_map,
 )
 from multistar.inference.given import Given
 from multistar.inference.predict import predict
@@ -55,7 +55,7 @@ def share_in_front(distance: np.ndarray, latitude: np.ndarray) -> np.ndarray:
 
 
 def reddening_in_front(
-    stars: Stars, source: Any, distance: tuple[np.ndarray, np.ndarray, np.ndarray]
+    stars: Stars, query: Any, distance: Sequence[np.ndarray]
 ) -> tuple[Scalar, Reddening]:
     """Ask a dust map for the reddening of stars at uncertain distances.
 
@@ -63,9 +63,9 @@ def reddening_in_front(
     ----------
     stars : Stars
         With positions, or ids of Gaia.
-    source : str or object
-        A map as of `dust_maps.reddening`, in mag of E(B-V), or of the units that SCALE knows.
-    distance : tuple of (n,) ndarray
+    query : object
+        An opened map, in mag of E(B-V) or in the units that SCALE knows.
+    distance : sequence of (n,) ndarray
         Median, and the ends of the 68 % interval, kpc.
 
     Returns
@@ -73,50 +73,27 @@ def reddening_in_front(
     ebv : Scalar
         E(B-V) and its error, mag; NaN where the map knows nothing.
     read : Reddening
-        What was read of the map, of the whole line of sight where it has no distances.
+        What the map says of the whole line of sight, in its own units.
 
     Raises
     ------
-    ValueError, ImportError, FileNotFoundError
-        As `dust_maps.reddening`.
+    ValueError
+        If no star can have a position.
     """
-    name = source if isinstance(source, str) else type(source).__name__
-    query = open_map(source) if isinstance(source, str) else source
-    place, origin = positions(stars)
-    known = np.isfinite(place.ra.deg)
-    at = place[known]
-
-    def ask(far: np.ndarray) -> np.ndarray:
-        where = SkyCoord(at, distance=np.clip(far[known], NEAREST, FARTHEST) * u.kpc)
-        found = np.asarray(query(where, **OPTIONS.get(name, {})), np.float64)
-        return SCALE.get(name, 1.0) * np.where(found >= 0, found, np.nan)
-
-    n = len(stars)
-    if not known.any():
-        raise ValueError(f"no star has a position ({origin}): a dust map says nothing of them")
-    whole = ask(np.full(n, FARTHEST))
-    if np.isnan(whole).all():
-        raise ValueError(
-            f"the map {name} knows none of {known.sum()} positions ({origin}): "
-            "is this part of the sky in it?"
-        )
-    nearest = ask(np.full(n, NEAREST))
-    has_distances = not np.allclose(nearest, whole, rtol=1e-3, equal_nan=True)
-    if has_distances:
-        middle, near, far = (ask(d) for d in distance)
-        error = MAP_ERROR * middle
+    whole = query_map(stars, query, np.full(len(stars), FARTHEST))
+    nearest = query_map(stars, query, np.full(len(stars), NEAREST))
+    if np.allclose(nearest.ebv, whole.ebv, rtol=1e-3, equal_nan=True):
+        place, _ = positions(stars)
+        shares = [share_in_front(d, place.galactic.b.rad) for d in distance]
+        middle, near, far = (whole.ebv * share for share in shares)
+        share = shares[0]
+        error = whole.ebv * np.hypot(MAP_ERROR * share, LUMPINESS * np.sqrt(share * (1 - share)))
     else:
-        latitude = at.galactic.b.rad
-        share, nearer, farther = (share_in_front(d[known], latitude) for d in distance)
-        middle, near, far = (whole * part for part in (share, nearer, farther))
-        error = whole * np.hypot(MAP_ERROR * share, LUMPINESS * np.sqrt(share * (1 - share)))
-    error = np.hypot(np.hypot(error, (far - near) / 2), LEAST_ERROR)
-    value, sigma, read = np.full((3, n), np.nan)
-    value[known], sigma[known], read[known] = middle, error, whole
-    holes = int(np.isnan(whole).sum())
-    kind = "in three dimensions" if has_distances else "of the whole line of sight"
-    result = Reddening(read, f"map {name} {kind}, {origin}", int((~known).sum()), holes)
-    return Scalar(value, sigma), result
+        middle, near, far = (query_map(stars, query, d).ebv for d in distance)
+        error = MAP_ERROR * middle
+    error = np.hypot(error, (far - near) / 2)
+    scale = SCALE.get(name_map(query), 1.0)
+    return Scalar(scale * middle, np.hypot(scale * error, LEAST_ERROR)), whole
 
 
 def with_dust(
@@ -129,7 +106,7 @@ def with_dust(
     model : Model
     stars : Stars
     source : str or object
-        As for `reddening_in_front`.
+        A map as of `dust_maps.reddening`.
     given : mapping
         Labels that are given already, which the distance may need.
 
@@ -143,15 +120,19 @@ def with_dust(
     Raises
     ------
     ValueError
-        If E(B-V) is given already or is no label of the model, and as `reddening_in_front`.
+        If E(B-V) is given already or is no label of the model, for an unknown map, and if no star
+        can have a position.
+    ImportError, FileNotFoundError
+        If a map cannot be used; they say why.
     """
     if "ebv" in given:
         raise ValueError("E(B-V) is given already; choose either that or a dust map")
     if not {"ebv", "distance"} <= set(model.vocabulary.labels):
         raise ValueError("a dust map needs a model with the labels ebv and distance")
     guess = predict(model, stars, True, labels=["distance"], given=given)
-    distance = tuple(guess[f"distance{end}"].to_numpy() for end in ("", "_lower", "_upper"))
-    ebv, read = reddening_in_front(stars, source, (distance[0], distance[1], distance[2]))
+    distance = [guess[f"distance{end}"].to_numpy() for end in ("", "_lower", "_upper")]
+    query = open_map(source) if isinstance(source, str) else source
+    ebv, read = reddening_in_front(stars, query, distance)
     if read.no_position or read.holes:
         warnings.warn(
             f"{read.origin}: {read.no_position} of {len(stars)} stars have no position, and of "

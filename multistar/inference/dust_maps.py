@@ -85,8 +85,32 @@ def reddening(stars: Stars, source: Any = COLUMN, distance: np.ndarray | None = 
     """
     if isinstance(source, str) and source == COLUMN:
         return _read_column(stars)
-    name = source if isinstance(source, str) else type(source).__name__
     query = open_map(source) if isinstance(source, str) else source
+    found = query_map(stars, query, distance)
+    on_the_sky = len(stars) - found.no_position
+    if found.holes == on_the_sky:
+        raise ValueError(
+            f"the {found.origin}: it knows none of {on_the_sky} positions; is this part of the sky "
+            "in it?"
+        )
+    return found
+
+
+def name_map(query: Any) -> str:
+    """Return the name in MAPS of an opened map, or of another its class."""
+    own = type(query).__name__
+    for name, path in MAPS.items():
+        if path.endswith(f":{own}"):
+            return name
+    return own
+
+
+def query_map(stars: Stars, query: Any, distance: np.ndarray | None = None) -> Reddening:
+    """Ask an opened map; what it does not know is NaN.
+
+    The parameters, and what is raised where no star can have a position, are those of `reddening`.
+    """
+    name = name_map(query)
     position, origin = positions(stars)
     known = np.isfinite(position.ra.deg)
     at = position[known]
@@ -96,11 +120,6 @@ def reddening(stars: Stars, source: Any = COLUMN, distance: np.ndarray | None = 
     ebv[known] = np.asarray(query(at, **OPTIONS.get(name, {})), np.float64)
     ebv[~(ebv >= 0)] = np.nan
     holes = int((known & np.isnan(ebv)).sum())
-    if holes == known.sum():
-        raise ValueError(
-            f"the map {name} knows none of {known.sum()} positions ({origin}): "
-            "is this part of the sky in it?"
-        )
     return Reddening(ebv, f"map {name}, {origin}", int((~known).sum()), holes)
 
 

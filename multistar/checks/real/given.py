@@ -13,6 +13,7 @@ from multistar.checks.metrics import coverage, scatter
 from multistar.checks.real.learners import predict_with_trees, read_inputs
 from multistar.checks.real.reddening import CoarseMap
 from multistar.checks.real.tables import read_giants
+from multistar.checks.sky import SPECTRA_ERRORS
 from multistar.inference.dust_evidence import SCALE, with_dust
 from multistar.inference.predict import predict
 from multistar.modalities.scalars.read import Scalar
@@ -23,12 +24,7 @@ from multistar.stars import Stars, read_stars
 
 FOLDS = 5
 MEASURED = ("source_id", "ra", "dec", "phot_", "parallax", "j_m", "h_m", "ks_m")
-# Label -> columns of its value and error, and what the error lacks.
-SPECTRA = {
-    "teff": ("TEFF", "TEFF_ERR", 40.0),
-    "logg": ("LOGG", "LOGG_ERR", 0.05),
-    "m_h": ("FE_H", "FE_H_ERR", 0.05),
-}
+SPECTRA = {"teff": "TEFF", "logg": "LOGG", "m_h": "FE_H"}
 MAPS = {
     "none": None,
     "BH": "bh",
@@ -52,9 +48,10 @@ def read_seismic_giants(folder: Path) -> tuple[Any, Stars]:
     frame = frame[frame[needed].notna().all(axis=1)].reset_index(drop=True)
     stars = read_stars(frame[[name for name in frame if name.startswith(MEASURED)]])
     scalars = dict(stars.scalars)
-    for label, (value, error, more) in SPECTRA.items():
-        sigma = np.hypot(frame[error].fillna(0).clip(lower=0).to_numpy(float), more)
-        scalars[label] = Scalar(frame[value].to_numpy(float), sigma)
+    for label, column in SPECTRA.items():
+        stated = frame[f"{column}_ERR"].fillna(0).clip(lower=0).to_numpy(float)
+        sigma = np.hypot(stated, SPECTRA_ERRORS[label])
+        scalars[label] = Scalar(frame[column].to_numpy(float), sigma)
     return frame, stars.with_blocks(scalars=scalars)
 
 

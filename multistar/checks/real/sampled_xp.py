@@ -1,0 +1,49 @@
+"""Labels of the same stars from coefficients and from sampled spectra, of XP and G alone."""
+
+import numpy as np
+
+from multistar.inference.predict import predict
+from multistar.modalities.gaia_xp.sampled import solve_coefficients
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
+from multistar.model.checkpoint import Model
+from multistar.stars import Stars
+
+
+def sample_spectra(stars: Stars) -> tuple[np.ndarray, np.ndarray]:
+    """Sample the spectra of stars as the archive does; errors without correlations.
+
+    Parameters
+    ----------
+    stars : Stars
+        With all 55 + 55 coefficients.
+
+    Returns
+    -------
+    flux, error : (n, 343) ndarray
+        W m-2 nm-1.
+    """
+    bands = stars.xp["bp"], stars.xp["rp"]
+    value, sigma = (np.hstack([getattr(x, part) for x in bands]) for part in ("value", "sigma"))
+    matrix = flux_matrix()
+    return value @ matrix, np.sqrt(sigma**2 @ matrix**2)
+
+
+def compare_sampled(model: Model, stars: Stars) -> list[dict]:
+    """Predict stars from their coefficients and from what sampled spectra tell of these.
+
+    Returns
+    -------
+    list of dict
+        By label: `moved`, below which 68 % of the shifts lie, in units of the label's error, and
+        `width`, the median ratio of the intervals.
+    """
+    alone = stars.with_blocks(scalars={"g": stars.scalars["g"]})
+    again = alone.with_blocks(xp=solve_coefficients(*sample_spectra(stars), WAVELENGTH))
+    one, other = (predict(model, some, quiet=True).to_pandas() for some in (alone, again))
+    rows = []
+    for label in model.vocabulary.labels:
+        widths = [table[f"{label}_upper"] - table[f"{label}_lower"] for table in (one, other)]
+        moved = np.abs(other[label] - one[label]) / (widths[0] / 2)
+        row = {"label": label, "stars": len(stars), "moved": float(np.percentile(moved, 68))}
+        rows.append(row | {"width": float(np.median(widths[1] / widths[0]))})
+    return rows
