@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import (
@@ -237,9 +238,10 @@ class Engine:
             If the run had other settings or data.
         """
         progress = json.loads((folder / PROGRESS).read_text())
-        if progress.get("fingerprint") != _through_json(fingerprint):
+        if other := _differences(progress.get("fingerprint"), _through_json(fingerprint)):
             raise ValueError(
-                f"{folder} belongs to a run with other settings or data; delete it to start anew"
+                f"{folder} belongs to a run with other settings or data (it differs in "
+                f"{', '.join(other)}); delete it to start anew"
             )
         parts: dict[str, Tensors] = {}
         for name, tensor in load_file(folder / STATE).items():
@@ -249,6 +251,16 @@ class Engine:
         remembered = parts.pop("optimiser", {})
         optimiser.restore(self.optimiser, remembered | progress["numbers"])
         return parts, progress
+
+
+def _differences(one: Any, other: Any, name: str = "") -> list[str]:
+    """Names of what differs between two nested dicts, in the form run.training.batch."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return [] if one == other else [name.removeprefix(".") or "everything"]
+    found = []
+    for key in sorted({*one, *other}):
+        found += _differences(one.get(key), other.get(key), f"{name}.{key}")
+    return found
 
 
 def _through_json(value: dict) -> dict:
