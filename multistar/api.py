@@ -17,7 +17,7 @@ from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
 from multistar.inference.dust_evidence import with_dust
 from multistar.inference.embed import embed
-from multistar.inference.erase import eraser_of
+from multistar.inference.erase import fit_nuisance_projection
 from multistar.inference.generate import generate
 from multistar.inference.given import as_given
 from multistar.inference.inpaint import inpaint
@@ -25,7 +25,7 @@ from multistar.inference.predict import predict
 from multistar.io.tables import read_columns
 from multistar.modalities.light_curve.read import read_light_curves
 from multistar.model.checkpoint import Model, device_of, load_model, save_model
-from multistar.model.nuisance import Eraser
+from multistar.model.nuisance import NuisanceProjection
 from multistar.precision import resolve, warn_if_slow
 from multistar.quantities import Quantity
 from multistar.reading import Reading, describe_reading, readable_names
@@ -359,9 +359,11 @@ class MultiStar:
             See the class.
         labels : collection of str or Quantity
             Columns that are learnt: numbers ("mg_fe", "vsini:log") or classes ("kind:class").
-        mode : {"probe", "head", "lora", "full"}
+        mode : {"probe", "head", "lora", "full", "trees", "auto"}
             What moves: nothing but linear densities; a copy of the decoder; low-rank changes of
-            all layers; all.
+            all layers; all. "trees" are XGBoost's on embedding and inputs (extra `trees`); "auto"
+            learns by "lora" and by "trees" and keeps "lora" unless "trees" are clearly better
+            on the held-out stars.
         inputs : collection of str or Quantity
             Columns that the adapter reads beside what the base knows.
         out : path, optional
@@ -504,12 +506,18 @@ class MultiStar:
         vectors = self.embed(table, columns, quiet, light_curves, ignore, origin=origin)
         return umap_map(vectors, seed=seed, quiet=quiet)
 
-    def eraser(self, ignore: str = "dust") -> Eraser:
+    def nuisance_projection(self, ignore: str = "dust") -> NuisanceProjection:
         """Give the model's nuisance projection of a quantity; ValueError if it has none.
 
-        For StarIndex.build(vectors, eraser=...) and index.ignoring(...).
+        For StarIndex.build(vectors, projection=...) and index.ignoring(...).
         """
-        return self.model.eraser(ignore)
+        return self.model.projection(ignore)
+
+    def eraser(self, ignore: str = "dust") -> NuisanceProjection:
+        """Give `nuisance_projection` under its old name; deprecated, goes in 0.3."""
+        text = "MultiStar.eraser is called nuisance_projection now; version 0.3 will not know it"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return self.nuisance_projection(ignore)
 
     def erase(
         self,
@@ -518,7 +526,7 @@ class MultiStar:
         columns: Columns = None,
         quiet: bool = True,
         origin: Origin | None = None,
-    ) -> Eraser:
+    ) -> NuisanceProjection:
         """Fit what erases a quantity from the model's vectors to stars of known labels.
 
         Raises
@@ -527,7 +535,7 @@ class MultiStar:
             For names that are no label, and for too few stars.
         """
         stars = self._stars(table, columns, labels=True, origin=origin)
-        return eraser_of(self.model, stars, quantity, quiet)
+        return fit_nuisance_projection(self.model, stars, quantity, quiet)
 
     # --- checks
 

@@ -129,7 +129,7 @@ def describe_reading(
         names = use.removeprefix("error of ")
         place = 1 if names != use else 0
         for name in names.split(", "):
-            found.setdefault(name, ([], []))[place].append(column)
+            found.setdefault(name, ([], []))[place].append(table.aliases.get(column, column))
     quantities = []
     for name, value, sigma in _measured(stars):
         columns, errors = found.get(name, ([], []))
@@ -178,7 +178,7 @@ def _find_unused(table: Columns, quantities: Collection[Quantity]) -> dict[str, 
     unused = {}
     for column in table.data:
         lower = column.lower()
-        if lower in used or lower in SILENT or column in unused:
+        if lower in used or lower in SILENT or column in table.aliases:
             continue
         close = difflib.get_close_matches(lower, by_lower, 1, CLOSE)
         suggestion = by_lower[close[0]] if close else ""

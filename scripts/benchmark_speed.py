@@ -1,5 +1,4 @@
-"""Stars per second of embed, predict, joint sampling and a training step; memory of long files;
-the predecessor's network beside them -> docs/results/speed.json.
+"""Speed of verbs, training and files beside the predecessor's network -> docs/results/speed.json.
 
     OMP_NUM_THREADS=2 python scripts/benchmark_speed.py [--stars 8192] [--rows 20000 200000]
 
@@ -22,14 +21,16 @@ def main() -> None:
     parser.add_argument("--stars", type=int, default=8192)
     parser.add_argument("--rows", type=int, nargs="*", default=[], help="stars in files")
     parser.add_argument("--rounds", type=int, default=5, help="of the comparison")
+    parser.add_argument("--only", default="", help="verbs with this name; writes nothing")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # that bfloat16 may be slow is what is measured
-    print(describe_processor())
     benchmark = SpeedBenchmark(args.model, args.stars, args.device)
-    verbs = benchmark.measure_verbs()
+    verbs = benchmark.measure_verbs(args.only)
     print_rows("stars/s", [{"verb": name, "stars/s": rate} for name, rate in verbs.items()])
+    if args.only:
+        return
     training = dataclasses.asdict(benchmark.measure_training_step())
     bfloat16 = benchmark.compare_precisions()
     print_rows("training step, and bfloat16", [training, bfloat16])

@@ -1,6 +1,6 @@
 """Fine-tuning on LAMOST and Kepler stars beside other learners -> docs/results/fine_tuning.json.
 
-    python scripts/evaluate_real.py DATA [--cache DIR] [--labels 100 300] [--mode lora]
+    python scripts/evaluate_real.py DATA [--cache DIR] [--labels 100 300] [--mode auto]
 
 DATA is the folder of real tables. With --cache every comparison is kept there, so that a run may be
 cut into pieces: what is there is not computed again.
@@ -21,7 +21,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of the real tables")
     parser.add_argument("--cache", type=Path, help="folder for the JSON of every comparison")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--mode", default="lora")
+    parser.add_argument(
+        "--mode", default="auto", help="of finetune; auto shows lora and trees, too"
+    )
     parser.add_argument("--labels", type=int, nargs="*", default=[100, 300, 1000, 5000])
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="LAMOST: draws")
     parser.add_argument("--folds", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="Kepler")

@@ -344,3 +344,21 @@ def test_a_folder_is_not_overwritten_and_a_log_has_a_place(folder, model_folder,
     assert "--overwrite is for single tables" in capsys.readouterr().err
     assert main([*arguments, "--log", str(tmp_path / "none" / "log.json")]) == 2
     assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_many_results_become_one_file(folder, model_folder, tmp_path, capsys):
+    words = ["predict", str(folder), "--model", str(model_folder), "--out", str(tmp_path / "out")]
+    merged = tmp_path / "all.parquet"
+    assert main([*words, "--merge", str(merged)]) == 0
+    assert "60 rows of 3 tables merged" in capsys.readouterr().out
+    table = pq.read_table(merged)
+    assert table["table"].to_pylist() == 25 * ["a.parquet"] + 15 * ["b.fits"] + 20 * ["c.csv.gz"]
+    one = pq.read_table(tmp_path / "out" / "b.parquet")
+    assert table[25:40].drop_columns("table").to_pydict() == one.to_pydict()
+    assert pq.read_schema(merged).field("teff").metadata == one.schema.field("teff").metadata
+    assert main([*words, "--merge", str(merged)]) == 0  # again: nothing to do, merged anew
+    pq.write_table(table.select(["teff"]), tmp_path / "mine.parquet")
+    assert main([*words, "--merge", str(tmp_path / "mine.parquet")]) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert main([*words[:-1], str(tmp_path / "x.parquet"), "--merge", str(merged)]) == 2
+    assert "--merge: for folders of results only" in capsys.readouterr().err

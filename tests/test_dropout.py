@@ -42,10 +42,14 @@ def tuned(base, tmp_path_factory) -> MultiStar:
 
 
 @pytest.fixture(scope="module")
-def memory(tuned):
-    model = tuned.adapters[0].model
+def shown(tuned):
+    return show_measurements(tuned.adapters[0].model, read_stars(draw(40, 1)))
+
+
+@pytest.fixture(scope="module")
+def memory(tuned, shown):
     with torch.no_grad():
-        return model.network.encode(show_measurements(model, read_stars(draw(40, 1))))
+        return tuned.adapters[0].encode(shown)
 
 
 def test_pooled_mixtures_are_the_mean_of_their_densities():
@@ -65,20 +69,22 @@ def test_pooled_mixtures_are_the_mean_of_their_densities():
 
 
 @torch.no_grad()
-def test_passes_are_the_same_thinned_networks_for_every_star(tuned, memory):
+def test_passes_are_the_same_thinned_networks_for_every_star(tuned, shown, memory):
     adapter = tuned.adapters[0]
-    whole, _ = densities(adapter, memory)
+    whole, _ = densities(adapter, shown, memory)
     again, _ = adapter.readout(adapter.model.network, memory, adapter.slots)
     assert all(
         torch.equal(a, b) for a, b in zip(vars(whole).values(), vars(again).values(), strict=True)
     )
-    many, logs = densities(adapter, memory, 6)
-    few, _ = densities(adapter, memory, 3)
+    many, logs = densities(adapter, shown, memory, 6)
+    few, _ = densities(adapter, shown, memory, 3)
     size = whole.mean.shape[-1]
     assert many.mean.shape[-1] == 6 * size and torch.equal(many.mean[..., : 3 * size], few.mean)
     torch.testing.assert_close(many.log_weight.exp().sum(-1), torch.ones(40, 2))
     torch.testing.assert_close(logs[0].exp().sum(-1), torch.ones(40))
-    one, _ = densities(adapter, memory.rows(slice(17, 18)), 6)  # the same networks for every star
+    one, _ = densities(
+        adapter, shown.rows(slice(17, 18)), memory.rows(slice(17, 18)), 6
+    )  # the same networks for every star
     torch.testing.assert_close(one.mean[0], many.mean[17], rtol=1e-4, atol=1e-5)
     assert (many.mean[..., 0] != many.mean[..., size]).any(), "passes differ"
 
@@ -119,11 +125,11 @@ def test_the_mean_of_the_passes_is_learnt_and_its_widths_hold_the_truth(tuned):
     assert found["teff"].equals(whole["teff"])
 
 
-def test_disagreement_of_the_passes_widens(tuned, memory):
+def test_disagreement_of_the_passes_widens(tuned, shown, memory):
     """Law of total variance: that of the pooled mixture is the mean variance and the variance of the means."""
     adapter = tuned.adapters[0]
     with torch.no_grad():
-        mixture, _ = densities(adapter, memory, 8)
+        mixture, _ = densities(adapter, shown, memory, 8)
     weight, mean, variance = mixture.log_weight.exp(), mixture.mean, (2 * mixture.log_sigma).exp()
     center = (weight * mean).sum(-1)
     total = (weight * (variance + mean**2)).sum(-1) - center**2

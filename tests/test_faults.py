@@ -33,7 +33,7 @@ from multistar.io.files import atomic_write, sha256
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig
 from multistar.model.checkpoint import load_model, save_model
-from multistar.model.nuisance import load_eraser
+from multistar.model.nuisance import load_projection
 from multistar.stars import read_stars
 
 LABELS = ("teff", "logg", "m_h", "mass", "age", "ebv", "distance")
@@ -414,8 +414,8 @@ def test_absurd_headers_of_safetensors_are_refused_though_the_hash_is_right(
         with pytest.raises(ValueError, match="do not fit together"):
             load(copy)
     (tmp_path / "e.safetensors").write_bytes(absurd(which))
-    with pytest.raises(ValueError, match="not readable as an eraser"):
-        load_eraser(tmp_path / "e.safetensors", base.hash)
+    with pytest.raises(ValueError, match="not readable as a nuisance projection"):
+        load_projection(tmp_path / "e.safetensors", base.hash)
 
 
 @pytest.mark.parametrize(

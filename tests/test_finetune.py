@@ -13,13 +13,13 @@ from multistar.api import MultiStar
 from multistar.cli.app import main
 from multistar.finetune.adapter import load_adapter
 from multistar.finetune.examples import held_out_stars
-from multistar.finetune.extend import extend
 from multistar.finetune.finetune import finetune
 from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.predict import predict
 from multistar.inference.stream import show_measurements
 from multistar.modalities import Scalars
 from multistar.model.checkpoint import Model, load_model, save_model
+from multistar.model.extend import extend
 from multistar.model.network import ModelConfig
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES, declared
@@ -304,7 +304,7 @@ def test_bad_requests_are_refused_in_words(change, labels, options, message, bas
 
 def test_one_star_is_too_few_and_faults_of_the_data_are_left_out(base):
     with pytest.raises(
-        ValueError, match="training stars with this label|validation stars with this label"
+        ValueError, match="training stars with this label|held-out stars with this label"
     ):
         base.finetune(draw(1, 7), ["y"])
     table = draw(200, 7)
@@ -420,7 +420,7 @@ def test_values_that_are_left_out_are_counted(base):
     said = (
         base.finetune(table, ["y", "kind"], mode="probe", steps=3).adapters[0].provenance["labels"]
     )
-    assert said["y"]["left_out"] == 10 and said["y"]["training"] + said["y"]["held_out"] == 570
+    assert said["y"]["far"] == 10 and said["y"]["training"] + said["y"]["held_out"] == 570
     assert said["kind"]["training"] + said["kind"]["held_out"] == 600
 
 

@@ -160,7 +160,7 @@ class TestUnits:
             read_light_curves(table, unit=asked)
 
     def test_a_named_column_against_unit(self):
-        with pytest.raises(ValueError, match="its name says flux, unit= says mag"):
+        with pytest.raises(ValueError, match="its name says flux, --unit says mag"):
             read_light_curves(points(), columns={"flux": "flux"}, unit="mag")
 
     def test_errors_are_converted(self):

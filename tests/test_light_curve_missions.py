@@ -98,7 +98,7 @@ class TestMissionFiles:
         masked = objects[0].copy()
         masked["flux"] = np.ma.masked_less(curves[0].flux, np.sort(curves[0].flux)[3])
         assert read_light_curves(masked).dropped["not_finite"].tolist() == [3]
-        with pytest.raises(ValueError, match="TIC 12: its unit says mag, unit= says flux"):
+        with pytest.raises(ValueError, match="TIC 12: its unit says mag, --unit says flux"):
             read_light_curves(
                 lightkurve.LightCurve(time=[1, 2], flux=[3, 4] * u.mag, meta={"LABEL": "TIC 12"}),
                 unit="flux",

@@ -66,7 +66,7 @@ class TestFolders:
         self.folder(tmp_path)
         as_csv(points(), tmp_path)
         (tmp_path / "42_curve.txt").write_text("# time flux error\n0 2 0.2\n1 4 0.2\n2 6 0.2\n")
-        with pytest.raises(ValueError, match="42_curve.txt.*give unit="):
+        with pytest.raises(ValueError, match="42_curve.txt.*--unit flux or mag"):
             read_light_curves(tmp_path)
         curves = read_light_curves(tmp_path, unit="flux")
         assert sorted(curves.source_id) == sorted([11904151, 11904151, 201, 42, *IDS])

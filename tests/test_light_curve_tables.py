@@ -63,7 +63,7 @@ class TestLongTables:
     def test_no_fluxes_at_all(self):
         data = points()
         relative = data | {"flux": curves_of(data | {"time": np.arange(400.0)}).flux}
-        with pytest.raises(ValueError, match="say unit='relative'"):
+        with pytest.raises(ValueError, match="say --unit relative"):
             read_light_curves(relative)
         assert np.isin(read_light_curves(relative, unit="relative").flux, relative["flux"]).all()
 

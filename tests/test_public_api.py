@@ -24,6 +24,7 @@ MULTISTAR = {
     "labels given dust",
     "embed": "table columns quiet light_curves ignore space origin",
     "eraser": "ignore",
+    "nuisance_projection": "ignore",
     "generate": "table columns quiet samples seed sampled origin",
     "inpaint": "table columns quiet bands light_curves origin",
     "finetune": "table labels mode inputs columns out overwrite quiet light_curves retain settings",
@@ -40,14 +41,14 @@ MULTISTAR = {
     "check_sky": "folder",
 }
 STAR_INDEX = {
-    "build": "embeddings kind duplicates metadata columns eraser",
+    "build": "embeddings kind duplicates metadata columns projection eraser",
     "merge": "indices kind duplicates",
     "load": "folder mapped verify",
     "save": "folder overwrite",
     "add": "embeddings duplicates",
     "delete": "source_ids",
     "dedupe": "tolerance",
-    "ignoring": "eraser",
+    "ignoring": "projection",
     "vectors": "source_ids",
     "numbers": "source_ids",
     "contains": "source_ids",
@@ -65,8 +66,10 @@ EXTRAS = [
     "grid",
     "lightcurves",
     "maps",
+    "notebooks",
     "ray",
     "test",
+    "trees",
     "variability",
 ]
 OPTIONAL = (

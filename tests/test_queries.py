@@ -2,9 +2,11 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from multistar.api import MultiStar
+from multistar.cli.app import main
 from multistar.index.explain import exactly, explain, part_distances, print_explanation
 from multistar.index.search import search_like, search_stars, search_table
 from multistar.index.star_index import StarIndex
@@ -120,11 +122,8 @@ def test_label_differences_and_their_errors(star_model, mock_table, capsys):
     np.testing.assert_allclose(told_like["delta_teff_error"], 3)
     print_explanation(told)
     text = capsys.readouterr().out
-    assert (
-        text.count("neighbours of") == 2
-        and "teff - query [K]" in text
-        and "logg - query [dex]" in text
-    )
+    assert all(f"neighbours of {star}" in text for star in ids[:2])
+    assert "teff - query [K]" in text and "logg - query [dex]" in text
     assert all(str(star) in text for star in found["neighbour_id"].to_pylist())
 
 
@@ -132,3 +131,36 @@ def test_an_explanation_needs_the_model_of_the_index(index, star_model, mock_tab
     found = index.neighbours(mock_table["source_id"].to_numpy()[:1], 2)
     with pytest.raises(ValueError, match="the index is of the model"):
         explain(found, index, star_model.model, read_stars(mock_table[:5]))
+
+
+def test_explanations_fit_the_screen(star_model, mock_table, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    table = star_model.predict(mock_table[:40])
+    index = StarIndex.build(star_model.embed(mock_table[:40]), metadata=table)
+    found = index.neighbours(mock_table["source_id"][:1].to_pylist(), 5)
+    print_explanation(explain(found, index))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert text.count("neighbours of") == 3  # two at a time
+    assert all(str(star) in text for star in found["neighbour_id"].to_pylist())
+
+
+def test_neighbours_unlike_the_training_stars_are_named(
+    star_model, mock_table, model_folder, tmp_path, capsys
+):
+    table = star_model.predict(mock_table[:40]).to_pandas()
+    table["status"] = "ok"
+    odd = table["source_id"][7]
+    table.loc[7, "status"] = "no_xp,outside_training"
+    table.to_parquet(tmp_path / "labels.parquet")
+    pq.write_table(star_model.embed(mock_table[:40]), tmp_path / "v.parquet")
+    words = ["index", str(tmp_path / "v.parquet"), "--metadata", str(tmp_path / "labels.parquet")]
+    assert main([*words, "--out", str(tmp_path / "idx")]) == 0
+    capsys.readouterr()
+    query = str(table["source_id"][0])
+    search = ["search", str(tmp_path / "idx"), "--source-id", query, "--with", "teff"]
+    assert main([*search, "-k", "39"]) == 0
+    said = capsys.readouterr()
+    assert f"outside_training: 1 of the neighbours: {odd}" in said.err
+    assert f"query {query}: teff {table['teff'][0]:.6g}" in said.err

@@ -22,7 +22,7 @@ def test_a_killed_worker_costs_nothing_but_time(mock_table, model_folder, tmp_pa
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     for i in range(4):
-        pq.write_table(pa.concat_tables([mock_table] * 8), source / f"{i}.parquet")
+        pq.write_table(pa.concat_tables([mock_table] * 3), source / f"{i}.parquet")
     job, killed = Job("embed", str(model_folder)), []
     for folder in (out, tmp_path / "whole"):
         prepare(folder, job)
@@ -45,7 +45,7 @@ def test_a_killed_worker_costs_nothing_but_time(mock_table, model_folder, tmp_pa
     finally:
         ray.shutdown()
     assert killed
-    assert [records[f"{i}.parquet"]["rows"] for i in range(4)] == [4800] * 4
+    assert [records[f"{i}.parquet"]["rows"] for i in range(4)] == [1800] * 4
     names = {p.name for p in (tmp_path / "whole").iterdir()}
     assert {p.name for p in out.iterdir()} == names
     for name in names:

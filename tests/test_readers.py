@@ -1,6 +1,7 @@
 """One catalogue in every form that users hold reads the same; bad input is refused or flagged."""
 
 import gzip
+import warnings
 
 import astropy.units as u
 import numpy as np
@@ -356,3 +357,16 @@ def test_irrelevant_orders_are_read_on_request(mock_table):
 def test_stars_are_shown_in_one_line(mock_table):
     shown = repr(read_stars(mock_table[:7]))
     assert shown.startswith("Stars(7 stars: g, ") and "'bp': 55" in shown and "\n" not in shown
+
+
+@pytest.mark.parametrize("number, warned", [(56, False), (61, True)])
+def test_coefficients_of_another_basis_are_told(mock_table, number, warned):
+    table = {name: mock_table[:3][name].to_numpy() for name in ("source_id", "phot_g_mean_mag")}
+    table["bp_coefficients"] = np.stack(mock_table[:3]["bp_coefficients"].to_pylist())
+    table["bp_basis_function_id"] = np.full(3, number)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        stars = read_stars(table)
+    assert len(stars.xp["bp"].value) == 3
+    words = [str(warning.message) for warning in said]
+    assert any("basis functions 61; known are 56" in word for word in words) is warned

@@ -16,7 +16,7 @@ from multistar.batch.folder import prepare, results_without_table, run, shards
 from multistar.batch.job import Job
 from multistar.cli.app import main
 from multistar.io.files import atomic_write, quick_hash, sha256
-from multistar.model.nuisance import LABELS, fit_eraser, save_eraser
+from multistar.model.nuisance import LABELS, fit_projection, save_projection
 
 
 @pytest.fixture
@@ -137,18 +137,18 @@ def test_a_folder_is_of_one_nuisance_projection(star_model, mock_table, tmp_path
     described = []
     for seed in (0, 1):
         job = Job("embed", str(base), {"ignore": str(file)})
-        make_eraser(star_model, seed, file)
+        make_projection(star_model, seed, file)
         described.append(job.described())
     different = {k for k in described[0] if described[0][k] != described[1][k]}
     assert different == {"nuisance_projection"}
 
 
-def make_eraser(star_model, seed: int, file: Path) -> None:
+def make_projection(star_model, seed: int, file: Path) -> None:
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(1200, star_model.model.config.embedding))
     labels = {name: rng.uniform(1, 2, 1200) for name in LABELS}
     file.unlink(missing_ok=True)
-    save_eraser(fit_eraser(vectors, labels, "ebv", star_model.model.hash), file)
+    save_projection(fit_projection(vectors, labels, "ebv", star_model.model.hash), file)
 
 
 def test_what_a_killed_process_left_is_tidied(tmp_path):

@@ -93,7 +93,7 @@ def test_the_command_writes_what_others_read(tmp_path, capsys):
     assert main(base + more) == 0
     assert "120 stars written to" in capsys.readouterr().out
     read = Table.read(tmp_path / "map.fits")
-    assert read.colnames == ["source_id", "umap_x", "umap_y", "status", "teff"]
+    assert read.colnames == ["source_id", "umap_x", "umap_y", "embedding_status", "status", "teff"]
     assert np.sum(np.isfinite(read["umap_x"])) == 118
     assert (tmp_path / "m.png").stat().st_size > 5000
     assert main(base) == 2 and "--overwrite" in capsys.readouterr().err

@@ -96,7 +96,7 @@ class Job:
             "precision": self._precision(),
             "adapters": [_hashes(Path(folder)) for folder in self.adapters],
             # its name holds a hash of its numbers, of which a file may hold others later
-            "nuisance_projection": self.star_model.model.eraser(ignore).name if ignore else "",
+            "nuisance_projection": self.star_model.model.projection(ignore).name if ignore else "",
             "rows_at_once": ROWS,  # parts have seeds of their own
         }
 

@@ -12,7 +12,7 @@ from rich.progress import track
 from encoders import Measurement
 from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model
-from multistar.quantities import QUANTITIES
+from multistar.quantities import QUANTITIES, Quantity
 from multistar.stars import Stars
 
 XGBOOST = {
@@ -78,7 +78,7 @@ def trees(
     slots = [slot for slot in range(vocabulary.n_slots) if slot not in left_out]
     x_train = _inputs(model.standardiser(train), slots)
     x_test = _inputs(model.standardiser(test), slots)
-    return _boost(x_train, x_test, train, names, title)
+    return _boost(x_train, x_test, train, [vocabulary.quantity(n) for n in names], title)
 
 
 def from_labels(
@@ -108,18 +108,22 @@ def from_labels(
     """
     x_train = np.stack([train.scalars[name].value for name in known], -1)
     x_test = np.stack([test.scalars[name].value for name in known], -1)
-    return _boost(x_train, x_test, train, names, title)
+    return _boost(x_train, x_test, train, [QUANTITIES[name] for name in names], title)
 
 
 def _boost(
-    x_train: np.ndarray, x_test: np.ndarray, train: Stars, names: Sequence[str], title: str
+    x_train: np.ndarray,
+    x_test: np.ndarray,
+    train: Stars,
+    quantities: Sequence[Quantity],
+    title: str,
 ) -> dict[str, np.ndarray]:
     """Fit one regressor per label to x_train (n, d) and predict for x_test (m, d)."""
     import xgboost
 
     predictions = {}
-    for name in track(names, f"{title}, one regressor per label"):
-        quantity = QUANTITIES[name]
+    for quantity in track(quantities, f"{title}, one regressor per label"):
+        name = quantity.name
         with np.errstate(invalid="ignore"):
             y = to_even_scale(quantity, train.scalars[name].value)
         known = np.isfinite(y)

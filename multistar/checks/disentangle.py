@@ -13,8 +13,9 @@ from multistar.checks.figures import name_ticks
 from multistar.checks.physics import measure_extinction, select_generated
 from multistar.checks.probes import correlate_residuals, probe_targets
 from multistar.checks.report import Report
+from multistar.checks.verdict import judge
 from multistar.index.umap_map import coloured_map, umap_map
-from multistar.inference.dust_maps import COLUMN, Reddening, reddening
+from multistar.inference.dust_maps import COLUMN, Reddening, open_map, reddening
 from multistar.inference.embed import embed
 from multistar.inference.erase import known_label
 from multistar.inference.predict import predict
@@ -92,9 +93,10 @@ def disentangle(
     ValueError
         If E(B-V) is known for fewer than FEWEST stars, and as `reddening` does.
     """
+    source = ebv if ebv == COLUMN or not isinstance(ebv, str) else open_map(ebv)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(stars))[:most])
-    sample = _select_known(model, stars.select(rows), ebv, quiet)
+    sample = _select_known(model, stars.select(rows), source, quiet)
     labels = sample.labels
     target = {"teff": labels["teff"] / 1000, "dust": _log_reddening(labels["ebv"])}
 
@@ -111,12 +113,14 @@ def disentangle(
         "ebv": sample.dust.origin,
         "no_position": sample.dust.no_position,
         "holes": sample.dust.holes,
+        "ebv_percentiles": np.percentile(labels["ebv"], [5, 50, 95]).tolist(),
         "labels_of_the_table": sample.given,
         "spaces": probes,
         "residuals": residuals,
     }
     if generated:
         result |= _generate(model, sample, seed)
+    result["verdict"] = judge(result)
     if not maps:
         return result, None
     return result, _make_maps(spaces, labels, seed, quiet)
@@ -157,7 +161,7 @@ def _log_reddening(ebv: np.ndarray) -> np.ndarray:
 def _embed(model: Model, stars: Stars, quiet: bool) -> dict[str, pa.Table]:
     """Vectors of the stars, and where the model can erase dust, also vectors without it."""
     spaces = {"embedding": embed(model, stars, quiet)}
-    if "ebv" in model.erasers:
+    if "ebv" in model.projections:
         spaces["without dust"] = embed(model, stars, quiet, ignore="ebv")
     return spaces
 
@@ -234,17 +238,18 @@ def draw_maps(maps: pa.Table, suffix: str = "") -> Figure:
     y = maps[f"umap_y{suffix}"].to_numpy()
     for axis, name in zip(picture.subplots(2, 3).flat, COLOURS, strict=True):
         values = maps[name].to_numpy()
-        unit = QUANTITIES[name].unit
+        title = f"{name} [{QUANTITIES[name].unit}]"
         if name == "ebv":
             values = np.log10(np.maximum(values, FLOOR))
-            unit = "log10 mag"
-        coloured_map(axis, x, y, values, f"{name} [{unit}]")
+            title = "log10(E(B-V) / mag)"
+        coloured_map(axis, x, y, values, title, name)
     return picture
 
 
 def make_report(result: dict, maps: pa.Table | None) -> Report:
     """Make the page of the check: what was asked, the numbers, the pictures."""
     page = Report("Are temperature and dust told apart?")
+    page.section("In short", " ".join(result["verdict"]))
     _add_stars(page, result)
     _add_probes(page, result)
     _add_directions(page, result)
@@ -270,7 +275,8 @@ def _add_probes(page: Report, result: dict) -> None:
     page.section(
         "Probes",
         "R2 of a probe for stars that it has not seen, of what a quadratic in the other leaves. "
-        "Chance is the mean over permutations of the target, the error their scatter.",
+        "1: it follows; 0: the mean would do; below 0: the probe learnt noise, and is worse than "
+        "the mean. Chance is the mean over permutations of the target, the error their scatter.",
     )
     rows = []
     for space, part in result["spaces"].items():
@@ -286,7 +292,8 @@ def _add_directions(page: Report, result: dict) -> None:
     page.section(
         "Directions",
         "Angle between the directions in which vectors move with Teff and with dust; "
-        "90 degrees: apart.",
+        "90 degrees: apart. Vectors move along curves, not lines: a plane holds a direction and how "
+        "it bends, and the angle is the smallest between the two planes.",
     )
     rows = []
     for space, part in result["spaces"].items():
@@ -313,7 +320,8 @@ def _add_generated(page: Report, generated: dict[str, float]) -> None:
         "Generated spectra",
         "The same giants behind E(B-V) of 0.05-0.85 mag, read back: Teff changes by "
         f"{generated['dteff_debv_generated']:.0f} K per mag. They dim by the extinction curve to "
-        f"{generated['rms_error']:.1%} rms.",
+        f"{generated['rms_error']:.1%} rms, over all wavelengths of XP (336-1020 nm); the noisy ends "
+        "count as much as the middle.",
     )
 
 

@@ -1,7 +1,6 @@
 """The command line: parse, call, print."""
 
 import argparse
-import dataclasses
 import sys
 import warnings
 from collections import Counter
@@ -25,19 +24,15 @@ from multistar.cli.batch import (
     run_folder,
     use_workers,
 )
+from multistar.cli.check import add_check_command
 from multistar.cli.download import add_download_command
 from multistar.cli.explore import add_explore_command
 from multistar.cli.finetune import add_finetune_command
 from multistar.cli.index import add_index_commands
 from multistar.cli.overview import add_examples, list_commands
-from multistar.cli.population import (
-    add_disentangle_options,
-    add_population_commands,
-    check_disentangle,
-    check_sky,
-)
+from multistar.cli.population import add_population_commands
+from multistar.cli.pretrain import add_pretrain_command
 from multistar.io.endings import check_ending
-from multistar.io.files import require_path
 from multistar.io.folders import require_adapter
 
 RESUMES = dict.fromkeys(
@@ -86,19 +81,6 @@ def _mock(args) -> None:
         raise ValueError("multistar mock needs --stars and --out (or --describe)")
     write_survey(args.stars, config, args.out, args.overwrite, args.shard_size)
     print(f"{args.stars} mock stars written to {args.out}")
-
-
-def _pretrain(args) -> None:
-    require_path(args.run, "run file")
-    check_inputs(*args.sky)
-    from multistar.training.pretrain import pretrain
-    from multistar.training.run import load_run
-
-    run = load_run(args.run)
-    if args.sky:
-        run = dataclasses.replace(run, data=dataclasses.replace(run.data, sky=args.sky))
-    model = pretrain(run, args.overwrite)
-    print(f"model written to {run.out} (SHA-256 {model.hash[:12]})")
 
 
 def _infer(args) -> int:
@@ -181,113 +163,6 @@ def _view(args) -> None:
     table = compute_feature_table(join(_light_curves(args.source, args.unit)), quiet=False)
     write_table(table, args.out, args.overwrite)
     print(f"{len(table)} light curves as a model sees them written to {args.out}")
-
-
-def _check(args) -> None:
-    check_inputs(args.table, args.reference)
-    check_model(args.model)
-    check_output(args.out, args.overwrite)
-    column_mapping(args.columns)
-    checks = {
-        "calibration": _check_calibration,
-        "physics": _check_physics,
-        "disentangle": check_disentangle,
-        "sky": check_sky,
-        "populations": _check_populations,
-        "garbage": _check_garbage,
-    }
-    checks[args.what](args)
-
-
-def _check_garbage(args) -> None:
-    from multistar.checks.garbage import OWNED, format_garbage, garbage, write_garbage
-    from multistar.io.files import refuse_existing
-    from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
-
-    refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns), labels=False)
-    result = garbage(load_model(args.model), stars, args.seed, quiet=False)
-    write_garbage(result, args.out, args.overwrite)
-    print(format_garbage(result))
-
-
-def _check_physics(args) -> None:
-    from multistar.checks.physics import OWNED, physics, write_physics
-    from multistar.io.files import refuse_existing
-    from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
-
-    refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns))
-    reference = read_stars(args.reference) if args.reference else None
-    result = physics(load_model(args.model), stars, reference, args.seed)
-    write_physics(result, args.out, args.overwrite)
-    for name, part in result.items():
-        if isinstance(part, dict):
-            numbers = {
-                k: f"{v:.3g}" if isinstance(v, float) else v
-                for k, v in part.items()
-                if not isinstance(v, list)
-            }
-            print(f"{name}: {numbers}")
-
-
-def _check_populations(args) -> None:
-    from multistar.checks.populations import OWNED, populations, write_populations
-    from multistar.io.files import refuse_existing
-    from multistar.io.tables import read_columns
-    from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
-
-    refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns))
-    result = populations(
-        load_model(args.model), stars, read_columns(args.table).data, args.seed, quiet=False
-    )
-    write_populations(result, args.out, args.overwrite)
-    for part, scores in (("kinds", ("auc", "ap")), ("numbers", ("r2", "rms"))):
-        for name, asked in result[part].items():
-            by = {
-                k: " ".join(f"{s} {v[s]:.3f}" for s in scores)
-                for k, v in asked.items()
-                if isinstance(v, dict)
-            }
-            print(
-                f"{name} ({asked['stars']} stars): " + "; ".join(f"{k}: {v}" for k, v in by.items())
-            )
-    if result["map"]:
-        print(
-            f"synchronised or young, by neighbours in the UMAP map: auc {result['map']['auc']:.3f}"
-        )
-
-
-def _check_calibration(args) -> None:
-    from multistar.checks.calibration import OWNED, calibration, write_calibration
-    from multistar.io.files import refuse_existing
-    from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
-
-    refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns))
-    result = calibration(load_model(args.model), stars, args.samples, args.seed)
-    write_calibration(result, args.out, args.overwrite)
-    for name, label in result["labels"].items():
-        shares = ", ".join(f"{share:.1%} in {level}" for level, share in label["coverage"].items())
-        print(f"{name:10s} {shares}")
-    joint = result["joint"]
-    if "energy_score" in joint:
-        scores = (
-            joint["energy_score"],
-            joint["energy_score_of_marginals"],
-            joint["energy_gain_error"],
-        )
-        print(
-            "energy score {:.4f}, of the product of the marginals {:.4f}, error of the difference {:.4f}".format(
-                *scores
-            )
-        )
-    print(f"calibration.json and calibration.png written to {args.out}")
 
 
 def _add_mock_options(mock: argparse.ArgumentParser) -> None:
@@ -465,14 +340,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     add_download_command(commands)
-    pretrain = command(
-        "pretrain", _pretrain, "train a model as a TOML run file says; resumes an interrupted run"
-    )
-    pretrain.add_argument("run", help="RUN.toml")
-    pretrain.add_argument(
-        "--sky", nargs="*", default=[], metavar="TABLE", help="real stars without labels (data.sky)"
-    )
-
+    add_pretrain_command(command)
     add_finetune_command(command)
     _add_inference(command)
 
@@ -487,31 +355,7 @@ def parser() -> argparse.ArgumentParser:
     )
     view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
-    text = (
-        "are posteriors calibrated, do labels and spectra obey physics, what do embeddings tell and "
-        "what not, is garbage told?"
-    )
-    check = command("check", _check, text)
-    check.add_argument(
-        "what", choices=("calibration", "physics", "disentangle", "populations", "garbage", "sky")
-    )
-    check.add_argument(
-        "table", help="stars with labels, as for predict; columns true_L are taken as exact"
-    )
-    check.add_argument(
-        "--model", default="mini", help="model folder, or the name of a shipped one (default: mini)"
-    )
-    check.add_argument("--out", required=True, help="folder for the numbers (JSON) and the figure")
-    check.add_argument(
-        "--reference", help="physics: stars that the Gaussian baseline of inpainting is learnt from"
-    )
-    check.add_argument(
-        "--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names"
-    )
-    add_disentangle_options(check)
-    check.add_argument("--samples", type=int, default=256, help="calibration: joint draws per star")
-    check.add_argument("--seed", type=int, default=0, help="of the draws")
-
+    add_check_command(commands)
     add_index_commands(command)
     add_population_commands(command)
     add_explore_command(commands)

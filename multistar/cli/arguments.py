@@ -4,7 +4,7 @@ import argparse
 
 from multistar._compat import check_faiss
 from multistar.io.files import refuse_existing, require_path
-from multistar.io.folders import find_model, require_eraser, require_index
+from multistar.io.folders import find_model, require_index, require_projection
 
 
 def check_inputs(*paths: str | None) -> None:
@@ -21,10 +21,10 @@ def check_indices(*folders: str | None) -> None:
 
 
 def check_model(name: str, ignore: str | None = None) -> None:
-    """FileNotFoundError if there is no such model, or no file of an eraser that --ignore names."""
+    """FileNotFoundError if there is no such model, or no file of a nuisance projection that --ignore names."""
     find_model(name)
     if ignore and ignore.endswith(".safetensors"):
-        require_eraser(ignore)
+        require_projection(ignore)
 
 
 def check_output(path: str, overwrite: bool) -> None:

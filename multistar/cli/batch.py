@@ -38,6 +38,9 @@ def add_batch_options(sub: argparse.ArgumentParser) -> None:
         action="store_true",
         help="hash all of each table that is done, not its size, time, head and tail alone",
     )
+    group.add_argument(
+        "--merge", metavar="FILE.parquet", help="at the end, write all results to one file, too"
+    )
     group.add_argument("--log", metavar="FILE", help="one line of JSON per table")
 
 
@@ -59,6 +62,7 @@ def refuse_folder_options(args) -> None:
         "--engine": args.engine != "local",
         "--dry-run": args.dry_run,
         "--log": args.log,
+        "--merge": args.merge,
         "--verify": args.verify,
     }
     if named := [name for name, is_given in given.items() if is_given]:
@@ -74,6 +78,8 @@ def check_folder_options(args) -> None:
             f"--overwrite is for single tables; a folder is gone on with: remove {args.out} to do all of it again"
         )
     _part(args.part)
+    if args.merge and not args.merge.endswith(".parquet"):
+        raise ValueError(f"--merge {args.merge}: the name must end in .parquet")
 
 
 def run_folder(args, job) -> int:
@@ -117,6 +123,12 @@ def run_folder(args, job) -> int:
         f"{len(records) - len(failed)} tables written to {args.out}, {done} were done before; status:"
     )
     print_counts(counts)
+    if args.merge:
+        from multistar.batch.merge import merge_results
+
+        results = [(shard.source.name, shard.result) for shard in found]
+        rows = merge_results(results, args.merge)
+        print(f"{rows} rows of {len(found) - len(failed)} tables merged in {args.merge}")
     for name, error in failed.items():
         print(f"multistar {args.command}: left out {name}: {error}", file=sys.stderr)
     return INCOMPLETE if failed else 0

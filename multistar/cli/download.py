@@ -49,6 +49,11 @@ def add_download_command(commands) -> None:
     gaia.add_argument("--archive", metavar="URL", help="another server of the same kind")
     gaia.add_argument("--out", required=True, help="folder for the Parquet files")
 
+    text = "files of a dust map, by dustmaps and into its own folder"
+    dust = kinds.add_parser("dust", help=text, description=text)
+    dust.set_defaults(run_command=_dust)
+    dust.add_argument("map", choices=("sfd", "planck", "bayestar"))
+
 
 def _targets(words: list[str]) -> Any:
     """Numbers or the name of one table."""
@@ -58,6 +63,14 @@ def _targets(words: list[str]) -> Any:
         raise ValueError(f"give ids as numbers, or one table; got {' '.join(words[:5])}")
     check_inputs(words[0])
     return words[0]
+
+
+def _dust(args) -> None:
+    from multistar.download.dust import DOWNLOADABLE, download_dust
+
+    print(f"dustmaps fetches about {DOWNLOADABLE[args.map]:,} MB", flush=True)
+    folder = download_dust(args.map)
+    print(f"the map is in {folder}; use it with: multistar predict TABLE --dust {args.map}")
 
 
 def _light_curves(args) -> None:

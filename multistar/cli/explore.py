@@ -54,6 +54,7 @@ def _explore(args: argparse.Namespace) -> None:
     check_inputs(args.map, args.data, args.lightcurves)
     if args.data:
         check_model(args.model)
+    print(f"opening {args.index}, which takes some seconds", flush=True)
     from multistar.explore.data import Explorer, read_places, umap_places
     from multistar.explore.page import serve
     from multistar.explore.star import Measured, model_of

@@ -23,7 +23,10 @@ def add_finetune_command(command: Callable[..., argparse.ArgumentParser]) -> Non
         "--model", default="mini", help="model folder, or the name of a shipped one (default: mini)"
     )
     sub.add_argument(
-        "--mode", default="lora", choices=("probe", "head", "lora", "full"), help="what moves"
+        "--mode",
+        default="lora",
+        choices=("probe", "head", "lora", "full", "trees", "auto"),
+        help="what moves; auto: lora or trees",
     )
     sub.add_argument(
         "--inputs",
@@ -122,18 +125,25 @@ def _print(adapter, out: str) -> None:
     )
     if read := [*(q.name for q in request.inputs), *request.given]:
         print(f"reads also {', '.join(read)}")
-    print(
-        f"{said['training_stars']} training and {said['held_out_stars']} held-out stars, {said['steps']} steps, "
-        f"best validation loss {said['validation_loss']:.3f}"
-    )
+    stars = f"{said['training_stars']} training and {said['held_out_stars']} held-out stars"
+    if request.mode == "trees":
+        print(f"{stars}, {said['trees']} trees per label")
+    else:
+        print(f"{stars}, {said['steps']} steps, best validation loss {said['validation_loss']:.3f}")
     for name, cell in said["labels"].items():
         text = f"  {name:10s} {cell['training']} values learnt from, {cell['held_out']} held out"
-        if far := cell.get("left_out", 0):
-            text += f", {far} left out: far from all others, or of stars without measurements"
+        if far := cell.get("far", 0):
+            text += f", {far} left out as far from all others"
+        if unmeasured := cell.get("unmeasured", 0):
+            text += f", {unmeasured} of stars without measurements"
         print(text)
-    print("on the held-out stars, which also chose when to stop:")
-    for name, row in said["held_out"].items():
-        print(f"  {name:10s} {describe_judgement(row)}")
+    print("on the held-out stars, which also chose when to stop and how wide the intervals are:")
+    compared = said.get("compared", {request.mode: said["held_out"]})
+    for mode, rows in compared.items():
+        if len(compared) > 1:
+            print(f" {mode}{' (taken)' if mode == request.mode else ''}")
+        for name, row in rows.items():
+            print(f"  {name:10s} {describe_judgement(row)}")
 
 
 def describe_judgement(row: dict[str, float]) -> str:

@@ -33,9 +33,9 @@ def _index(args) -> None:
     from multistar.io.files import refuse_existing
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    eraser = _eraser(args)
+    projection = _projection(args)
     index = StarIndex.build(
-        args.embeddings, args.kind, args.duplicates, args.metadata, args.keep, eraser
+        args.embeddings, args.kind, args.duplicates, args.metadata, args.keep, projection
     )
     index.save(args.out, args.overwrite)
     _print_index(index, args.out)
@@ -47,10 +47,10 @@ def _check_model_if(args, needed) -> None:
         check_model(args.model, args.ignore)
 
 
-def _eraser(args):
+def _projection(args):
     from multistar.model.checkpoint import load_model
 
-    return load_model(args.model).eraser(args.ignore) if args.ignore else None
+    return load_model(args.model).projection(args.ignore) if args.ignore else None
 
 
 def _update(args) -> None:
@@ -109,9 +109,9 @@ def _search(args) -> None:
     from multistar.io.write import write_tables
 
     index = StarIndex.load(args.index, mapped=True, verify=not args.no_verify)
-    eraser = _eraser(args)
-    if eraser and index.ignore != eraser.name:
-        index = index.ignoring(eraser)
+    projection = _projection(args)
+    if projection and index.ignore != projection.name:
+        index = index.ignoring(projection)
         advice = (
             f"keep them, if they are many: multistar index VECTORS --ignore {args.ignore} --out IDX"
         )
@@ -119,12 +119,14 @@ def _search(args) -> None:
             f"vectors of {len(index)} stars changed to ignore {args.ignore}; {advice}",
             file=sys.stderr,
         )
-    tables = _counted(_neighbours(args, index, eraser))
+    tables = _warn_of_outside(index, _counted(_neighbours(args, index, projection)))
     if args.explain:
         tables = _explained(args, index, pa.concat_tables(tables))
     if args.out:
         print(f"{write_tables(tables, args.out, args.overwrite)} neighbours written to {args.out}")
         return
+    if args.source_id and args.columns and not args.explain:
+        _print_queries(index, args.source_id, args.columns)
     has_header = False
     for row in (row for table in tables for row in table.to_pylist() if not args.explain):
         if not has_header:
@@ -136,7 +138,31 @@ def _search(args) -> None:
         )
 
 
-def _neighbours(args, index, eraser) -> Iterator["pa.Table"]:
+def _print_queries(index, ids: list[int], columns: list[str]) -> None:
+    """Print what the index knows of the queries themselves, beside the table of neighbours."""
+    known = index.numbers(ids)
+    for row, query in enumerate(ids):
+        values = (f"{name} {known[name][row]:.6g}" for name in columns)
+        print(f"query {query}: {', '.join(values)}", file=sys.stderr)
+
+
+def _warn_of_outside(index, tables: Iterator["pa.Table"]) -> Iterator["pa.Table"]:
+    """Say which neighbours are unlike the training stars, as far as the index was told."""
+    import numpy as np
+
+    from multistar.index.metadata import OUTSIDE
+
+    for table in tables:
+        if OUTSIDE in index.metadata.names:
+            ids = np.unique(table["neighbour_id"].to_numpy())
+            ids = ids[index.numbers(ids)[OUTSIDE] > 0]
+            if len(ids):
+                named = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
+                print(f"{OUTSIDE}: {len(ids)} of the neighbours: {named}", file=sys.stderr)
+        yield table
+
+
+def _neighbours(args, index, projection) -> Iterator["pa.Table"]:
     from multistar.index.search import search_like, search_stars, search_table
     from multistar.io.ids import read_ids
     from multistar.model.checkpoint import load_model
@@ -144,7 +170,7 @@ def _neighbours(args, index, eraser) -> Iterator["pa.Table"]:
 
     wanted = args.k, args.columns
     if args.table:
-        yield from search_table(index, args.table, *wanted, eraser)
+        yield from search_table(index, args.table, *wanted, projection)
     elif args.star:
         stars = read_stars(args.star, labels=False)
         yield search_stars(index, load_model(args.model), stars, *wanted, ignore=args.ignore)

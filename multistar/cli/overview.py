@@ -27,7 +27,7 @@ EXAMPLES = {
     "mock": "multistar mock --stars 10000 --selection all-sky --out mock.parquet",
     "download": "multistar download gaia --cone 56.75 24.12 1 --out pleiades",
     "view": "multistar view kepler_files --out views.parquet",
-    "pretrain": "multistar pretrain run.toml",
+    "pretrain": "multistar pretrain --table mine.parquet --labels teff,mg_fe --out mymodel",
 }
 WIDTH = 78
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
+from multistar.cli.arguments import check_inputs, check_model, check_output
 from multistar.io.endings import check_ending
 
 
@@ -23,16 +23,17 @@ def _erase(args) -> None:
     check_output(args.out, args.overwrite)
     if not args.out.endswith(".safetensors"):
         raise ValueError(f"--out {args.out}: the name must end in .safetensors")
-    from multistar.inference.erase import eraser_of
+    from multistar.inference.erase import fit_nuisance_projection
     from multistar.model.checkpoint import load_model
-    from multistar.model.nuisance import save_eraser
+    from multistar.model.nuisance import save_projection
     from multistar.stars import concatenate_stars, read_stars
 
     stars = concatenate_stars([read_stars(table) for table in args.tables])
-    eraser = eraser_of(load_model(args.model), stars, args.quantity)
-    save_eraser(eraser, args.out, args.overwrite)
+    projection = fit_nuisance_projection(load_model(args.model), stars, args.quantity)
+    save_projection(projection, args.out, args.overwrite)
     print(
-        f"{eraser.name} at fixed {', '.join(eraser.intrinsic)}: vectors of {eraser.dimension} numbers; in {args.out}"
+        f"{projection.name} at fixed {', '.join(projection.intrinsic)}: vectors of "
+        f"{projection.dimension} numbers; in {args.out}"
     )
 
 
@@ -61,73 +62,6 @@ def _umap(args) -> None:
     if picture:
         with atomic_write(args.figure, args.overwrite) as temporary:
             picture.savefig(temporary, dpi=110)
-
-
-def check_sky(args) -> None:
-    from multistar.checks.results import print_rows
-    from multistar.checks.sky import OWNED, TITLES, check_sky, write_sky
-    from multistar.io.files import refuse_existing
-    from multistar.model.checkpoint import load_model
-
-    refuse_existing(args.out, args.overwrite, OWNED)
-    model = load_model(args.model)
-    result = check_sky(model, args.table, lambda text: print(text, flush=True))
-    for key, title in TITLES.items():
-        if result[key]:
-            print_rows(title, result[key])
-    write_sky(result, model, args.out, args.overwrite)
-    print(f"in {args.out}: {', '.join(OWNED)}")
-
-
-def check_disentangle(args) -> None:
-    from multistar.checks.disentangle import OWNED, disentangle, write_disentangle
-    from multistar.io.files import refuse_existing
-    from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
-
-    refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns))
-    result, maps = disentangle(
-        load_model(args.model), stars, args.ebv, args.seed, args.stars, not args.no_umap
-    )
-    write_disentangle(result, maps, args.out, args.overwrite)
-    print(
-        f"{result['stars']} stars; E(B-V): {result['ebv']}; {result['holes']} in holes, "
-        f"{result['no_position']} without a position"
-    )
-    for space, part in result["spaces"].items():
-        for question in ("dust at fixed teff", "teff at fixed dust"):
-            found = ", ".join(
-                f"{kind} {x['r2']:.3f} ± {x['error']:.3f}" for kind, x in part[question].items()
-            )
-            print(f"{space}: {question}: R2 {found}")
-        print(f"{space}: angle between their directions {part['angle']['directions']:.1f} deg")
-    for name, x in result["residuals"].items():
-        print(
-            f"residual of {name}: rank correlation with dust {x['spearman']:+.3f} ± {x['error']:.3f}"
-        )
-    if "generated" in result:
-        print(
-            f"generated: Teff changes by {result['generated']['dteff_debv_generated']:.0f} K per mag of E(B-V)"
-        )
-    print(
-        f"report.html, disentangle.json{'' if maps is None else ', umap.parquet'} written to {args.out}"
-    )
-
-
-def add_disentangle_options(check: argparse.ArgumentParser) -> None:
-    check.add_argument(
-        "--ebv",
-        default="column",
-        metavar="SOURCE",
-        help="disentangle: column, bh, sfd, planck, bayestar, mock, or MODULE:CLASS of dustmaps",
-    )
-    check.add_argument(
-        "--stars", type=int, default=5000, help="disentangle: at most so many, drawn at random"
-    )
-    check.add_argument(
-        "--no-umap", action="store_true", help="disentangle: without maps, which take a minute"
-    )
 
 
 def _add_umap_options(umap: argparse.ArgumentParser) -> None:

@@ -90,7 +90,7 @@ def _draw_histogram(axis, posterior: Posterior, name: str, limits: Limits) -> No
     """Samples of one label, with lines at the median and at both ends of the interval."""
     x = posterior.samples[name]
     lower, median, upper = interval = posterior.interval[name]
-    axis.hist(x, bins=30, range=limits[name], color="#cfe3f1", edgecolor="none")
+    axis.hist(x, bins=30, range=limits[name], color="#cdeae0", edgecolor="none")
     axis.axvline(lower, color=STAR, lw=0.9, ls=":")
     axis.axvline(median, color=STAR, lw=1.2, ls="-")
     axis.axvline(upper, color=STAR, lw=0.9, ls=":")

@@ -16,6 +16,7 @@ from multistar.explore.data import Explorer, column_name, format_number, write_t
 from multistar.explore.guard import HERE as THIS_MACHINE
 from multistar.explore.guard import Guard
 from multistar.explore.map_panel import MapPanel
+from multistar.explore.quiet import hide_closed_tabs
 from multistar.explore.star import Measured
 from multistar.explore.theme import THEME
 from multistar.explore.widgets import (
@@ -269,6 +270,7 @@ def serve(
             "free"
         ) from error
     put_guard(server, (*THIS_MACHINE, host))
+    hide_closed_tabs()
     print(f"multistar explore: http://{host}:{server.port}", flush=True)
     server.start()
     server.io_loop.start()

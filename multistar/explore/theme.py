@@ -4,8 +4,8 @@ from bokeh.themes import Theme
 
 FONT = "'Helvetica Neue', Helvetica, Arial, sans-serif"
 INK, MUTED, LINE = "#1d2733", "#5b6773", "#d9dee4"
-# The star, and what the model draws.
-STAR, DRAWS = "#d55e00", "#0072b2"
+# The star, and what the model draws: no blue, which the grey of the neighbours would be taken for.
+STAR, DRAWS = "#d55e00", "#009e73"
 # Bands of a light curve: colours of Okabe and Ito that colour-blind readers tell apart.
 BANDS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1d2733")
 

@@ -6,24 +6,29 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from multistar.finetune.extend import extend
+from encoders import Measurement
 from multistar.finetune.lora import LowRank
 from multistar.finetune.readout import Readout
 from multistar.finetune.request import Request
+from multistar.finetune.trees import TreeReadout
 from multistar.io.artifact import Kind, write_tensors
 from multistar.io.files import atomic_write
 from multistar.io.folders import ADAPTER_FILES, require_adapter
 from multistar.model.checkpoint import Model, rename_encoders
+from multistar.model.extend import extend
+from multistar.model.fusion import Memory
+from multistar.model.mixture import Mixture
 
 WEIGHTS, CONFIG = OWNED = ADAPTER_FILES
 # Format 1 had one attribute of the network per encoder.
 FOLDER = Kind("an adapter", CONFIG, 2, (1, 2), "copy the folder again, or fine-tune anew")
-LOW_RANK = "low_rank."
+LOW_RANK, TREES = "low_rank.", "trees."
 FORMAT_1_ENCODERS = ("scalars", "xp", "light_curve")
 
 
@@ -35,17 +40,19 @@ class Adapter:
              recalibrator of the new targets are those of the stars it was fine-tuned on
     changes  what tells it from the freshly extended base: "model.NAME" tensors that replace the
              model's, "low_rank.LAYER.a" and ".b" whose product is added to a layer's weight,
-             "readout.NAME"
+             "readout.NAME"; "trees.NAME", the bytes of a model of XGBoost
     provenance  settings, numbers of stars, losses
     dropout     share of the inputs that were dropped in training: see dropout.py
+    losses      of its held-out stars (n,), while it is new: see judge.py
     """
 
     request: Request
     model: Model
-    readout: Readout
+    readout: Readout | TreeReadout
     changes: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
     dropout: float = 0.0
+    losses: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def fresh(cls, base: Model, request: Request, dropout: float = 0.0) -> "Adapter":
@@ -53,7 +60,13 @@ class Adapter:
         model = extend(base, request.inputs, [q for q in request.targets if q.name not in known])
         sizes = {name: len(words) for name, words in request.classes.items()}
         numbers, labels = len(request.targets), len(model.vocabulary.labels)
-        readout = Readout(base.config, numbers, sizes, request.mode == "probe", labels, dropout > 0)
+        if request.mode == "trees":
+            slots = torch.tensor([model.vocabulary.slot(name) for name in known], dtype=torch.long)
+            names = tuple(q.name for q in request.targets)
+            readout = TreeReadout(names, sizes, slots, model.vocabulary.n_slots, labels)
+        else:
+            probe = request.mode == "probe"
+            readout = Readout(base.config, numbers, sizes, probe, labels, dropout > 0)
         return cls(request, model, readout.eval(), dropout=dropout)
 
     @property
@@ -67,6 +80,23 @@ class Adapter:
         return torch.tensor(
             [self.model.vocabulary.slot(q.name) for q in self.request.targets], dtype=torch.long
         )
+
+    def encode(self, stars: Measurement) -> Memory:
+        """Encode stars; what only trees read is not shown to the network, which has not learnt it."""
+        if isinstance(self.readout, TreeReadout) and self.request.inputs:
+            shown = stars.observed.clone()
+            shown[:, [self.model.vocabulary.slot(q.name) for q in self.request.inputs]] = False
+            stars = Measurement(stars.value, stars.sigma, shown)
+        return self.model.network.encode(stars)
+
+    def decode(self, stars: Measurement, memory: Memory) -> tuple[Mixture, list[Tensor]]:
+        """Densities (B, Q, K) of the numbers and log probabilities (B, C) of each class label.
+
+        stars: what `memory` is of.
+        """
+        if isinstance(self.readout, TreeReadout):
+            return self.readout(self.model.network, memory, stars)
+        return self.readout(self.model.network, memory, self.slots)
 
     def levels(self, wanted: Tensor, passes: int = 0) -> Tensor:
         """(Q, L) levels of the targets' densities that hold the levels `wanted` (L,).
@@ -91,7 +121,11 @@ class Adapter:
         no correlations.
         """
         state, readout, low_rank = self.model.state(), self.readout.state_dict(), {}
+        trees: dict[str, Tensor] = {}
         for name, tensor in changes.items():
+            if name.startswith(TREES):
+                trees[name.removeprefix(TREES)] = tensor
+                continue
             if name.startswith(LOW_RANK):
                 layer, _, which = name.removeprefix(LOW_RANK).rpartition(".")
                 low_rank.setdefault(layer, {})[which] = tensor
@@ -110,6 +144,10 @@ class Adapter:
             raise KeyError(f"no readout.{missing[0]}")
         self.model.load_state(state)
         self.readout.load_state_dict(readout, strict=True)
+        if isinstance(self.readout, TreeReadout):
+            self.readout.load(trees)
+        elif trees:
+            raise KeyError(f"trees in an adapter of mode {self.request.mode}")
         self.model.network.eval().requires_grad_(False)
         self.readout.eval().requires_grad_(False)
         self.changes = changes
@@ -200,4 +238,7 @@ def difference(adapter: Adapter, base: Model, low_rank: dict[str, LowRank]) -> d
     for layer, change in low_rank.items():
         changes |= {f"{LOW_RANK}{layer}.{which}": t for which, t in change.state_dict().items()}
     changes |= {f"readout.{name}": tensor for name, tensor in adapter.readout.state_dict().items()}
+    if isinstance(adapter.readout, TreeReadout):
+        trees = adapter.readout.as_tensors()
+        changes |= {f"{TREES}{name}": tensor for name, tensor in trees.items()}
     return {name: tensor.detach().clone() for name, tensor in changes.items()}

@@ -61,7 +61,7 @@ def decode_batch(
         Of Monte-Carlo dropout; see `densities`.
     """
     outside = adapter.model.domain.outside(memory.embedding, m).cpu().numpy()
-    mixture, log_probability = densities(adapter, memory, passes)
+    mixture, log_probability = densities(adapter, m, memory, passes)
     return Decoded(rows, mixture, log_probability, outside)
 
 
@@ -72,7 +72,7 @@ def decode_stars(
     """Encode and decode stars batch by batch; passes: of Monte-Carlo dropout, see densities."""
     what = f"predict {', '.join(adapter.request.names)} of"
     for rows, m in stream_measurements(adapter.model, stars, what, quiet, adapter.request.given):
-        yield decode_batch(adapter, rows, m, adapter.model.network.encode(m), passes)
+        yield decode_batch(adapter, rows, m, adapter.encode(m), passes)
 
 
 def encodes_alike(one: Model, adapter: Adapter) -> bool:

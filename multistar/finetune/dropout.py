@@ -12,7 +12,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from encoders import Measurement
 from multistar.finetune.adapter import Adapter
+from multistar.finetune.readout import Readout
 from multistar.model.fusion import Memory
 from multistar.model.mixture import Mixture, pooled
 
@@ -23,6 +25,7 @@ def thinned_layers(adapter: Adapter) -> list[nn.Module]:
     """Linear layers whose inputs are dropped: of a probe all; else those that end the decoder's branches, and the
     densities' and classes' own. The encoder is left whole, so that a star is encoded once for all passes."""
     readout, head = adapter.readout, adapter.model.network.head
+    assert isinstance(readout, Readout)  # trees have no layers
     if readout.probe:
         return [*([readout.numbers] if readout.numbers else []), *readout.classes]
     branches = [layer for block in head.decoder_blocks() for layer in (block.out, block.mlp.fc2)]
@@ -54,21 +57,23 @@ def dropped(adapter: Adapter, generator: torch.Generator, alike: bool = False) -
             hook.remove()
 
 
-def densities(adapter: Adapter, memory: Memory, passes: int = 0) -> tuple[Mixture, list[Tensor]]:
+def densities(
+    adapter: Adapter, stars: Measurement, memory: Memory, passes: int = 0
+) -> tuple[Mixture, list[Tensor]]:
     """Mixtures (B, Q, K) of the numbers and log probabilities (B, C) of each class label: of the whole network, or
 
+    stars   what the memory is of
     passes  if not 0, the means of the densities (B, Q, passes K) and of the probabilities of that many thinned
             networks, which are the same for every star of every table; the first N of more are the same N.
             Temperatures of classes are those of the whole network.
     """
-    network, slots = adapter.model.network, adapter.slots
     if not passes:
-        return adapter.readout(network, memory, slots)
+        return adapter.decode(stars, memory)
     generator, said = torch.Generator(), []
     for number in range(passes):
         generator.manual_seed(number)
         with dropped(adapter, generator, alike=True):
-            said.append(adapter.readout(network, memory, slots))
+            said.append(adapter.decode(stars, memory))
     mixtures, logs = zip(*said, strict=True)
     shares = [torch.stack(log).logsumexp(0) - math.log(passes) for log in zip(*logs, strict=True)]
     return pooled(mixtures), shares

@@ -63,20 +63,20 @@ def examples(
 
 
 def used(
-    train: Examples, validation: Examples, request: Request, stars: Stars
+    train: Examples, validation: Examples, request: Request, stars: Stars, measured: np.ndarray
 ) -> dict[str, dict[str, int]]:
-    """Label -> how many values training and held-out stars have, and how many numbers of the table were left out."""
-    known = [
-        torch.cat([part.target.observed, part.codes >= 0], 1).sum(0).tolist()
-        for part in (train, validation)
-    ]
+    """Label -> how many values training and held-out stars have; of the table's other numbers, how many are far from
+    all others (`far`), and how many are of stars without measurements (`unmeasured`)."""
+    known = [_count_labels(part) for part in (train, validation)]
     out = {
         name: {"training": n, "held_out": m}
         for name, n, m in zip(request.names, *known, strict=True)
     }
     for quantity in request.targets:
-        there = int(np.isfinite(stars.scalars[quantity.name].value).sum())
-        out[quantity.name]["left_out"] = there - sum(out[quantity.name].values())
+        there = np.isfinite(stars.scalars[quantity.name].value)
+        unmeasured = int((there & ~measured).sum())
+        far = int(there.sum()) - sum(out[quantity.name].values()) - unmeasured
+        out[quantity.name] |= {"far": far, "unmeasured": unmeasured}
     return out
 
 
@@ -105,13 +105,24 @@ def _blocks(stars: Stars) -> np.ndarray:
     return stars.source_id // 2 ** (35 + 2 * (GAIA_LEVEL - BLOCK_LEVEL))
 
 
-def check_split(request: Request, train: Examples, validation: Examples) -> None:
-    """ValueError that names the label of which one side has fewer than FEWEST stars."""
-    for side, part in (("training", train), ("validation", validation)):
-        known = torch.cat([part.target.observed, part.codes >= 0], 1).sum(0).tolist()
-        for name, number in zip(request.names, known, strict=True):
+def check_split(request: Request, whole: Examples, train: Examples, validation: Examples) -> None:
+    """ValueError that names the label of which one side has fewer than FEWEST stars.
+
+    whole: all stars of the table, with measurements and without.
+    """
+    labelled = _count_labels(whole)
+    for side, part in (("training", train), ("held-out", validation)):
+        for name, number, there in zip(request.names, _count_labels(part), labelled, strict=True):
             if number < FEWEST:
+                measured = int(whole.stars.observed.any(1).sum())
                 raise ValueError(
-                    f"{name}: {number} {side} stars with this label, expected at least {FEWEST}; give more stars, or "
+                    f"{name}: {number} {side} stars with this label, expected at least {FEWEST}. Of "
+                    f"{len(whole)} stars {there} have the label, and {measured} a measurement that "
+                    "the model reads; name your columns with --columns, give more stars, or "
                     "another share with --held-out"
                 )
+
+
+def _count_labels(part: Examples) -> list[int]:
+    """How many stars have each label."""
+    return torch.cat([part.target.observed, part.codes >= 0], 1).sum(0).tolist()

@@ -4,8 +4,11 @@ These stars also decided when to stop and calibrated the intervals, so that the 
 too good; stars of another table tell the rest.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from astropy.stats import mad_std
 from torch import Tensor
 
@@ -14,7 +17,9 @@ from multistar.finetune.examples import Examples
 from multistar.model.mixture import Mixture
 
 LEVELS = (0.16, 0.5, 0.84)
+SKILL_LEVELS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
 BATCH = 256
+TINY = 1e-12  # of losses that are divided by
 
 
 @torch.no_grad()
@@ -34,18 +39,23 @@ def judge_held_out(adapter: Adapter, stars: Examples) -> dict[str, dict[str, flo
         `spread` (MAD-std of the labels themselves), `held` (share of the labels within the 68 %
         interval) and `held_with_errors` (the same for intervals widened by the labels' errors,
         as the intervals are of the truth). Of a class: `stars`, `accuracy`, and `most_common`
-        (share of the most common class).
+        (share of the most common class). Of both `skill`: 1 for perfect predictions, 0 for those
+        that only know how the labels are distributed; by the quantile loss (Koenker & Bassett
+        1978) at ten levels, or by the cross-entropy.
+
+    The losses of the stars, relative to those of predictions of skill 0 and averaged over the
+    labels that a star has, are left in `adapter.losses`.
     """
+    total, number = np.zeros((2, len(stars)))
     mixtures, logs = [], []
     for start in range(0, len(stars), BATCH):
         part = stars.rows(slice(start, start + BATCH))
-        memory = adapter.model.network.encode(part.stars)
-        mixture, log = adapter.readout(adapter.model.network, memory, adapter.slots)
+        mixture, log = adapter.decode(part.stars, adapter.encode(part.stars))
         mixtures.append(mixture)
         logs.append(log)
     figures = {}
     if adapter.request.targets:
-        quantiles = _quantiles(adapter, mixtures)
+        quantiles, many = (_quantiles(adapter, mixtures, x) for x in (LEVELS, SKILL_LEVELS))
         for i, quantity in enumerate(adapter.request.targets):
             known = stars.target.observed[:, i].numpy()
             target = stars.target.value[known, i].numpy()
@@ -53,23 +63,53 @@ def judge_held_out(adapter: Adapter, stars: Examples) -> dict[str, dict[str, flo
             if len(target):
                 row = _judge_number(quantiles[known, i].numpy(), target, error)
                 row |= _in_units(adapter, quantity.name, quantiles[known, i, 1].numpy(), target)
+                loss = _relative_quantile_loss(many[known, i].numpy(), target)
+                row["skill"] = 1 - float(loss.mean())
+                total[known] += loss
+                number[known] += 1
                 figures[quantity.name] = row
     for i, name in enumerate(adapter.request.classes):
         known = stars.codes[:, i] >= 0
         if known.any():
-            best = torch.cat([log[i] for log in logs]).argmax(1)
-            codes = stars.codes[known, i]
-            right = (best[known] == codes).float().mean()
-            most = torch.bincount(codes).max() / len(codes)
-            row = {"stars": len(codes), "accuracy": float(right), "most_common": float(most)}
+            log, codes = torch.cat([log[i] for log in logs])[known], stars.codes[known, i]
+            right = (log.argmax(1) == codes).float().mean()
+            share = torch.bincount(codes).double() / len(codes)
+            row = {"stars": len(codes), "accuracy": float(right), "most_common": float(share.max())}
+            entropy = float(torch.special.entr(share).sum())
+            loss = F.nll_loss(log.double(), codes, reduction="none").numpy() / max(entropy, TINY)
+            row["skill"] = 1 - float(loss.mean())
+            total[known.numpy()] += loss
+            number[known.numpy()] += 1
             figures[name] = row
+    adapter.losses = total / np.maximum(number, 1)
     return figures
 
 
-def _quantiles(adapter: Adapter, mixtures: list[Mixture]) -> Tensor:
-    """(n, Q, 3) standardised."""
-    levels = adapter.levels(torch.tensor(LEVELS))
-    return torch.cat([mixture.quantile(levels) for mixture in mixtures])
+def is_better(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether losses (n,) of stars are less than those of others by more than their noise.
+
+    Of few held-out stars, differences are noise: the mean difference must exceed its own error.
+    """
+    gain = other - one
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
+
+
+def _quantiles(adapter: Adapter, mixtures: list[Mixture], levels: Sequence[float]) -> Tensor:
+    """(n, Q, L) standardised."""
+    own = adapter.levels(torch.tensor(levels))
+    return torch.cat([mixture.quantile(own) for mixture in mixtures])
+
+
+def _relative_quantile_loss(quantiles: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(n,) of quantiles (n, L), over the mean loss of the quantiles of the labels (n,) themselves."""
+    constant = np.quantile(target, SKILL_LEVELS)
+    ours, theirs = (_quantile_loss(q, target[:, None]) for q in (quantiles, constant))
+    return ours / max(theirs.mean(), TINY)
+
+
+def _quantile_loss(quantiles: np.ndarray, target: np.ndarray) -> np.ndarray:
+    above, level = target - quantiles, np.array(SKILL_LEVELS)
+    return np.maximum(level * above, (level - 1) * above).mean(1)
 
 
 def _judge_number(quantiles: np.ndarray, target: np.ndarray, error: np.ndarray) -> dict:

@@ -178,7 +178,7 @@ def _encode_for(
     adapter = readers[0].adapter
     what = f"predict {', '.join(name for r in readers for name in r.adapter.request.names)} of"
     for rows, m in stream_measurements(adapter.model, stars, what, quiet, adapter.request.given):
-        memory = adapter.model.network.encode(m)
+        memory = adapter.encode(m)
         here = {name: values[rows] for name, values in drawn.items()}
         for reader in readers:
             reader.read(adapter.model, rows, m, memory, here)

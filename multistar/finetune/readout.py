@@ -19,7 +19,46 @@ from multistar.model.network import ModelConfig, Network
 TEMPERATURES = torch.logspace(-0.5, 0.7, 49)
 
 
-class Readout(nn.Module):
+class Calibrated(nn.Module):
+    """What all readouts have: temperatures of class labels, and correlations of residuals.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of class labels.
+    n_labels : int
+        Numeric labels of base and adapter together.
+    """
+
+    temperature: Tensor
+    correlation: Tensor
+
+    def __init__(self, n_classes: int, n_labels: int):
+        super().__init__()
+        self.register_buffer("temperature", torch.ones(n_classes))
+        self.register_buffer("correlation", torch.eye(n_labels))  # of residuals, see joint.py
+
+    def log_probabilities(self, logits: list[Tensor]) -> list[Tensor]:
+        """Log probabilities (B, C) of each class label, from what comes before its temperature."""
+        return [F.log_softmax(x / t, -1) for x, t in zip(logits, self.temperature, strict=True)]
+
+    def calibrate(self, logs: list[Tensor], codes: Tensor, fewest: int) -> None:
+        """Divide the logits by the temperature that suits held-out stars best.
+
+        See Guo et al. (2017, ICML).
+
+        logs: for each class label (n, C) at temperature 1; codes (n, n_classes), -1 = missing.
+        """
+        for i, (log, code) in enumerate(zip(logs, codes.T, strict=True)):
+            if (code >= 0).sum() >= fewest:
+                loss = [
+                    F.nll_loss(F.log_softmax(log / t, -1), code, ignore_index=-1)
+                    for t in TEMPERATURES
+                ]
+                self.temperature[i] = TEMPERATURES[int(torch.stack(loss).argmin())]
+
+
+class Readout(Calibrated):
     """What an adapter puts behind the network.
 
     Numbers are slots of the network's own head; a class label is one more target token, decoded
@@ -38,15 +77,11 @@ class Readout(nn.Module):
         n_labels: int,
         thinned: bool,
     ):
-        super().__init__()
+        super().__init__(len(classes), n_labels)
         self.components = config.components
-        self.temperature: Tensor
-        self.correlation: Tensor
         size = config.embedding + config.width if probe else config.width
         self.token = None if probe else nn.Parameter(torch.zeros(len(classes), config.width))
         self.classes = nn.ModuleList([nn.Linear(size, n) for n in classes.values()])
-        self.register_buffer("temperature", torch.ones(len(classes)))
-        self.register_buffer("correlation", torch.eye(n_labels))  # of residuals, see joint.py
         self.probe = probe
         self.numbers = (
             nn.Linear(size, 3 * n_targets * config.components) if probe and n_targets else None
@@ -82,32 +117,14 @@ class Readout(nn.Module):
             mixture = Mixture(
                 F.log_softmax(logit, -1), mean, log_sigma.clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX)
             )
-            return mixture, self._log_probabilities([layer(x) for layer in self.classes])
+            return mixture, self.log_probabilities([layer(x) for layer in self.classes])
         assert self.token is not None
         head = network.head
         states = head.read(memory, torch.cat([head.identity(slots), self.token]))
         logits = [
             layer(head.norm(states[:, len(slots) + i])) for i, layer in enumerate(self.classes)
         ]
-        return head.mixture(states[:, : len(slots)]), self._log_probabilities(logits)
-
-    def _log_probabilities(self, logits: list[Tensor]) -> list[Tensor]:
-        return [F.log_softmax(x / t, -1) for x, t in zip(logits, self.temperature, strict=True)]
-
-    def calibrate(self, logs: list[Tensor], codes: Tensor, fewest: int) -> None:
-        """Divide the logits by the temperature that suits held-out stars best.
-
-        See Guo et al. (2017, ICML).
-
-        logs: for each class label (n, C) at temperature 1; codes (n, n_classes), -1 = missing.
-        """
-        for i, (log, code) in enumerate(zip(logs, codes.T, strict=True)):
-            if (code >= 0).sum() >= fewest:
-                loss = [
-                    F.nll_loss(F.log_softmax(log / t, -1), code, ignore_index=-1)
-                    for t in TEMPERATURES
-                ]
-                self.temperature[i] = TEMPERATURES[int(torch.stack(loss).argmin())]
+        return head.mixture(states[:, : len(slots)]), self.log_probabilities(logits)
 
     def seen(self, memory: Memory) -> Tensor:
         """(B, E + D) what a probe reads, of unit variance."""

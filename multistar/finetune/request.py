@@ -1,6 +1,7 @@
 """What is asked of a fine-tuning: which columns of a table are targets, classes, new inputs, labels to be read."""
 
 import dataclasses
+import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,8 @@ from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import MEASUREMENTS, QUANTITIES, Quantity, declared, quantity_from
 from multistar.stars import Stars, read_stars
 
-MODES = ("probe", "head", "lora", "full")
-READS_NEW = ("lora", "full")  # modes that train the encoder, so that it can learn new inputs
+MODES = ("probe", "head", "lora", "full", "trees")
+READS_NEW = ("lora", "full", "trees")  # modes that can learn new inputs: all but a frozen encoder's
 MOST_CLASSES = 100  # more are hardly classes, but numbers or names
 WORDS = ("linear", "log", "class", "magnitude")  # after a colon
 
@@ -96,7 +97,7 @@ def read_labelled(
         new = tuple({q.name: q for q in (*found, *new)}.values())
     elif new:
         raise ValueError(
-            f"{[q.name for q in new]}: a frozen encoder cannot learn new inputs; use mode lora or full"
+            f"{[q.name for q in new]}: a frozen encoder cannot learn new inputs; use mode lora, full or trees"
         )
     empty = [
         q.name
@@ -214,9 +215,11 @@ def _inputs(
 
 def _unknown(table: Columns | None, source: Any, column: str) -> ValueError:
     has = sorted(source.scalars if table is None else table.data)
-    return ValueError(
-        f"{_origin(table)}: no column {column!r}; it has {has[:20]}. Name yours with --columns"
-    )
+    by_lower = {name.lower(): name for name in has}
+    close = difflib.get_close_matches(column.lower(), by_lower, 3, 0.6)
+    meant = ", ".join(by_lower[name] for name in close)
+    advice = f"did you mean {meant}?" if close else f"it has {', '.join(has[:20])} ..."
+    return ValueError(f"{_origin(table)}: no column {column!r}; {advice} Name yours with --columns")
 
 
 def _split(word: str | Quantity) -> tuple[str, list[str]]:

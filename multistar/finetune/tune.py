@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from encoders import Measurement
 from multistar.finetune.adapter import Adapter, difference
-from multistar.finetune.dropout import PASSES, densities, dropped
+from multistar.finetune.calibrate import calibrate
+from multistar.finetune.dropout import dropped
 from multistar.finetune.examples import SPLITS, Examples
 from multistar.finetune.lora import LowRank, add_low_rank, merge
 from multistar.finetune.losses import LOSSES, loss_of
 from multistar.finetune.request import READS_NEW
 from multistar.model.checkpoint import Model
-from multistar.model.domain import extremes
 from multistar.model.fusion import Memory
 from multistar.training.engine import (
     Engine,
@@ -49,7 +49,6 @@ SHOWN = 0.5  # least share of its tokens that a star keeps when some are hidden
 MOST_REMEMBERED = (
     2**28
 )  # numbers in memories kept for a frozen encoder, 1 GB; more are made anew each time
-FEWEST_TO_CALIBRATE = 100  # held-out stars of a class label
 CHECKPOINT_SECONDS = 20.0
 
 
@@ -284,38 +283,23 @@ class Trainer:
 
     @torch.no_grad()
     def finish(self) -> Adapter:
-        """Take the best averaged weights; fit recalibrator, temperatures of classes, and domain."""
+        """Take the best averaged weights, and what the held-out stars say of them."""
         self._put(self.best)
         merge(self.network, self.low_rank)
-        adapter, model = self.adapter, self.adapter.model
+        adapter = self.adapter
         self.network.requires_grad_(False)
         adapter.readout.requires_grad_(False)
         if self.mode in READS_NEW:
             self.train, self.validation = (
                 Remembered(p.examples, None) for p in (self.train, self.validation)
             )
-        pit, thinned, logs, embeddings = [], [], [], []
-        for part, memory in self.batches(self.validation):
-            mixture, log = adapter.readout(self.network, memory, self.slots)
-            pit.append(mixture.cdf(part.target.value, part.target.sigma))
-            if adapter.dropout:
-                mixture, _ = densities(adapter, memory, PASSES)
-                thinned.append(mixture.cdf(part.target.value, part.target.sigma))
-            logs.append(log)
-            embeddings.append(memory.embedding)
-        known = self.validation.examples.target.observed
-        labels = self.slots - model.vocabulary.label_slots.start
-        model.recalibrator.refit(labels, torch.cat(pit), known)
-        if adapter.readout.thinned is not None:
-            adapter.readout.thinned.refit(torch.arange(len(labels)), torch.cat(thinned), known)
-        adapter.readout.calibrate(
-            [torch.cat(x) for x in zip(*logs, strict=True)],
-            self.validation.examples.codes,
-            FEWEST_TO_CALIBRATE,
+        calibrate(
+            adapter,
+            self.train.examples,
+            self.validation.examples,
+            self.batches(self.train),
+            self.batches(self.validation),
         )
-        trained = torch.cat([memory.embedding for _, memory in self.batches(self.train)])
-        stars = self.train.examples.stars, self.validation.examples.stars
-        model.domain.fit(trained, *extremes(stars[0]), (torch.cat(embeddings), stars[1]))
         changes = difference(adapter, self.base, self.low_rank)
         adapter = Adapter.fresh(
             self.base, adapter.request, adapter.dropout

@@ -164,7 +164,7 @@ def _dimension(schema: pa.Schema, origin: str) -> int:
 
 
 def _made(schema: pa.Schema) -> str:
-    """Name of the eraser, or "space:" and the name of a space other than that of all data.
+    """Name of the projection, or "space:" and the name of a space other than that of all data.
 
     "" for plain vectors.
     """

@@ -22,7 +22,8 @@ from multistar.quantities import LABELS, QUANTITIES
 from multistar.stars import Stars
 
 PART_COLUMN = "distance_"  # then the part
-WIDEST = 1000  # characters
+# Characters on a screen: of the names of what is compared, and of a neighbour's column.
+WIDTH_OF_NAMES, WIDTH_OF_NEIGHBOUR = 28, 24
 
 
 def explain(
@@ -154,7 +155,7 @@ def exactly(values: Mapping[str, float]) -> pa.Table:
 
 
 def print_explanation(explained: pa.Table, columns: Sequence[str] = ()) -> None:
-    """Print one table for each query, as wide as it must be.
+    """Print a table for each query, a column for each neighbour; of many, several below each other.
 
     Parameters
     ----------
@@ -169,34 +170,30 @@ def print_explanation(explained: pa.Table, columns: Sequence[str] = ()) -> None:
         if name.startswith(PART_COLUMN)
     ]
     labels = [name for name in LABELS if f"delta_{name}" in explained.column_names]
-    heads = [
-        *parts,
-        *(escape(f"{name} - query [{QUANTITIES[name].unit}]") for name in labels),
-        *columns,
-    ]
-    tables: dict[int, Table] = {}
+    distances = {"distance": "distance"}
+    for part in parts:
+        if np.isfinite(explained[PART_COLUMN + part].to_numpy()).any():
+            distances[f"  in {part}"] = PART_COLUMN + part
+    console = Console()
+    queries: dict[int, list[dict]] = {}
     for row in explained.to_pylist():
-        if row["query_id"] not in tables:
-            title = (
-                f"neighbours of {row['query_id']}"
-                if row["query_id"] >= 0
-                else "stars like these labels"
-            )
-            tables[row["query_id"]] = Table("rank", "neighbour_id", "distance", *heads, title=title)
-        distances = [
-            f"{row[key]:.5f}" for key in ("distance", *(f"distance_{part}" for part in parts))
-        ]
-        differences = [
-            _difference(row[f"delta_{name}"], row[f"delta_{name}_error"]) for name in labels
-        ]
-        others = [f"{row[name]:.5g}" for name in columns]
-        tables[row["query_id"]].add_row(
-            str(row["rank"]), str(row["neighbour_id"]), *distances, *differences, *others
-        )
-    for table in tables.values():
-        console = Console()
-        needed = console.measure(table, options=console.options.update(width=WIDEST)).maximum
-        Console(width=max(console.width, needed)).print(table)
+        queries.setdefault(row["query_id"], []).append(row)
+    at_once = max(1, (console.width - WIDTH_OF_NAMES) // WIDTH_OF_NEIGHBOUR)
+    for query, rows in queries.items():
+        title = f"neighbours of {query}" if query >= 0 else "stars like these labels"
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
+            table = Table("", *(str(row["neighbour_id"]) for row in some), title=title)
+            table.add_row("rank", *(str(row["rank"]) for row in some))
+            for head, key in distances.items():
+                table.add_row(head, *(f"{row[key]:.5f}" for row in some))
+            for name in labels:
+                unit = escape(f"{name} - query [{QUANTITIES[name].unit}]")
+                keys = f"delta_{name}", f"delta_{name}_error"
+                table.add_row(unit, *(_difference(*(row[key] for key in keys)) for row in some))
+            for name in columns:
+                table.add_row(name, *(f"{row[name]:.5g}" for row in some))
+            console.print(table)
 
 
 def _difference(value: float, error: float) -> str:

@@ -28,7 +28,7 @@ class Card:
     """What an index is.
 
     recall: share of the ten true neighbours that a search finds, measured when it was built; 1 if
-    exact ignore: name of the eraser that the vectors went through, "" for none
+    exact ignore: name of the projection that the vectors went through, "" for none
     """
 
     model_sha256: str

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from multistar.io.ids import id_numbers
 from multistar.io.tables import ID_COLUMNS, read_columns
 
+STATUS, OUTSIDE = "status", "outside_training"  # column of words, and the word that is kept
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -128,10 +130,34 @@ def joined(
 
 
 def _numbers(source: Any, columns: Collection[str]) -> tuple[pa.Table, str]:
-    """The table reduced to ids and the numbers that are wanted, and its name for messages."""
+    """The table reduced to ids and the numbers that are wanted, and its name for messages.
+
+    Of the words in `status` one becomes a number, because a neighbour's reader must know of it.
+    """
+    table, origin = _read(source, columns)
+    if STATUS not in table.column_names:
+        return table, origin
+    words = table[STATUS]
+    table = table.drop_columns(STATUS)
+    wanted = not columns or OUTSIDE in columns
+    if wanted and OUTSIDE not in table.column_names and is_text(words.type):
+        outside = [float(OUTSIDE in (text or "")) for text in words.to_pylist()]
+        table = table.append_column(OUTSIDE, pa.array(outside))
+    return table, origin
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Tell strings, also those of a dictionary, from other columns."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _read(source: Any, columns: Collection[str]) -> tuple[pa.Table, str]:
+    """Ids, wanted numbers and the status of a table, and its name for messages."""
 
     def wanted(field: pa.Field) -> bool:
-        return field.name in ID_COLUMNS or (
+        return field.name in (*ID_COLUMNS, STATUS) or (
             is_number(field) and (not columns or field.name in columns)
         )
 
@@ -148,7 +174,7 @@ def _numbers(source: Any, columns: Collection[str]) -> tuple[pa.Table, str]:
     flat = {
         name: values
         for name, values in read.data.items()
-        if values.ndim == 1 and values.dtype.kind in "iufbO"
+        if values.ndim == 1 and (values.dtype.kind in "iufbO" or name == STATUS)
     }
     arrays = {name: pa.array(values, from_pandas=True) for name, values in flat.items()}
     units = {name: {"unit": str(read.unit.get(name, ""))} for name in arrays}

@@ -11,7 +11,7 @@ from multistar.index.source import check_same_model
 from multistar.index.star_index import StarIndex
 from multistar.inference.embed import embed
 from multistar.model.checkpoint import Model
-from multistar.model.nuisance import Eraser
+from multistar.model.nuisance import NuisanceProjection
 from multistar.stars import Stars, read_stars
 
 AT_ONCE = 4_000_000  # neighbours in memory
@@ -23,16 +23,17 @@ def search_table(
     embeddings: Embeddings | pa.Table | str | Path,
     k: int,
     columns: Sequence[str] = (),
-    eraser: Eraser | None = None,
+    projection: NuisanceProjection | None = None,
 ) -> Iterator[pa.Table]:
     """Neighbours of all stars of a table, chunk by chunk; rows without data or id are left out.
 
     See StarIndex.neighbours_of for the columns; the metadata say how many rows were "left_out".
-    Plain embeddings go through the `eraser` first. Raises ValueError if another model made the
+    Plain embeddings go through the `projection` first. Raises ValueError if another model made the
     vectors, they ignore something else than those of the index, or no row is left.
     """
     sources = [
-        source.erased(eraser) if eraser else source for source in embedding_sources(embeddings)
+        source.erased(projection) if projection else source
+        for source in embedding_sources(embeddings)
     ]
     if not sum(map(len, sources)):
         raise ValueError(
@@ -94,7 +95,7 @@ def search_like(
     tell only the order.
 
     Raises ValueError for names that the model does not know, impossible values, an index of
-    another model, and one that ignores a quantity: erasers know measured stars only.
+    another model, and one that ignores a quantity: projections know measured stars only.
     """
     if index.ignore:
         raise ValueError(

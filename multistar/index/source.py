@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from multistar.index.metadata import Metadata, stacked
-from multistar.model.nuisance import Eraser
+from multistar.model.nuisance import NuisanceProjection
 
 CHUNK = 65_536  # stars whose vectors are in memory at once: 64 MB at 256 dimensions
 UNIT_NORM_TOLERANCE = 1e-3
@@ -39,7 +39,7 @@ class Source:
     metadata   n rows
     chunks     gives the n vectors in order, (m, dimension) float32 at a time; can be called again
     left_out   rows of the table that are not among the n, because they have no data or no id
-    ignore     name of the eraser that the vectors went through, "" for none
+    ignore     name of the projection that the vectors went through, "" for none
     """
 
     origin: str
@@ -78,16 +78,16 @@ class Source:
             out[order[inside]] = vectors[rows[order[inside]] - here.start]
         return out
 
-    def erased(self, eraser: Eraser) -> "Source":
-        """The same stars by vectors that do not tell the eraser's quantity.
+    def erased(self, projection: NuisanceProjection) -> "Source":
+        """The same stars by vectors that do not tell the projection's quantity.
 
-        Raises ValueError for vectors of another model, and those that went through another eraser.
+        Raises ValueError for vectors of another model, and those that went through another projection.
         """
-        if self.ignore == eraser.name:
+        if self.ignore == projection.name:
             return self
         if self.ignore or (self.model_sha256, self.dimension) != (
-            eraser.model_sha256,
-            len(eraser.mean),
+            projection.model_sha256,
+            len(projection.mean),
         ):
             which = (
                 f"which ignores {self.ignore} already"
@@ -96,15 +96,15 @@ class Source:
             )
             raise ValueError(
                 f"{self.origin}: made by the model {_short(self.model_sha256)}, {which}; "
-                f"{eraser.name} is for plain "
-                f"embeddings of {len(eraser.mean)} dimensions by {_short(eraser.model_sha256)}"
+                f"{projection.name} is for plain "
+                f"embeddings of {len(projection.mean)} dimensions by {_short(projection.model_sha256)}"
             )
         chunks = self.chunks
         return replace(
             self,
-            dimension=eraser.dimension,
-            ignore=eraser.name,
-            chunks=lambda: (eraser(part) for part in chunks()),
+            dimension=projection.dimension,
+            ignore=projection.name,
+            chunks=lambda: (projection(part) for part in chunks()),
         )
 
     def kept(self, keep: np.ndarray) -> "Source":

@@ -3,6 +3,7 @@ them.
 """
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from multistar.index.source import (
     keep_masks,
     union,
 )
-from multistar.model.nuisance import Eraser
+from multistar.model.nuisance import NuisanceProjection
 
 IDENTICAL = 1e-6  # distance of two vectors of the same data, which only rounding keeps apart
 COPIES = 16  # neighbours among which identical vectors are looked for
@@ -44,7 +45,7 @@ class StarIndex:
     recall     share of the ten true neighbours that a search finds, measured when the index was
                built
     left_out   rows without data or id that were left out when it was built or added to
-    ignore     name of the eraser that its vectors went through (see model/erasure.py), "" for none
+    ignore     name of the projection that its vectors went through (see model/erasure.py), "" for none
     """
 
     def __init__(self, content: Content, mapped: bool = False):
@@ -83,7 +84,8 @@ class StarIndex:
         duplicates: Duplicates = "error",
         metadata: Any = None,
         columns: Sequence[str] = (),
-        eraser: Eraser | None = None,
+        projection: NuisanceProjection | None = None,
+        eraser: NuisanceProjection | None = None,
     ) -> "StarIndex":
         """From what `embed` returned or wrote, from other indices, or from a list of these.
 
@@ -96,16 +98,21 @@ class StarIndex:
         metadata    table (anything that `read_columns` takes) of which the numbers, all or
                     `columns`, are kept with the stars of its ids. Numeric columns of the
                     embedding tables are kept anyhow
-        eraser      what plain embeddings go through first, so that neighbours do not share its
+        projection  what plain embeddings go through first, so that neighbours do not share its
                     quantity
+        eraser      the old name of `projection`; deprecated, goes in 0.3
 
         The answers depend on the stars, not on the order of their rows (but for the graph of
         "hnsw"). Effort is doubled until the recall of a few stars, compared with all others,
         reaches recall.TARGET. Raises ValueError for no stars at all, NaN or unnormalised vectors,
         missing or duplicate ids, several models.
         """
+        if eraser is not None:
+            text = "StarIndex.build takes projection=, not eraser=; version 0.3 will not know it"
+            warnings.warn(text, DeprecationWarning, stacklevel=2)
+            projection = eraser
         source = union(_sources(embeddings), duplicates)
-        source = source.erased(eraser) if eraser else source
+        source = source.erased(projection) if projection else source
         if not len(source):
             raise ValueError(
                 f"{source.origin}: cannot build an index of no stars: the embedding table is empty"
@@ -164,22 +171,22 @@ class StarIndex:
         """The index that `build` makes of the stars of several indices of one model."""
         return cls.build(list(indices), kind, duplicates)
 
-    def ignoring(self, eraser: Eraser) -> "StarIndex":
-        """This index if its vectors went through the eraser already.
+    def ignoring(self, projection: NuisanceProjection) -> "StarIndex":
+        """This index if its vectors went through the projection already.
 
         Otherwise one built of its vectors.
 
         Raises ValueError for kinds that hold rounded vectors: erasing would amplify the rounding.
         """
-        if self.ignore == eraser.name:
+        if self.ignore == projection.name:
             return self
         if self.kind not in ("exact", "hnsw"):
             raise ValueError(
                 f"{self.origin} is of kind {self.kind}, whose vectors are rounded: build one "
                 "from the embeddings, "
-                f"multistar index VECTORS --ignore {eraser.quantity} --out IDX, and search that"
+                f"multistar index VECTORS --ignore {projection.quantity} --out IDX, and search that"
             )
-        return StarIndex.build(self, eraser=eraser)
+        return StarIndex.build(self, projection=projection)
 
     def add(self, embeddings: Any, duplicates: Duplicates = "error") -> int:
         """Stars in whatever form `build` takes; how many were added.

@@ -23,6 +23,18 @@ from multistar.io.write import to_arrow
 FIT = 20_000  # stars, which one core maps in about a minute
 CHUNK = 5000  # stars that are placed at once
 TRAITS = ("teff", "logg", "m_h", "mass", "age", "ebv")
+EMBEDDED = "embedding_status"  # column of a map: the status of the vectors, where they have one
+# The quantities of a map are told apart by their colours.
+COLOUR_MAPS = {
+    "teff": "RdYlBu",
+    "logg": "viridis",
+    "m_h": "plasma",
+    "alpha_m": "cividis",
+    "mass": "YlGnBu",
+    "age": "copper_r",
+    "ebv": "magma_r",
+    "distance": "GnBu",
+}
 
 
 def umap_map(
@@ -35,7 +47,8 @@ def umap_map(
 ) -> pa.Table:
     """What `embed` gave -> source_id, umap_x, umap_y, status, one row per input row.
 
-    status   "kept", or "dropped" (and NaN coordinates) where a star has no data
+    status   "kept", or "dropped" (and NaN coordinates) where a star has no data; the vectors' own
+             status, if they have one, is in `embedding_status`
     sample   how many stars, drawn at random, UMAP is fitted to; the others are placed among them
 
     The metadata hold all parameters. Raises ImportError without umap-learn; ValueError for fewer
@@ -72,10 +85,10 @@ def umap_map(
     }
     metadata = {"umap": json.dumps(parameters), "model_sha256": given.model_sha256}
     metadata |= {"ignore": given.ignore} if given.ignore else {}
-    return to_arrow(
-        {"source_id": given.source_id, "umap_x": xy[:, 0], "umap_y": xy[:, 1], "status": status},
-        metadata,
-    )
+    columns = {"source_id": given.source_id, "umap_x": xy[:, 0], "umap_y": xy[:, 1]}
+    if isinstance(vectors, pa.Table) and "status" in vectors.column_names:
+        columns[EMBEDDED] = np.array(vectors["status"].to_pylist(), object)
+    return to_arrow(columns | {"status": status}, metadata)
 
 
 def _mapper(seed: int, neighbours: int, min_distance: float) -> tuple[Any, str]:
@@ -121,25 +134,50 @@ def map_figure(table: pa.Table, colours: list[str]) -> Figure:
     units = dict(zip((of := Metadata.of(table)).names, of.units, strict=True))
     for axis, name in zip(axes, colours, strict=False):
         unit = f" [{units[name]}]" if units.get(name) else ""
-        coloured_map(
-            axis, table["umap_x"].to_numpy(), table["umap_y"].to_numpy(), of[name], name + unit
-        )
+        x, y = table["umap_x"].to_numpy(), table["umap_y"].to_numpy()
+        coloured_map(axis, x, y, of[name], name + unit, name)
+        _mark_outside(axis, table, x, y)
     for axis in list(axes):
         axis.set_visible(False)
     return picture
 
 
-def coloured_map(axis, x: np.ndarray, y: np.ndarray, colour: np.ndarray, label: str) -> None:
+def _mark_outside(axis, table: pa.Table, x: np.ndarray, y: np.ndarray) -> None:
+    """Cross out the stars whose vectors are flagged as unlike the training stars."""
+    if EMBEDDED not in table.column_names:
+        return
+    words = table[EMBEDDED].to_pylist()
+    outside = np.array(["outside_training" in (word or "") for word in words])
+    if outside.any():
+        style = {"s": 12, "marker": "x", "lw": 0.6, "color": "black", "rasterized": True}
+        axis.scatter(x[outside], y[outside], label="outside_training", **style)
+        axis.legend(fontsize=7)
+
+
+def coloured_map(
+    axis, x: np.ndarray, y: np.ndarray, colour: np.ndarray, label: str, name: str = ""
+) -> None:
     """Points (n,) coloured by a number, from its 2nd to its 98th percentile.
 
-    Grey where it is not known.
+    Grey where it is not known. name: of the quantity, which has colours of its own; those of log g
+    run downwards, as in a Kiel diagram.
     """
     known = np.isfinite(colour)
     axis.scatter(x[~known], y[~known], s=1, color="0.85", rasterized=True)
     low, high = np.nanpercentile(colour, [2, 98]) if known.any() else (0, 1)
     size = float(np.clip(2e4 / max(len(x), 1), 0.5, 8))
     dots = axis.scatter(
-        x[known], y[known], c=colour[known], s=size, vmin=low, vmax=high, lw=0, rasterized=True
+        x[known],
+        y[known],
+        c=colour[known],
+        s=size,
+        vmin=low,
+        vmax=high,
+        lw=0,
+        cmap=COLOUR_MAPS.get(name, "viridis"),
+        rasterized=True,
     )
-    axis.figure.colorbar(dots, ax=axis, label=label)
+    bar = axis.figure.colorbar(dots, ax=axis, label=label)
+    if name == "logg":
+        bar.ax.invert_yaxis()
     axis.set(xlabel="UMAP x", ylabel="UMAP y")

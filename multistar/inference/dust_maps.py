@@ -17,6 +17,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 
+from multistar.download.dust import DOWNLOADABLE
 from multistar.stars import Stars
 
 COLUMN = "column"
@@ -141,8 +142,8 @@ def open_map(name: str) -> Any:
     module, _, class_name = MAPS.get(name, name).partition(":")
     if not class_name:
         raise ValueError(
-            f"unknown map {name!r}; known are {sorted(MAPS)}, 'column', "
-            "and any MODULE:CLASS of dustmaps"
+            f"unknown map {name!r}; known are {sorted(MAPS)} and any MODULE:CLASS of dustmaps; "
+            "the word 'column' stands for the table's own E(B-V)"
         )
     try:
         with _silence():
@@ -158,9 +159,10 @@ def open_map(name: str) -> Any:
         from dustmaps.std_paths import data_dir
 
         reason = " ".join(str(error).split())[:200]
+        command = f"multistar download dust {name} gets" if name in DOWNLOADABLE else "put"
         raise FileNotFoundError(
             f"the map {name} cannot be opened: {reason}. Its files are looked for in "
-            f"{data_dir()} (dustmaps.config['data_dir']); put them there, or choose 'bh', "
+            f"{data_dir()} (dustmaps.config['data_dir']); {command} them there, or choose 'bh', "
             "which needs none"
         ) from error
 

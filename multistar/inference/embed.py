@@ -57,13 +57,13 @@ def embed(
             f"space={space!r} must be one of {SPACES}, "
             f"and only 'fused' can ignore {ignore or 'labels'}"
         )
-    eraser = model.eraser(ignore) if ignore else None
-    dimension = eraser.dimension if eraser else model.config.embedding
+    projection = model.projection(ignore) if ignore else None
+    dimension = projection.dimension if projection else model.config.embedding
     out = np.empty((len(stars), dimension), np.float32)
 
     def keep(batch: Encoded) -> None:
         vectors = batch.memory.embedding.cpu().numpy()
-        out[batch.rows] = eraser(vectors) if eraser else vectors
+        out[batch.rows] = projection(vectors) if projection else vectors
 
     flags = map_batches(model, stars, "embed", keep, quiet, labels)
     if space != "fused":
@@ -75,8 +75,8 @@ def embed(
         "metric": "cosine",
         "dimension": str(out.shape[1]),
     }
-    if eraser:
-        metadata["ignore"] = eraser.name
+    if projection:
+        metadata["ignore"] = projection.name
     if space != "fused":
         metadata["space"] = space
     columns = [pa.array(stars.source_id), pa.array(status.words(flags), pa.string()), vectors]

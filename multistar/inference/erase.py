@@ -5,11 +5,13 @@ import numpy as np
 from multistar import status
 from multistar.inference.stream import encode_stars
 from multistar.model.checkpoint import Model
-from multistar.model.nuisance import INTRINSIC, Eraser, fit_eraser, quantity_of
+from multistar.model.nuisance import INTRINSIC, NuisanceProjection, fit_projection, quantity_of
 from multistar.stars import Origin, Stars
 
 
-def eraser_of(model: Model, stars: Stars, quantity: str, quiet: bool = False) -> Eraser:
+def fit_nuisance_projection(
+    model: Model, stars: Stars, quantity: str, quiet: bool = False
+) -> NuisanceProjection:
     """Fit what removes one quantity from a model's vectors.
 
     If the model was trained for the mismatch between mock stars and the sky, every other mock
@@ -28,7 +30,7 @@ def eraser_of(model: Model, stars: Stars, quantity: str, quiet: bool = False) ->
     Raises
     ------
     ValueError
-        As `fit_eraser` does, and for names that are no label.
+        As `fit_projection` does, and for names that are no label.
     """
     quantity = quantity_of(quantity)
     labels = {name: known_label(stars, name) for name in (*INTRINSIC, quantity)}
@@ -45,7 +47,7 @@ def eraser_of(model: Model, stars: Stars, quantity: str, quiet: bool = False) ->
             vectors = [batch.memory.embedding.cpu().numpy() for batch in batches]
             embedding[here] = np.concatenate(vectors)
     blank = (stars.flags & status.BIT["no_data"]) > 0
-    return fit_eraser(np.where(blank[:, None], np.nan, embedding), labels, quantity, model.hash)
+    return fit_projection(np.where(blank[:, None], np.nan, embedding), labels, quantity, model.hash)
 
 
 def known_label(stars: Stars, name: str) -> np.ndarray:

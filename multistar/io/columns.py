@@ -38,6 +38,8 @@ class Columns:
         Number of the first row in the table that this is a part of.
     used : dict of str to str
         Column -> what a reader took it for, such as "teff" or "error of teff".
+    aliases : dict of str to str
+        Lower-case name -> the column that is meant by it, too.
     """
 
     data: dict[str, np.ndarray]
@@ -46,6 +48,7 @@ class Columns:
     metadata: dict[str, str] = field(default_factory=dict)
     first_row: int = 0
     used: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.data.values()))) if self.data else 0
@@ -68,6 +71,7 @@ class Columns:
             if not (name.isupper() and is_archive_name) or lower in self.data:
                 continue
             self.data[lower] = self.data[name]
+            self.aliases[lower] = name
             if name in self.unit:
                 self.unit[lower] = self.unit[name]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+REPORT = "report.html"  # beside a model, of the run that made it
 MODEL_FILES = (CONFIG, WEIGHTS)
 ADAPTER_FILES = ("adapter.safetensors", "adapter.json")
 CARD = "card.json"  # of an index
@@ -61,7 +62,7 @@ def require_index(folder: str | Path, files: Iterable[str] = (CARD,)) -> None:
         )
 
 
-def require_eraser(path: str | Path) -> None:
+def require_projection(path: str | Path) -> None:
     """Raise FileNotFoundError, with the command that makes it, if there is no such file."""
     if not Path(path).is_file():
         raise FileNotFoundError(

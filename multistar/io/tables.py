@@ -128,7 +128,9 @@ def _read_folder(path: Path) -> Columns:
     shards = sorted(path.glob("*.parquet"))
     if not shards:
         raise ValueError(
-            f"{path}: a folder must hold Parquet files to be read as a table, this one holds none"
+            f"{path}: a folder must hold Parquet files to be read as a table, this one holds none. "
+            "predict and embed take folders of any tables if --out is a folder, too (--merge FILE "
+            "for one file)"
         )
     others = sorted(p.name for p in path.iterdir() if p not in shards and _is_table(p))
     if others:

@@ -42,7 +42,7 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
         f"# multistar-{name}",
         f"{parameters / 1e6:.1f} million parameters, float32. Inputs: {inputs}, any part of them. "
         "Labels: "
-        f"{', '.join(f'{n} [{QUANTITIES[n].unit}]' for n in vocabulary.labels)}.",
+        f"{', '.join(f'{n} [{vocabulary.quantity(n).unit}]' for n in vocabulary.labels)}.",
         f"SHA-256 of the weights: `{model.hash}`",
         f"## Training\n\n{model.provenance['training_stars']:,} {data}; {_sky(model)}. "
         f"{model.provenance['steps']:,} steps of {run['training']['batch']} stars, seed {run['training']['seed']}; "

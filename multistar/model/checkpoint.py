@@ -12,18 +12,24 @@ from safetensors.torch import load_file
 from multistar.io.artifact import Kind, write_tensors
 from multistar.io.config import from_table
 from multistar.io.files import atomic_write
-from multistar.io.folders import CONFIG, WEIGHTS, find_model
+from multistar.io.folders import CONFIG, REPORT, WEIGHTS, find_model
 from multistar.model.calibration import Recalibrator
 from multistar.model.domain import Domain
 from multistar.model.network import ModelConfig, Network
-from multistar.model.nuisance import Eraser, eraser_file, load_eraser, quantity_of, save_eraser
+from multistar.model.nuisance import (
+    NuisanceProjection,
+    load_projection,
+    projection_file,
+    quantity_of,
+    save_projection,
+)
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import LABELS
 
 CARD = "README.md"
-ERASERS = {name: eraser_file(name) for name in LABELS}
-OWNED = (WEIGHTS, CONFIG, CARD, *ERASERS.values())
+PROJECTION_FILES = {name: projection_file(name) for name in LABELS}
+OWNED = (WEIGHTS, CONFIG, CARD, REPORT, *PROJECTION_FILES.values())
 PARTS = ("network", "standardiser", "domain", "recalibrator")
 # Format 1 had a flat vocabulary.
 FOLDER = Kind("a model", CONFIG, 2, (1, 2), "copy the folder again")
@@ -34,7 +40,7 @@ class Model:
     """Network, standardiser, domain and recalibrator of one training.
 
     hash: SHA-256 of the weights file; provenance: run settings, number of stars and steps, last loss;
-    card: Markdown that tells what the model is, "" if nobody wrote one; erasers: by the quantity that they erase.
+    card: Markdown that tells what the model is, "" if nobody wrote one; projections: by the quantity that they erase.
     """
 
     config: ModelConfig
@@ -46,7 +52,7 @@ class Model:
     hash: str = ""
     provenance: dict = dataclasses.field(default_factory=dict)
     card: str = ""
-    erasers: dict[str, Eraser] = dataclasses.field(default_factory=dict)
+    projections: dict[str, NuisanceProjection] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
@@ -83,17 +89,18 @@ class Model:
         self.network.head.use_bfloat16 = use_bfloat16
         return self
 
-    def eraser(self, ignore: str) -> Eraser:
+    def projection(self, ignore: str) -> NuisanceProjection:
         """For a quantity ("dust" is E(B-V)), or from a file; ValueError if the model has none, FileNotFoundError."""
         if ignore.endswith(".safetensors"):
-            return load_eraser(ignore, self.hash)
-        if (name := quantity_of(ignore)) not in self.erasers:
+            return load_projection(ignore, self.hash)
+        if (name := quantity_of(ignore)) not in self.projections:
             raise ValueError(
-                f"the model {self.hash[:12]} has no eraser for {name} (it has {sorted(self.erasers)}); make one: "
+                f"the model {self.hash[:12]} has no nuisance projection for {name} (it has "
+                f"{sorted(self.projections)}); make one: "
                 f"multistar erase STARS --quantity {name} --out FILE.safetensors, and name the file or put it into the "
-                f"model's folder as {ERASERS[name]}"
+                f"model's folder as {PROJECTION_FILES[name]}"
             )
-        return self.erasers[name]
+        return self.projections[name]
 
     def state(self) -> dict[str, torch.Tensor]:
         return {
@@ -139,7 +146,7 @@ def _check_sizes(config: ModelConfig, path: Path) -> None:
 
 
 def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> None:
-    """Write the model folder atomically, with its card if there is one, and the erasers that are of these weights."""
+    """Write the model folder atomically, with its card if there is one, and the projections of these weights."""
     with atomic_write(folder, overwrite, OWNED) as temporary:
         temporary.mkdir()
         tensors = {_name_in_file(name): tensor for name, tensor in model.state().items()}
@@ -153,9 +160,9 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> Non
         FOLDER.describe(temporary, described)
         if model.card:
             (temporary / CARD).write_text(model.card)
-        for name, eraser in model.erasers.items():
-            if eraser.model_sha256 == model.hash:
-                save_eraser(eraser, temporary / ERASERS[name])
+        for name, projection in model.projections.items():
+            if projection.model_sha256 == model.hash:
+                save_projection(projection, temporary / PROJECTION_FILES[name])
 
 
 def device_of(name: str | None) -> torch.device:
@@ -195,8 +202,10 @@ def load_model(name: str | Path) -> Model:
         ) from error
     model.hash, model.provenance = config["sha256"], config.get("provenance", {})
     model.card = (folder / CARD).read_text() if (folder / CARD).is_file() else ""
-    files = {name: folder / file for name, file in ERASERS.items() if (folder / file).is_file()}
-    model.erasers = {name: load_eraser(file, model.hash) for name, file in files.items()}
+    files = {
+        name: folder / file for name, file in PROJECTION_FILES.items() if (folder / file).is_file()
+    }
+    model.projections = {name: load_projection(file, model.hash) for name, file in files.items()}
     model.network.eval()
     return model
 

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from multistar.io.files import atomic_write
-from multistar.io.folders import require_eraser
+from multistar.io.folders import require_projection
 from multistar.modalities.scalars.transforms import to_even_scale
 from multistar.quantities import LABELS, QUANTITIES
 
@@ -44,7 +44,7 @@ ARRAYS = ("mean", "axes", "shift", "directions")
 
 
 @dataclass(frozen=True)
-class Eraser:
+class NuisanceProjection:
     """mean (e,), axes (e, q): principal components of unit variance; shift (d,), directions (d, k) of their products.
 
     intrinsic     labels at which the quantity was erased
@@ -94,9 +94,9 @@ def quantity_of(name: str) -> str:
     return quantity
 
 
-def fit_eraser(
+def fit_projection(
     embedding: np.ndarray, labels: Mapping[str, np.ndarray], quantity: str, model_sha256: str = ""
-) -> Eraser:
+) -> NuisanceProjection:
     """From embeddings (n, e) and true labels (n,) of the same stars: `quantity`, and those of INTRINSIC that are there.
 
     Raises ValueError if fewer than FEWEST stars have all of these labels, or no label but `quantity` is given.
@@ -134,7 +134,7 @@ def fit_eraser(
     directions /= np.sqrt(
         np.mean(np.sum(flat**2, axis=1))
     )  # so that stars cover about half of the sphere
-    return Eraser(
+    return NuisanceProjection(
         quantity, intrinsic, model_sha256, mean, axes, shift, np.ascontiguousarray(directions)
     )
 
@@ -166,45 +166,52 @@ def _residual(y: np.ndarray, design: np.ndarray) -> np.ndarray:
     return y - design @ np.linalg.lstsq(design, y, rcond=1e-8)[0]
 
 
-def eraser_file(quantity: str) -> str:
+def projection_file(quantity: str) -> str:
     """Its name in a model's folder."""
     return f"erase_{quantity}.safetensors"
 
 
-def save_eraser(eraser: Eraser, path: str | Path, overwrite: bool = False) -> None:
+def save_projection(
+    projection: NuisanceProjection, path: str | Path, overwrite: bool = False
+) -> None:
     """One safetensors file, whose header holds the rest as JSON; atomically."""
     about = {
         "format": FORMAT,
-        "name": eraser.name,
-        "quantity": eraser.quantity,
-        "intrinsic": eraser.intrinsic,
-        "model": eraser.model_sha256,
+        "name": projection.name,
+        "quantity": projection.quantity,
+        "intrinsic": projection.intrinsic,
+        "model": projection.model_sha256,
     }
     with atomic_write(path, overwrite) as temporary:
-        arrays = {name: np.ascontiguousarray(getattr(eraser, name)) for name in ARRAYS}
+        arrays = {name: np.ascontiguousarray(getattr(projection, name)) for name in ARRAYS}
         save_file(arrays, temporary, metadata={"eraser": json.dumps(about)})
         temporary.chmod(0o644)  # safetensors writes for the owner alone
 
 
-def load_eraser(path: str | Path, model_sha256: str) -> Eraser:
-    """Raises FileNotFoundError, and ValueError if it is no eraser, or one for another model than that of the hash."""
-    require_eraser(path)
+def load_projection(path: str | Path, model_sha256: str) -> NuisanceProjection:
+    """Read what `save_projection` wrote.
+
+    Raises FileNotFoundError, and ValueError if it is none, or one for another model than that of the hash.
+    """
+    require_projection(path)
     try:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {})["eraser"])
             arrays = {name: file.get_tensor(name) for name in ARRAYS}
         if about["format"] not in READABLE:
             raise KeyError(f"format {about['format']!r}, expected one of {READABLE}")
-        eraser = Eraser(about["quantity"], tuple(about["intrinsic"]), about["model"], **arrays)
-        if about.get("name", eraser.name) != eraser.name:  # which format 1 did not write
+        projection = NuisanceProjection(
+            about["quantity"], tuple(about["intrinsic"]), about["model"], **arrays
+        )
+        if about.get("name", projection.name) != projection.name:  # which format 1 did not write
             raise KeyError("its numbers are not those that were written")
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"{path}: not readable as an eraser ({str(error)[:100]}); make it again"
+            f"{path}: not readable as a nuisance projection ({str(error)[:100]}); make it again"
         ) from error
-    if eraser.model_sha256 != model_sha256:
+    if projection.model_sha256 != model_sha256:
         raise ValueError(
-            f"{path}: made for the model {eraser.model_sha256[:12]}, this one is {model_sha256[:12]}; delete it and "
-            "make it again: multistar erase STARS --model MODEL --out FILE"
+            f"{path}: made for the model {projection.model_sha256[:12]}, this one is "
+            f"{model_sha256[:12]}; delete it and make it again: multistar erase STARS --model MODEL --out FILE"
         )
-    return eraser
+    return projection

@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,21 +10,25 @@ import numpy as np
 import torch
 
 from encoders import Measurement
+from multistar.io.columns import Columns
 from multistar.io.files import refuse_existing
 from multistar.io.tables import read_columns
 from multistar.model.checkpoint import Model, load_model
+from multistar.model.extend import with_labels
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
-from multistar.quantities import QUANTITIES
+from multistar.quantities import QUANTITIES, Quantity
 from multistar.reading import describe_reading, readable_names
 from multistar.stars import Stars, concatenate_stars, read_stars
 from multistar.training.add_encoder import add_encoder
+from multistar.training.labels import parse_labels
 from multistar.training.run import KINDS, DataConfig, RunConfig
 from multistar.training.workers import Workers
 
 FIT_STARS = 200_000  # from them come the vocabulary and the scale of every number
 MOST_HELD_OUT = 50_000  # stars; more say nothing new about calibration
 AT_ONCE = 50_000  # stars that are standardised together
+EVERYTHING = {*QUANTITIES, "XP bp", "XP rp", "light curve"}  # as readings call it
 PARTS = ("train", "validation", "sky", "unseen")
 DTYPES = {"value": np.float32, "sigma": np.float32, "observed": np.bool_}
 
@@ -84,7 +88,7 @@ def load_dataset(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         readable = readable_names(model.vocabulary, model.vocabulary.labels)
-        train = (_read_labelled(file, data, readable, say) for file in tables(data.train))
+        train = (read_labelled(read_columns(f), data, readable, say) for f in tables(data.train))
         sky = (_only(read_stars(file, all_orders=True), data.only) for file in tables(data.sky))
         _write(folder, PARTS[:2], train, data.held_out, model.standardiser)
         _write(folder, PARTS[2:], sky, data.sky_held_out, model.standardiser)
@@ -95,10 +99,21 @@ def load_dataset(
             f"{', '.join(data.train)}: {len(train.value)} training and {len(validation.value)} held-out stars are too "
             f"few for batches of {config.training.batch}"
         )
-    every = -(
-        -len(validation.value) // MOST_HELD_OUT
-    )  # of all tables, which stand one after the other
+    _check_labels(model.vocabulary, train, data)
+    # of all tables, which stand one after the other
+    every = -(-len(validation.value) // MOST_HELD_OUT)
     return Dataset(model, train, validation.rows(slice(None, None, every)), sky)
+
+
+def _check_labels(vocabulary: Vocabulary, train: Measurement, data: DataConfig) -> None:
+    """ValueError if the model would forget how to predict a label that no star teaches it."""
+    slots = list(vocabulary.label_slots)
+    taught = train.observed[:, slots].any(0).tolist()
+    if silent := [n for n, known in zip(vocabulary.labels, taught, strict=True) if not known]:
+        raise ValueError(
+            f"{', '.join(data.train)}: no training star has {', '.join(silent)}, which the model "
+            "would go on predicting; name the labels that it shall learn: [data] labels = [...]"
+        )
 
 
 def tables(paths: list[str]) -> list[Path]:
@@ -114,8 +129,14 @@ def tables(paths: list[str]) -> list[Path]:
 
 def _begin(config: RunConfig) -> Model:
     """The model to start from, or a fresh one whose vocabulary and scales come from stars of all tables."""
+    labels = parse_labels(config.data.labels)
     if config.start:
         model = load_model(config.start).with_mismatch(config.model.mismatch)
+        if labels:
+            known = model.vocabulary.labels
+            model = with_labels(model, labels)
+            if new := [quantity.name for quantity in labels if quantity.name not in known]:
+                model.standardiser.fit_scalars(_some(config.data), new)
         if not config.add_encoder:
             return model
         larger = add_encoder(model, load_model(config.add_encoder))
@@ -126,7 +147,8 @@ def _begin(config: RunConfig) -> Model:
             f"add_encoder={config.add_encoder!r} needs a model to be added to: name it as `start`"
         )
     stars = _some(config.data)
-    vocabulary = Vocabulary.of(stars.blocks)
+    own = [quantity for quantity in labels if quantity.name not in QUANTITIES]
+    vocabulary = _vocabulary(stars, own)
     if not vocabulary.labels:
         raise ValueError(
             f"{config.data.train}: no label column found; expected some of teff, logg, m_h, ..."
@@ -138,29 +160,50 @@ def _begin(config: RunConfig) -> Model:
     return model
 
 
+def _vocabulary(stars: Stars, own: Sequence[Quantity]) -> Vocabulary:
+    """What the stars have; own: labels that the table of quantities does not know."""
+    names = {quantity.name for quantity in own}
+    known = {name: scalar for name, scalar in stars.scalars.items() if name not in names}
+    vocabulary = Vocabulary.of({**stars.blocks, "scalars": known})
+    return vocabulary.with_scalars(vocabulary.scalar_part.with_quantities((), tuple(own)))
+
+
 def _some(data: DataConfig) -> Stars:
     """Up to FIT_STARS training stars, as many from each table, evenly spread over its rows."""
     files, parts = tables(data.train), []
     for file in files:
-        stars = _read_labelled(file, data)
+        stars = read_labelled(read_columns(file), data)
         stars = stars.select(~held_out(stars.source_id, data.held_out))
         parts.append(stars.select(slice(None, None, max(1, len(stars) * len(files) // FIT_STARS))))
     return concatenate_stars(parts)
 
 
-def _read_labelled(
-    file: Path,
+def read_labelled(
+    table: Columns,
     data: DataConfig,
     readable: Collection[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Stars:
-    """Read a table of training stars; ValueError if it lacks a label that the run names."""
-    table = read_columns(file)
-    stars = read_stars(table, data.columns, labels=data.labels or True)
-    reading = describe_reading(table, stars, readable)
-    if missing := [name for name in data.labels if name not in stars.scalars]:
+    """Read a table of training stars; ValueError if it lacks a label that the run names.
+
+    Parameters
+    ----------
+    table : Columns
+    data : DataConfig
+        Of which names of columns and labels, and `only`, are used.
+    readable : collection of str
+        What the model reads, for what is said.
+    say : callable
+        Told what was read, in words.
+    """
+    labels = parse_labels(data.labels)
+    own = [quantity for quantity in labels if quantity.name not in QUANTITIES]
+    names = [quantity.name for quantity in labels]
+    stars = read_stars(table, data.columns, labels=names or True, declared=own)
+    reading = describe_reading(table, stars, readable or {*EVERYTHING, *names}, own)
+    if missing := [name for name in names if name not in stars.scalars]:
         raise ValueError(
-            f"{file}: no column of {', '.join(missing)}, which data.labels names; say which one it "
+            f"{table.origin}: no column of {', '.join(missing)}, which data.labels names; say which one it "
             f'is, e.g. [data.columns] {missing[0]} = "NAME"\n{reading}'
         )
     say(str(reading))
@@ -172,7 +215,11 @@ def _only(stars: Stars, modalities: list[str]) -> Stars:
     if not modalities:
         return stars
     wanted = {"label", *(KINDS[name] for name in modalities if name in KINDS)}
-    scalars = {n: s for n, s in stars.scalars.items() if QUANTITIES[n].kind in wanted}
+    scalars = {}
+    for name, scalar in stars.scalars.items():
+        kind = QUANTITIES[name].kind if name in QUANTITIES else "label"
+        if kind in wanted:
+            scalars[name] = scalar
     others = {name: block for name, block in stars.blocks.items() if name in modalities}
     return dataclasses.replace(stars, blocks={"scalars": scalars} | others)
 

@@ -44,7 +44,7 @@ def make_spaces(model: Model, table: pa.Table) -> dict[str, np.ndarray]:
         "chance": np.random.default_rng(0).normal(size=(len(table), 3)),
         "raw XP": np.nan_to_num(standardise_columns(xp)),
         PLAIN: embedding,
-        DUST_FREE: model.eraser("dust")(embedding),
+        DUST_FREE: model.projection("dust")(embedding),
         NATURAL: standardise_columns(np.stack(labels, 1)),
     }
 

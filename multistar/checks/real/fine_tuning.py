@@ -14,7 +14,7 @@ from multistar.checks.real.learners import predict_with_network, predict_with_tr
 from multistar.checks.real.tables import LAMOST_COLUMNS, read_lamost, read_seismic_giants
 from multistar.checks.results import keep_result
 from multistar.finetune.adapter import Adapter
-from multistar.finetune.finetune import finetune
+from multistar.finetune.finetune import AUTO, AUTO_MODES, choose, finetune
 from multistar.finetune.predict import decode_stars, predict_columns
 from multistar.finetune.tune import FinetuneConfig
 from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
@@ -56,38 +56,46 @@ def compare_learners(
     -------
     dict
         Label -> who -> scatter against the catalogue; for us also the coverage of the 68 %
-        intervals. Beside them seconds, bytes and steps of the fine-tuning.
+        intervals. Mode "auto" is shown beside both modes that it chooses from. Beside them seconds,
+        bytes and the mode of the adapter.
     """
     begun = time.perf_counter()
-    adapter = finetune(
-        base,
-        frame.iloc[train],
-        list(task.labels),
-        task.mode,
-        inputs=task.inputs,
-        columns=task.columns,
-        config=FinetuneConfig(seed=task.seed),
-        quiet=False,
-    )
+    adapters = {}
+    for mode in AUTO_MODES if task.mode == AUTO else (task.mode,):
+        adapters[mode] = finetune(
+            base,
+            frame.iloc[train],
+            list(task.labels),
+            mode,
+            inputs=task.inputs,
+            columns=task.columns,
+            config=FinetuneConfig(seed=task.seed),
+            quiet=False,
+        )
     seconds = time.perf_counter() - begun
+    chosen = choose(adapters)
+    adapter = adapters[chosen]
     declared = adapter.request.quantities
     learnt = read_stars(frame.iloc[train], task.columns, declared=declared)
     asked = read_stars(frame.iloc[test], task.columns, declared=declared)
     guesses = _predict_all(adapter, learnt, asked, task)
-    inside = measure_coverage(adapter, asked)
+    ours = {OURS: adapter} | (adapters if len(adapters) > 1 else {})
+    for who, own in ours.items():
+        columns, _ = predict_columns(own, asked)
+        guesses[who] = {name: columns[name][0] for name in task.labels}
     out: dict = {}
-    for name, share in zip(task.labels, inside, strict=True):
+    for name in task.labels:
         truth = asked.scalars[name].value
         out[name] = {who: scatter(guess[name], truth) for who, guess in guesses.items()}
-        out[name][OURS]["coverage"] = share
-    cost = {"seconds": seconds, "bytes": adapter.bytes, "steps": adapter.provenance["steps"]}
-    return out | cost
+    for who, own in ours.items():
+        for name, share in zip(task.labels, measure_coverage(own, asked), strict=True):
+            out[name][who]["coverage"] = share
+    return out | {"seconds": seconds, "bytes": adapter.bytes, "mode": chosen}
 
 
 def _predict_all(adapter: Adapter, learnt: Stars, asked: Stars, task: Task) -> dict:
     """Who -> label -> (n_test,) predictions in physical units."""
-    ours, _ = predict_columns(adapter, asked)
-    guesses = {OURS: {name: ours[name][0] for name in task.labels}}
+    guesses = {}
     given = adapter.request.given
     x, x_test = (read_inputs(adapter.model, stars, given) for stars in (learnt, asked))
     labels = [to_even_scale(QUANTITIES[name], learnt.scalars[name].value) for name in task.labels]

@@ -1,6 +1,7 @@
 """Gaia XP coefficients in a table, whatever their layout."""
 
 import re
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,8 +56,30 @@ def read_xp(columns: Columns, all_orders: bool = False) -> dict[str, XPCoefficie
             )
         if not all_orders:
             _truncate(columns, band, value)
+        _check_basis(columns, band)
         found[band] = XPCoefficients(value, sigma)
     return found
+
+
+def _check_basis(columns: Columns, band: str) -> None:
+    """Warn if the file names basis functions that this version does not know.
+
+    Coefficients of others (those of a later release) are numbers of another meaning.
+    """
+    name = f"{band}_basis_function_id"
+    if name not in columns:
+        return
+    columns.used[name] = f"basis of XP {band}"
+    ids = columns.numbers(name)
+    other = np.unique(ids[np.isfinite(ids) & (ids != BASIS_ID[band])])
+    if len(other):
+        named = ", ".join(f"{number:g}" for number in other[:3])
+        warnings.warn(
+            f"{columns.origin}: {band} coefficients are of the basis functions {named}; known are "
+            f"{BASIS_ID[band]}, those of Gaia DR3. What is said of these stars from {band} is not "
+            "to be trusted: use sampled spectra, or a version of multistar for that release",
+            stacklevel=2,
+        )
 
 
 def archive_columns(

@@ -165,7 +165,8 @@ def _read_text(path: Path, unit: str | None) -> LightCurves:
     """Numbers in columns: time, value and perhaps error; lines that begin with # are comments."""
     if unit is None:
         raise ValueError(
-            f"{path}: a text file does not say whether it holds fluxes or magnitudes; give unit="
+            f"{path}: a text file does not say whether it holds fluxes or magnitudes; say it with "
+            "--unit flux or mag (unit= in Python), or move the file out of the folder"
         )
     try:
         check_expansion(path)
@@ -203,5 +204,5 @@ def _check_medians(curves: LightCurves, origin: str) -> None:
     if not len(curves.time) and np.any(curves.dropped.get("bad_median", 0)):
         raise ValueError(
             f"{origin}: no star has a median flux > 0 and few negative ones. "
-            "If it is flux / median - 1, say unit='relative'"
+            "If it is flux / median - 1, say --unit relative (unit='relative')"
         )

@@ -37,17 +37,17 @@ def decide_unit(kind: str | None, stated: u.UnitBase | None, asked: str | None, 
     said = {
         "its name": kind,
         "its unit": _kind_of_unit(stated),
-        "unit=": "flux" if asked == "relative" else asked,
+        "--unit": "flux" if asked == "relative" else asked,
     }
     found = {by: what for by, what in said.items() if what}
     if not found:
         raise ValueError(
             f"{where}: flux or magnitude? "
-            "Say unit='flux', 'mag' or 'relative' (which is flux/median - 1)"
+            "Say --unit flux, mag or relative, which is flux/median - 1 (unit='flux' in Python)"
         )
     if len(set(found.values())) > 1:
         text = ", ".join(f"{by} says {what}" for by, what in found.items())
-        raise ValueError(f"{where}: {text}; name the right column, or correct unit=")
+        raise ValueError(f"{where}: {text}; name the right column, or correct --unit (unit=)")
     return asked or next(iter(found.values()))
 
 

@@ -1,5 +1,6 @@
-"""A model with more slots: new measured quantities for its encoder, new labels for its head."""
+"""A model with other slots: new measured quantities for its encoder, new labels for its head, or fewer labels."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -48,6 +49,52 @@ def extend(base: Model, inputs: Sequence[Quantity], labels: Sequence[Quantity]) 
     model.hash, model.provenance = base.hash, base.provenance
     model.network.eval()
     return model
+
+
+def with_labels(model: Model, labels: Sequence[Quantity]) -> Model:
+    """Make a copy of a model that predicts these labels, and no others.
+
+    What the model says of labels that it had stays as it is, to the bit. New ones begin as the
+    mean of all labels of the model; their scale is not known yet.
+
+    Parameters
+    ----------
+    model : Model
+    labels : sequence of Quantity
+
+    Returns
+    -------
+    Model
+        Without nuisance projections, which belong to other weights.
+    """
+    new = [quantity for quantity in labels if quantity.name not in model.vocabulary.labels]
+    larger = extend(model, [], new)
+    old, wanted = larger.vocabulary, {quantity.name for quantity in labels}
+    kept = [name for name in old.scalars if name in old.measurements or name in wanted]
+    part = old.scalar_part
+    scalars = dataclasses.replace(
+        part,
+        labels=tuple(name for name in old.labels if name in wanted),
+        declared=tuple(quantity for quantity in part.declared if quantity.name in kept),
+    )
+    smaller = Model.fresh(larger.config, old.with_scalars(scalars))
+    rows = [old.slot(name) for name in kept]
+    slots = torch.tensor([*rows, *range(old.n_scalars, old.n_slots)])
+    own_labels = torch.tensor([old.labels.index(name) for name in scalars.labels])
+    fresh, state = smaller.state(), {}
+    for name, tensor in larger.state().items():
+        if tensor.shape == fresh[name].shape:
+            state[name] = tensor
+        elif name == "recalibrator.score":
+            state[name] = tensor[own_labels]
+        elif name.startswith("network.encoders.scalars."):
+            state[name] = tensor[torch.tensor(rows)]
+        else:
+            state[name] = tensor[slots]
+    smaller.load_state(state)
+    smaller.hash, smaller.provenance = model.hash, model.provenance
+    smaller.network.eval()
+    return smaller
 
 
 def _rows(tensor: Tensor, sources: Sequence[Sequence[int]]) -> Tensor:
