@@ -179,10 +179,9 @@ class MultiStar:
         read.used.clear()
         wanted = self._read_by_adapters() | set(labels)
         stars = self._stars(read, columns, labels=wanted, origin=origin)
-        declared = [q for adapter in self.adapters for q in adapter.request.quantities]
         inputs = [q.name for adapter in self.adapters for q in adapter.request.inputs]
         readable = readable_names(self.model.vocabulary, {*labels, *inputs})
-        return describe_reading(read, stars, readable, declared)
+        return describe_reading(read, stars, readable, self._declared())
 
     def predict(
         self,
@@ -640,6 +639,11 @@ class MultiStar:
 
     # --- reading
 
+    def _declared(self) -> list[Quantity]:
+        """Quantities of names that only this model or its adapters know."""
+        of_adapters = [q for adapter in self.adapters for q in adapter.request.quantities]
+        return [*self.model.vocabulary.declared, *of_adapters]
+
     def _read_by_adapters(self) -> set[str]:
         """Labels that are an input of some adapter."""
         return {name for adapter in self.adapters for name in adapter.request.given}
@@ -673,9 +677,10 @@ class MultiStar:
         if isinstance(table, Stars):
             stars = table if origin is None else table.with_origin(origin)
         else:
-            declared = [q for adapter in self.adapters for q in adapter.request.quantities]
             if self.adapters:
                 table = read_columns(table)
                 columns = self._columns_of_adapters(table) | dict(columns or {})
-            stars = read_stars(table, columns, labels=labels, declared=declared, origin=origin)
+            stars = read_stars(
+                table, columns, labels=labels, declared=self._declared(), origin=origin
+            )
         return stars if curves is None else stars.with_light_curves(curves)

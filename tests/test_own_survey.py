@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import assert_same_table
 
+from multistar.api import MultiStar
 from multistar.checks import baselines
 from multistar.checks.benchmarks.own_survey import make_table
 from multistar.cli.app import main
@@ -42,6 +43,24 @@ def test_labels_are_quantities_or_columns():
     assert teff is QUANTITIES["teff"]
     assert (own.name, own.kind, own.transform) == ("mg_fe", "label", "linear")
     assert (log.name, log.transform) == ("vsini", "log")
+
+
+def test_labels_of_own_names_can_be_given(star_model, mock_table, tmp_path):
+    """By Python, by a job and by the checks' command line, not only those of quantities.py."""
+    model = with_labels(star_model.model, [QUANTITIES["teff"], declared("mg_fe", "label")])
+    folder, file, out = (tmp_path / name for name in ("model", "stars.parquet", "out.parquet"))
+    save_model(model, folder)
+    told = np.where(np.arange(40) < 20, 0.2, np.nan)
+    table = mock_table[:40].append_column("mg_fe", pa.array(told))
+    pq.write_table(table.append_column("mg_fe_error", pa.array(np.full(40, 1e-4))), file)
+    found = MultiStar.from_pretrained(folder).predict(file, given=["mg_fe"])
+    assert np.allclose(found["mg_fe"].to_numpy()[:20], 0.2, atol=1e-3)
+    assert not np.allclose(found["mg_fe"].to_numpy()[20:], 0.2, atol=1e-3)
+    job = ["predict", str(file), "--model", str(folder), "--given", "mg_fe", "--out", str(out)]
+    assert main(job) == 0
+    assert_same_table(pq.read_table(out), found)
+    with pytest.raises(ValueError, match="no column of it"):
+        MultiStar.from_pretrained(folder).predict(mock_table[:40], given=["mg_fe"])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +112,7 @@ def test_the_run_file_says_what_was_described(survey_file, tmp_path):
 
 def test_column_names_of_any_kind_come_back_from_the_run_file(survey_file, tmp_path):
     table = pq.read_table(survey_file)
-    odd = '[Mg/Fe] "new" \\ é'
+    odd = 'Mg "Fe"\\ 1 \x7f 🌟'
     file = tmp_path / "odd.parquet"
     pq.write_table(
         table.rename_columns([odd if n == "mg_fe" else n for n in table.column_names]), file

@@ -1,9 +1,13 @@
 """multistar check ...: parse, call, print; no logic."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
+
+if TYPE_CHECKING:  # loading them takes a second, which the help does not have
+    from multistar.model.checkpoint import Model
+    from multistar.stars import Stars
 
 # What each check asks.
 QUESTIONS = {
@@ -100,15 +104,24 @@ def _add_disentangle_options(sub: argparse.ArgumentParser) -> None:
     _add_seed(sub)
 
 
-def _check_garbage(args) -> None:
-    from multistar.checks.garbage import OWNED, format_garbage, garbage, write_garbage
-    from multistar.io.files import refuse_existing
+def _load(args, labels: bool = True) -> "tuple[Model, Stars]":
+    """The model, and the stars of the table with all labels that the model knows."""
     from multistar.model.checkpoint import load_model
     from multistar.stars import read_stars
 
+    model = load_model(args.model)
+    columns = column_mapping(args.columns)
+    declared = model.vocabulary.declared
+    return model, read_stars(args.table, columns, labels=labels, declared=declared)
+
+
+def _check_garbage(args) -> None:
+    from multistar.checks.garbage import OWNED, format_garbage, garbage, write_garbage
+    from multistar.io.files import refuse_existing
+
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns), labels=False)
-    result = garbage(load_model(args.model), stars, args.seed, quiet=False)
+    model, stars = _load(args, labels=False)
+    result = garbage(model, stars, args.seed, quiet=False)
     write_garbage(result, args.out, args.overwrite)
     print(format_garbage(result))
 
@@ -116,13 +129,14 @@ def _check_garbage(args) -> None:
 def _check_physics(args) -> None:
     from multistar.checks.physics import OWNED, physics, write_physics
     from multistar.io.files import refuse_existing
-    from multistar.model.checkpoint import load_model
     from multistar.stars import read_stars
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns))
-    reference = read_stars(args.reference) if args.reference else None
-    result = physics(load_model(args.model), stars, reference, args.seed)
+    model, stars = _load(args)
+    reference = None
+    if args.reference:
+        reference = read_stars(args.reference, declared=model.vocabulary.declared)
+    result = physics(model, stars, reference, args.seed)
     write_physics(result, args.out, args.overwrite)
     for name, part in result.items():
         if isinstance(part, dict):
@@ -138,14 +152,10 @@ def _check_populations(args) -> None:
     from multistar.checks.populations import OWNED, populations, write_populations
     from multistar.io.files import refuse_existing
     from multistar.io.tables import read_columns
-    from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns))
-    result = populations(
-        load_model(args.model), stars, read_columns(args.table).data, args.seed, quiet=False
-    )
+    model, stars = _load(args)
+    result = populations(model, stars, read_columns(args.table).data, args.seed, quiet=False)
     write_populations(result, args.out, args.overwrite)
     for part, scores in (("kinds", ("auc", "ap")), ("numbers", ("r2", "rms"))):
         for name, asked in result[part].items():
@@ -166,12 +176,10 @@ def _check_populations(args) -> None:
 def _check_calibration(args) -> None:
     from multistar.checks.calibration import OWNED, calibration, write_calibration
     from multistar.io.files import refuse_existing
-    from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns))
-    result = calibration(load_model(args.model), stars, args.samples, args.seed)
+    model, stars = _load(args)
+    result = calibration(model, stars, args.samples, args.seed)
     write_calibration(result, args.out, args.overwrite)
     for name, label in result["labels"].items():
         shares = ", ".join(f"{share:.1%} in {level}" for level, share in label["coverage"].items())
@@ -210,14 +218,10 @@ def _check_sky(args) -> None:
 def _check_disentangle(args) -> None:
     from multistar.checks.disentangle import OWNED, disentangle, write_disentangle
     from multistar.io.files import refuse_existing
-    from multistar.model.checkpoint import load_model
-    from multistar.stars import read_stars
 
     refuse_existing(args.out, args.overwrite, OWNED)
-    stars = read_stars(args.table, column_mapping(args.columns))
-    result, maps = disentangle(
-        load_model(args.model), stars, args.ebv, args.seed, args.stars, not args.no_umap
-    )
+    model, stars = _load(args)
+    result, maps = disentangle(model, stars, args.ebv, args.seed, args.stars, not args.no_umap)
     write_disentangle(result, maps, args.out, args.overwrite)
     print(
         f"{result['stars']} stars; E(B-V): {result['ebv']}; {result['holes']} in holes, "

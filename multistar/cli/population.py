@@ -28,8 +28,10 @@ def _erase(args) -> None:
     from multistar.model.nuisance import save_projection
     from multistar.stars import concatenate_stars, read_stars
 
-    stars = concatenate_stars([read_stars(table) for table in args.tables])
-    projection = fit_nuisance_projection(load_model(args.model), stars, args.quantity)
+    model = load_model(args.model)
+    declared = model.vocabulary.declared
+    tables = [read_stars(table, declared=declared) for table in args.tables]
+    projection = fit_nuisance_projection(model, concatenate_stars(tables), args.quantity)
     save_projection(projection, args.out, args.overwrite)
     print(
         f"{projection.name} at fixed {', '.join(projection.intrinsic)}: vectors of "

@@ -26,6 +26,7 @@ MAPS = {
     "sfd": "dustmaps.sfd:SFDQuery",
     "planck": "dustmaps.planck:PlanckQuery",
     "bayestar": "dustmaps.bayestar:BayestarQuery",
+    "bayestar2019": "dustmaps.bayestar:BayestarQuery",  # what it reads by default
     "mock": "multistar.mock.dust_map:MockDustQuery",
 }
 # What maps are called with besides the positions.

@@ -117,6 +117,11 @@ class Vocabulary:
         """Of a quantity; ValueError if the model does not have it."""
         return self.scalars.index(name)
 
+    @property
+    def declared(self) -> tuple[Quantity, ...]:
+        """Quantities of the model's own, which are not in the table of quantities."""
+        return self.scalar_part.declared
+
     def quantity(self, name: str) -> Quantity:
         """The row of the table of quantities, or the one that was declared."""
         return self.scalar_part.quantity(name)

@@ -95,15 +95,18 @@ def write_run(run: RunConfig, path: str | Path, overwrite: bool = False) -> None
             if field.default == value or value in ([], {}):
                 continue
             text += f"{field.name} = {_as_toml(value)}\n"
-    if Path(path).is_file() and Path(path).read_text() == text:
+    if Path(path).is_file() and Path(path).read_text(encoding="utf-8") == text:
         return
     with atomic_write(path, overwrite) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _as_toml(value: object) -> str:
-    """A string, number, list of strings or dict of strings; JSON's strings are TOML's, too."""
+    """A string, number, list of strings or dict of strings.
+
+    JSON's strings are TOML's, but for pairs of surrogates and DEL.
+    """
     if isinstance(value, dict):
-        pairs = (f"{json.dumps(key)} = {json.dumps(item)}" for key, item in value.items())
+        pairs = (f"{_as_toml(key)} = {_as_toml(item)}" for key, item in value.items())
         return f"{{ {', '.join(pairs)} }}"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
