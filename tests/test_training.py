@@ -181,6 +181,18 @@ def test_a_partial_run_of_other_settings_is_not_continued(mock_file, tmp_path):
         fresh(small_run(mock_file, tmp_path / "m", seed=1)).resume(tmp_path / "partial")
 
 
+def test_a_setting_that_is_newer_than_a_partial_run_counts_as_its_default(mock_file, tmp_path):
+    fresh(small_run(mock_file, tmp_path / "m")).save(tmp_path / "partial")
+    file = tmp_path / "partial" / "progress.json"
+    progress = json.loads(file.read_text())
+    del progress["fingerprint"]["run"]["training"]["decay"]
+    del progress["fingerprint"]["run"]["loss"]
+    file.write_text(json.dumps(progress))
+    fresh(small_run(mock_file, tmp_path / "m")).resume(tmp_path / "partial")
+    with pytest.raises(ValueError, match="run.training.decay"):
+        fresh(small_run(mock_file, tmp_path / "m", decay=0.5)).resume(tmp_path / "partial")
+
+
 def test_an_existing_model_is_not_overwritten(mock_file, model_folder):
     with pytest.raises(FileExistsError, match="--overwrite"):
         pretrain(small_run(mock_file, model_folder), quiet=True)

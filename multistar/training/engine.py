@@ -222,8 +222,18 @@ class Engine:
             save_file(tensors, temporary / STATE)
             (temporary / PROGRESS).write_text(json.dumps(written))
 
-    def resume(self, folder: Path, fingerprint: dict) -> tuple[dict[str, Tensors], dict]:
+    def resume(
+        self, folder: Path, fingerprint: dict, defaults: dict
+    ) -> tuple[dict[str, Tensors], dict]:
         """Read what `save` wrote, and take over the average and the optimiser's state.
+
+        Parameters
+        ----------
+        folder : Path
+        fingerprint : dict
+            What must be equal, as `save` was given it.
+        defaults : dict
+            What stands for settings of the fingerprint that an older version did not know.
 
         Returns
         -------
@@ -238,7 +248,8 @@ class Engine:
             If the run had other settings or data.
         """
         progress = json.loads((folder / PROGRESS).read_text())
-        if other := _differences(progress.get("fingerprint"), _through_json(fingerprint)):
+        stored = _filled(progress.get("fingerprint"), _through_json(defaults))
+        if other := _differences(stored, _through_json(fingerprint)):
             raise ValueError(
                 f"{folder} belongs to a run with other settings or data (it differs in "
                 f"{', '.join(other)}); delete it to start anew"
@@ -251,6 +262,17 @@ class Engine:
         remembered = parts.pop("optimiser", {})
         optimiser.restore(self.optimiser, remembered | progress["numbers"])
         return parts, progress
+
+
+def _filled(settings: Any, defaults: dict) -> Any:
+    """Nested settings with those of `defaults` where they have none."""
+    if not isinstance(settings, dict):
+        return settings
+    filled = defaults | settings
+    for key, default in defaults.items():
+        if isinstance(default, dict):
+            filled[key] = _filled(filled[key], default)
+    return filled
 
 
 def _differences(one: Any, other: Any, name: str = "") -> list[str]:

@@ -23,7 +23,7 @@ from multistar.training import engine, optimiser
 from multistar.training.data import AT_ONCE, Dataset, load_dataset, stars_folder
 from multistar.training.masks import Splitter, draw_mismatch_sizes
 from multistar.training.objective import alignment_loss, negative_log_likelihood
-from multistar.training.run import RunConfig, read_hiding
+from multistar.training.run import DataConfig, RunConfig, read_hiding
 from multistar.training.workers import Workers, workers
 
 DOMAIN_STARS = 8000  # training stars whose embeddings define the domain
@@ -238,7 +238,8 @@ class Trainer:
 
     def resume(self, folder: Path) -> None:
         """Go on where `save` was called; ValueError if that run had other settings or stars."""
-        parts, progress = self.engine.resume(folder, self._fingerprint())
+        defaults = {"run": _settings(RunConfig("", DataConfig(self.config.data.train)))}
+        parts, progress = self.engine.resume(folder, self._fingerprint(), defaults)
         self.model.load_state(parts["model"])
         self.step = progress["step"]
         self.losses = progress["losses"]
@@ -247,9 +248,14 @@ class Trainer:
         """What must be equal for a run to be resumed: all but its length."""
         every = -(-len(self.train.value) // FINGERPRINT_STARS)
         content = hashlib.sha256(self.train.value[::every].numpy().tobytes()).hexdigest()
-        run = dataclasses.asdict(self.config)
-        del run["training"]["steps"]
-        return {"run": run, "data": content}
+        return {"run": _settings(self.config), "data": content}
+
+
+def _settings(config: RunConfig) -> dict:
+    """What a run file says but for the length of the run."""
+    settings = dataclasses.asdict(config)
+    del settings["training"]["steps"]
+    return settings
 
 
 def _by_extras(stars: Measurement, vocabulary: Vocabulary) -> list[np.ndarray]:
