@@ -4,9 +4,11 @@
 # With MULTISTAR_REAL_DATA, the folder of the real data, its XP spectra of field stars join as
 # targets, as they did for the shipped weights; without it the model knows mock stars alone.
 # The shipped weights were made this way, with these differences: the core's length was set to 28,000
-# steps, and to 22,000 when it had done 15,000 (its learning rate had not fallen yet); the encoder of
-# light curves was that of the weights before (c1c38484), which light_curves.toml and a joint run on
-# an older mock had made. A new run is not the same to the bit.
+# steps, and to 22,000 when it had done 15,000 (its learning rate had not fallen yet), and it saw
+# errors that were functions of the magnitude alone; before the joint run the noise of magnitudes,
+# parallaxes and labels was drawn anew from the same stars, with errors that scatter as they do now.
+# The encoder of light curves was that of the weights before (c1c38484), which light_curves.toml and
+# a joint run on an older mock had made. A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."
 multistar=.venv/bin/multistar
