@@ -273,7 +273,16 @@ def test_splits_cover_every_kind_of_context(batch):
     xp, labels = list(vocabulary.slots("xp")), list(vocabulary.label_slots)
     magnitudes = [vocabulary.slot(n) for n in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")]
     seen = dict.fromkeys(
-        ("no_xp", "no_photometry", "all_xp", "high_orders_cut", "labels", "no_errors"), 0
+        (
+            "no_xp",
+            "no_photometry",
+            "all_xp",
+            "high_orders_cut",
+            "labels",
+            "no_errors",
+            "few_errors",
+        ),
+        0,
     )
     for _ in range(60):
         m = splitter(stars).context
@@ -284,7 +293,10 @@ def test_splits_cover_every_kind_of_context(batch):
             m.observed[:, xp[:4]].any() and not m.observed[:, xp[40:55]].any()
         )
         seen["labels"] += int(m.observed[:, labels].any())
-        seen["no_errors"] += int(torch.isnan(m.sigma).all(1).sum())
+        without = torch.isnan(m.sigma)
+        seen["no_errors"] += int(without.all(1).sum())
+        some = without[:, magnitudes] & ~torch.isnan(stars.sigma[:, magnitudes])
+        seen["few_errors"] += int((some.any(1) & ~some.all(1)).sum())
     assert all(seen.values()), seen
 
 
