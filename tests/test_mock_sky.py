@@ -36,8 +36,9 @@ def magnitudes_at_10_pc(teff, logg, mass=1.0) -> tuple[np.ndarray, float]:
 
 def test_the_sun_has_its_magnitudes():
     found, _ = magnitudes_at_10_pc(5772, 4.438)
-    for band, magnitude in zip(BANDS, found, strict=True):
-        assert magnitude == pytest.approx(SUN[band], abs=0.03), band
+    measured = dict(zip(BANDS, found, strict=True))
+    for band, magnitude in SUN.items():
+        assert measured[band] == pytest.approx(magnitude, abs=0.03), band
 
 
 @pytest.fixture(scope="module")
