@@ -7,6 +7,7 @@
 # steps, and to 22,000 when it had done 15,000 (its learning rate had not fallen yet), and it saw
 # errors that were functions of the magnitude alone; before the joint run the noise of magnitudes,
 # parallaxes and labels was drawn anew from the same stars, with errors that scatter as they do now.
+# Its length was set to 4,000 steps, and to 3,000 when it had done 2,500.
 # The encoder of light curves was that of the weights before (c1c38484), which light_curves.toml and
 # a joint run on an older mock had made. A new run is not the same to the bit.
 set -eu
