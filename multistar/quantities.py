@@ -18,6 +18,7 @@ class Quantity:
     valid     values outside are treated as not observed and the star is flagged
     transform "log" and "asinh" give the model a scale on which errors are even; `softening` is the
               value (in `unit`) at which asinh turns from linear to logarithmic
+    survey    magnitudes of one survey are one token, where a model groups them
     snr_columns  columns that hold flux / flux error instead of a magnitude error (Gaia archive)
     """
 
@@ -31,6 +32,11 @@ class Quantity:
     softening: float = 1.0
     snr_columns: tuple[str, ...] = ()
     description: str = ""
+    survey: str = ""
+
+
+# mag: brighter stars saturate the detectors of Pan-STARRS (Magnier et al. 2013, rounded down).
+PS1_SATURATION = {"g": 14.0, "r": 14.0, "i": 14.0, "z": 13.0, "y": 12.0}
 
 
 def _gaia(name: str, band: str, description: str) -> Quantity:
@@ -48,18 +54,27 @@ def _gaia(name: str, band: str, description: str) -> Quantity:
         (-2.0, 23.0),
         snr_columns=(f"phot_{band}_mean_flux_over_error",),
         description=description,
+        survey="gaia",
     )
 
 
-def _magnitude(name: str, columns: str, error_columns: str, description: str) -> Quantity:
+def _magnitude(
+    name: str,
+    columns: str,
+    error_columns: str,
+    description: str,
+    survey: str,
+    brightest: float = -5.0,
+) -> Quantity:
     return Quantity(
         name,
         "mag",
         "magnitude",
         tuple(columns.split()),
         tuple(error_columns.split()),
-        (-5.0, 25.0),
+        (brightest, 25.0),
         description=description,
+        survey=survey,
     )
 
 
@@ -85,45 +100,60 @@ _ROWS = (
     _gaia("g", "g", "Gaia G (Vega)"),
     _gaia("bp", "bp", "Gaia BP (Vega)"),
     _gaia("rp", "rp", "Gaia RP (Vega)"),
-    _magnitude("j", "j_m J Jmag", "j_msigcom J_err e_Jmag", "2MASS J (Vega)"),
-    _magnitude("h", "h_m H Hmag", "h_msigcom H_err e_Hmag", "2MASS H (Vega)"),
+    _magnitude("j", "j_m J Jmag", "j_msigcom J_err e_Jmag", "2MASS J (Vega)", "2mass"),
+    _magnitude("h", "h_m H Hmag", "h_msigcom H_err e_Hmag", "2MASS H (Vega)", "2mass"),
     _magnitude(
         "ks",
         "ks_m k_m Ks K Ksmag Kmag",
         "ks_msigcom k_msigcom Ks_err K_err e_Ksmag e_Kmag",
         "2MASS Ks (Vega)",
+        "2mass",
     ),
-    _magnitude("w1", "w1mpro W1 W1mag", "w1mpro_error w1sigmpro W1_err e_W1mag", "WISE W1 (Vega)"),
-    _magnitude("w2", "w2mpro W2 W2mag", "w2mpro_error w2sigmpro W2_err e_W2mag", "WISE W2 (Vega)"),
+    _magnitude(
+        "w1", "w1mpro W1 W1mag", "w1mpro_error w1sigmpro W1_err e_W1mag", "WISE W1 (Vega)", "wise"
+    ),
+    _magnitude(
+        "w2", "w2mpro W2 W2mag", "w2mpro_error w2sigmpro W2_err e_W2mag", "WISE W2 (Vega)", "wise"
+    ),
     _magnitude(
         "ps1_g",
         "g_mean_psf_mag gP1 gmag",
         "g_mean_psf_mag_error gP1_err e_gmag",
         "Pan-STARRS1 g (AB)",
+        "ps1",
+        brightest=PS1_SATURATION["g"],
     ),
     _magnitude(
         "ps1_r",
         "r_mean_psf_mag rP1 rmag",
         "r_mean_psf_mag_error rP1_err e_rmag",
         "Pan-STARRS1 r (AB)",
+        "ps1",
+        brightest=PS1_SATURATION["r"],
     ),
     _magnitude(
         "ps1_i",
         "i_mean_psf_mag iP1 imag",
         "i_mean_psf_mag_error iP1_err e_imag",
         "Pan-STARRS1 i (AB)",
+        "ps1",
+        brightest=PS1_SATURATION["i"],
     ),
     _magnitude(
         "ps1_z",
         "z_mean_psf_mag zP1 zmag",
         "z_mean_psf_mag_error zP1_err e_zmag",
         "Pan-STARRS1 z (AB)",
+        "ps1",
+        brightest=PS1_SATURATION["z"],
     ),
     _magnitude(
         "ps1_y",
         "y_mean_psf_mag yP1 ymag",
         "y_mean_psf_mag_error yP1_err e_ymag",
         "Pan-STARRS1 y (AB)",
+        "ps1",
+        brightest=PS1_SATURATION["y"],
     ),
     Quantity(
         "parallax",

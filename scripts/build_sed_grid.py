@@ -1,35 +1,37 @@
-"""Compute the grid of model spectra and compress it into multistar/mock/sed.npz (8 CPU-minutes).
+"""Compute the grid of spectra behind the mock and compress it into multistar/mock/sed.npz.
 
-    python scripts/build_sed_grid.py --out multistar/mock/sed.npz [--overwrite]
+    python scripts/build_sed_grid.py FOLDER --models models.npz --out multistar/mock/sed.npz
 
-Needs the extra `grid`.
+FOLDER holds the real data (spectra/, photometry/, giants/). Our LTE models (20 CPU-minutes) are
+kept in the file --models and read from it when it is there. Needs the extra `grid`. Prints how far
+real stars that nothing was fitted to are from the spectra, before and after the correction.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
-from multistar.checks.fitting.passbands import read_passbands
-from multistar.checks.fitting.sed_grid import compute_grid, make_sed_table
+from multistar.checks.fitting.sed_grid import build_sed_table, load_models
+from multistar.checks.results import print_rows, write_result
 from multistar.io.files import atomic_write, refuse_existing
-from multistar.mock.atmosphere.spectrum import WAVELENGTH
-from multistar.mock.atmosphere.sun import calibrate_forest
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--models", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     refuse_existing(args.out, args.overwrite)
-    forest = calibrate_forest()
-    rms = np.std(forest.correction[WAVELENGTH > 335])
-    print(f"solar spectrum over its model, 335-1066 nm: rms {rms:.3f}")
-    table = make_sed_table(compute_grid(forest), forest, read_passbands(WAVELENGTH))
+    table, misfits = build_sed_table(*load_models(args.models), args.folder)
+    print_rows("real stars that were not fitted over spectra, rms over bins [%]", misfits)
     with atomic_write(args.out, args.overwrite) as temporary:
         np.savez_compressed(temporary, **table)  # pyright: ignore[reportArgumentType]
+    write_result("sed_grid", {"misfits": misfits}, sum(row["n"] for row in misfits))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ STARS, ADAPTER, OUTPUTS = (
     FOLDER / "adapter",
     FOLDER / "outputs.safetensors",
 )
-GIANTS, WITH_CURVES, SEED = 48, 16, 2026
+GIANTS, WITH_CURVES, SEED = 48, 16, 2029
 ADAPTER_LABEL = "golden"  # a mixture of two labels, which the base does not know
 
 

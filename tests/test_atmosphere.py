@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from multistar.checks.fitting.sky_correction import Correction, keep_light
 from multistar.mock.atmosphere.continuum import h_minus, rayleigh
 from multistar.mock.atmosphere.gas import (
     BOLTZMANN,
@@ -70,7 +71,7 @@ def test_pressure_grows_inwards_and_with_gravity():
     assert 0.35 < slope < 0.75
 
 
-NODES = [(6, 3, 6), (9, 4, 3), (11, 6, 8)]  # 4500/2.2/0, 5300/3/-1, 6000/4.5/+0.5
+NODES = [(8, 3, 6), (11, 4, 3), (13, 6, 8)]  # 4500/2.2/0, 5300/3/-1, 6000/4.5/+0.5
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -82,7 +83,12 @@ def test_the_shipped_table_is_what_the_code_computes(node):
     built = np.log(model.flux * table.calibration["solar_ratio"])
     correction = table.calibration["colour_correction"][node]
     built -= 0.4 * np.log(10) * correction * table.calibration["colour_slope"]
+    centres, weights = (table.calibration[name] for name in ("sky_centres", "sky_weights"))
+    of_the_sky = Correction(centres, weights, np.zeros((*weights.shape, 1)))
+    added = of_the_sky.evaluate(np.array([[t, g, m]]), WAVELENGTH)[0]
+    built = keep_light(built, built + added, WAVELENGTH)
     shipped = table.ln_flux(*(np.array([x]) for x in (t, g, m, 0.0, 0.0)))[0]
     seen = (WAVELENGTH > 330) & (WAVELENGTH < 1060)
+    assert np.std(added[seen]) > 0.01
     assert np.std((shipped - built)[seen]) < 0.015
     assert abs(np.mean((shipped - built)[seen])) < 0.01

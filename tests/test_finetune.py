@@ -43,7 +43,7 @@ def draw(n: int, seed: int) -> pd.DataFrame:
         {
             "source_id": rng.choice(2**60, n, replace=False),
             "phot_g_mean_mag": g, "phot_bp_mean_mag": g + 0.5 + 0.3 * x, "phot_rp_mean_mag": g - 0.6 + 0.2 * w,
-            "gP1": g + 0.3 * rng.normal(size=n), "teff": rng.normal(5000, 300, n), "logg": rng.normal(2.5, 0.5, n),
+            "gP1": g + 5 + 0.3 * rng.normal(size=n), "teff": rng.normal(5000, 300, n), "logg": rng.normal(2.5, 0.5, n),
             "x": x, "truth": truth, "y": truth + error * rng.normal(size=n), "y_error": error,
             "z": 5 * w, "kind": np.where(x > 0, "hot", "cold"),
         }
@@ -93,7 +93,7 @@ def test_a_longer_model_says_the_same_about_old_labels(mock_table, star_model):
     core = star_model.model
     stars = read_stars(mock_table[:40])
     larger = extend(
-        core, [QUANTITIES["ps1_g"], declared("c_n", "other")], [declared("vsini", "label")]
+        core, [declared("u", "magnitude"), declared("c_n", "other")], [declared("vsini", "label")]
     )
     assert larger.vocabulary.n_slots == core.vocabulary.n_slots + 3
     one, two = (m.network.encode(show_measurements(m, stars)) for m in (core, larger))

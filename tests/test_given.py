@@ -131,7 +131,7 @@ def test_a_given_value_that_cannot_be_is_inconsistent(model, stars):
     wrong = stars | {"teff": stars["teff"] + np.where(np.arange(300) < 100, 3000.0, 0.0)}
     words = ask(model, wrong, given=SPECTROSCOPIC)["status"].to_pylist()
     found = np.array(["inconsistent" in word for word in words])
-    assert found[:100].mean() > 0.95
+    assert found[:100].mean() > 0.9
     assert found[100:].mean() < 0.03
 
 

@@ -1,7 +1,5 @@
 """The mismatch between mock stars and the sky: as large as it says, told as large as it is."""
 
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,7 +9,7 @@ from encoders import Measurement
 from multistar.inference.predict import predict
 from multistar.modalities.gaia_xp.mismatch import error_responses
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
-from multistar.modalities.scalars.mismatch import MAGNITUDE, ZERO_POINTS
+from multistar.modalities.scalars.mismatch import MAGNITUDE
 from multistar.model.mismatch import Mismatch
 from multistar.stars import concatenate_stars, read_stars
 
@@ -120,27 +118,3 @@ def test_no_column_name_makes_stars_mock_ones(mock_table):
         read_stars(bare, origin="real")
     with pytest.raises(ValueError, match="real and of mock stars"):
         concatenate_stars([read_stars(bare), read_stars(mock_table[:5])])
-
-
-@pytest.mark.parametrize("missing", [[], ["g"], ["g", "ks"], ["bp", "rp"], ["g", "bp", "rp", "j"]])
-def test_stars_of_the_sky_get_the_zero_points_of_the_mock(
-    star_model, mismatch, mock_table, missing
-):
-    """As if the magnitudes in the table had them, whichever are known."""
-    there = read_stars(mock_table[:100])
-    scalars = {k: s for k, s in there.scalars.items() if k not in missing}
-    moved = {
-        k: dataclasses.replace(s, value=s.value + ZERO_POINTS.get(k, 0.0))
-        for k, s in scalars.items()
-    }
-    one, other = (
-        star_model.model.standardiser(there.with_blocks(scalars=s, xp=None))
-        for s in (scalars, moved)
-    )
-    none = torch.zeros(100, 1)
-    torch.testing.assert_close(mismatch.state(one, none).value, other.value, atol=2e-4, rtol=1e-4)
-    one.value[~one.observed] = 1e9
-    seen = mismatch.state(
-        Measurement(torch.where(one.observed, one.value, 0), one.sigma, one.observed), none
-    )
-    assert torch.equal(seen.value[one.observed], mismatch.state(one, none).value[one.observed])

@@ -7,7 +7,13 @@ from conftest import assert_same_table
 
 from multistar.mock.dust import DustDisc
 from multistar.mock.evolution import load_evolution
-from multistar.mock.noise import noisy_coefficients, pack_correlations
+from multistar.mock.noise import (
+    PARALLAX_ZERO_POINT,
+    noisy_coefficients,
+    noisy_magnitudes,
+    noisy_parallax,
+    pack_correlations,
+)
 from multistar.mock.phases import draw_evolved
 from multistar.mock.population import absolute_magnitudes
 from multistar.mock.sed import BANDS, load_sed_table
@@ -180,6 +186,29 @@ def test_labels_carry_the_stated_errors(mock_table):
         z = deviation / mock_table[f"{name}_error"].to_numpy()
         assert abs(z.mean()) < 0.2
         assert abs(z.std() - 1) < 0.15
+
+
+def test_an_error_does_not_tell_the_star():
+    """Stars of one magnitude have errors that scatter, and noise as large as they say."""
+    rng = np.random.default_rng(0)
+    exact = np.full((20_000, len(BANDS)), 15.0)
+    value, error = noisy_magnitudes(exact, rng)
+    distance = np.ones(20_000)
+    parallax, parallax_error = noisy_parallax(distance, np.full(20_000, 15.0), rng)
+    noise = [*((value - exact) / error).T]
+    noise.append((parallax - 1 / distance - PARALLAX_ZERO_POINT) / parallax_error)
+    for z, size in zip(noise, [*error.T, parallax_error], strict=True):
+        known = np.isfinite(z)
+        assert abs(z[known].std() - 1) < 0.03
+        low, high = np.quantile(size[known], (0.05, 0.95))
+        assert high > 2.5 * low
+
+
+def test_errors_of_labels_scatter(mock_table):
+    for name in ("teff", "logg", "mass"):
+        relative = mock_table[f"{name}_error"].to_numpy() / mock_table[f"true_{name}"].to_numpy()
+        low, high = np.quantile(relative, (0.05, 0.95))
+        assert high > 4 * low, name
 
 
 def test_blocks_are_independent_of_each_other():

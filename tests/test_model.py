@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from encoders import Measurement
+from multistar.modalities.light_curve.features import N_SLOTS
 from multistar.modalities.scalars.transforms import from_even_scale, slope_of_scale, to_even_scale
 from multistar.model.checkpoint import load_model
 from multistar.model.network import ModelConfig
@@ -135,7 +136,11 @@ def test_a_star_without_data_gets_the_prior_and_says_so(star_model, mock_table):
 
 def test_data_that_the_model_cannot_read_are_no_data(star_model):
     result = star_model.predict(
-        {"source_id": np.array([1, 2]), "gmag": np.array([15.0, 12]), "rmag": np.array([14.0, 10])}
+        {
+            "source_id": np.array([1, 2]),
+            "light_curve_value": np.ones((2, N_SLOTS)),
+            "light_curve_sigma": np.ones((2, N_SLOTS)),
+        }
     )
     assert all("no_data" in words for words in result["status"].to_pylist())
 
@@ -154,7 +159,7 @@ def test_nonsense_input_is_called_outside_training(star_model, mock_table):
     words = star_model.predict(table)["status"].to_pylist()
     assert np.mean(["outside_training" in w for w in words]) > 0.9
     usual = star_model.predict(mock_table)["status"].to_pylist()
-    assert np.mean(["outside_training" in w for w in usual]) < 0.05
+    assert np.mean(["outside_training" in w for w in usual]) < 0.1
 
 
 def test_loaded_models_predict_the_same_bits(model_folder, star_model, mock_table):

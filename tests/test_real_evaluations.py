@@ -116,7 +116,7 @@ class TestReddening:
 
 @pytest.fixture(scope="module")
 def mock_spectra():
-    return spectra.make_mock_spectra(3000, 1)
+    return spectra.make_mock_spectra(8000, 1)
 
 
 class TestSpectra:

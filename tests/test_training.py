@@ -181,6 +181,18 @@ def test_a_partial_run_of_other_settings_is_not_continued(mock_file, tmp_path):
         fresh(small_run(mock_file, tmp_path / "m", seed=1)).resume(tmp_path / "partial")
 
 
+def test_a_setting_that_is_newer_than_a_partial_run_counts_as_its_default(mock_file, tmp_path):
+    fresh(small_run(mock_file, tmp_path / "m")).save(tmp_path / "partial")
+    file = tmp_path / "partial" / "progress.json"
+    progress = json.loads(file.read_text())
+    del progress["fingerprint"]["run"]["training"]["decay"]
+    del progress["fingerprint"]["run"]["loss"]
+    file.write_text(json.dumps(progress))
+    fresh(small_run(mock_file, tmp_path / "m")).resume(tmp_path / "partial")
+    with pytest.raises(ValueError, match="run.training.decay"):
+        fresh(small_run(mock_file, tmp_path / "m", decay=0.5)).resume(tmp_path / "partial")
+
+
 def test_an_existing_model_is_not_overwritten(mock_file, model_folder):
     with pytest.raises(FileExistsError, match="--overwrite"):
         pretrain(small_run(mock_file, model_folder), quiet=True)
@@ -261,7 +273,16 @@ def test_splits_cover_every_kind_of_context(batch):
     xp, labels = list(vocabulary.slots("xp")), list(vocabulary.label_slots)
     magnitudes = [vocabulary.slot(n) for n in ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")]
     seen = dict.fromkeys(
-        ("no_xp", "no_photometry", "all_xp", "high_orders_cut", "labels", "no_errors"), 0
+        (
+            "no_xp",
+            "no_photometry",
+            "all_xp",
+            "high_orders_cut",
+            "labels",
+            "no_errors",
+            "few_errors",
+        ),
+        0,
     )
     for _ in range(60):
         m = splitter(stars).context
@@ -272,7 +293,10 @@ def test_splits_cover_every_kind_of_context(batch):
             m.observed[:, xp[:4]].any() and not m.observed[:, xp[40:55]].any()
         )
         seen["labels"] += int(m.observed[:, labels].any())
-        seen["no_errors"] += int(torch.isnan(m.sigma).all(1).sum())
+        without = torch.isnan(m.sigma)
+        seen["no_errors"] += int(without.all(1).sum())
+        some = without[:, magnitudes] & ~torch.isnan(stars.sigma[:, magnitudes])
+        seen["few_errors"] += int((some.any(1) & ~some.all(1)).sum())
     assert all(seen.values()), seen
 
 

@@ -2,12 +2,9 @@
 
 The Sun first, at distances where it is known what comes out; then samples with labels from
 spectroscopy, and open clusters. Of LAMOST and Kepler only 40 % of the stars are judged, chosen by a
-hash of the id; whatever is fitted to these tables has to keep to the others (`may_be_fitted`). The
-six zero points of `modalities/scalars/mismatch.py` are older than this rule: they are medians over
-stars of both parts.
+hash of the id; the mock's spectra are fitted to the others (`is_fitted`).
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multistar.checks.fitting.sky_anchors import SUN, is_fitted
 from multistar.checks.metrics import coverage, scatter
 from multistar.checks.real.cluster_predictions import predict_zero_shot
 from multistar.checks.real.clusters import multiply_posteriors, take_medians
@@ -30,8 +28,6 @@ from multistar.model.checkpoint import Model
 from multistar.quantities import QUANTITIES
 from multistar.stars import read_stars
 
-# The Sun's absolute magnitudes (Willmer 2018; of Gaia, Casagrande & VandenBerg 2018).
-SUN = {"g": 4.67, "bp": 5.00, "rp": 4.18, "j": 3.67, "h": 3.32, "ks": 3.27, "w1": 3.26, "w2": 3.28}
 SUN_DISTANCES = (10.0, 30.0, 100.0, 300.0, 1000.0)  # pc
 SUN_BANDS = {
     "G BP RP": ("g", "bp", "rp"),
@@ -113,15 +109,10 @@ def read_samples(folder: Path) -> list[Sample]:
     return samples
 
 
-def may_be_fitted(name: str) -> bool:
-    """Whether a star is among the 60 % that something may be fitted to; the others judge."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 < 3
-
-
 # pandas' own types say too little of what comes back: tables are Any below.
 def _select_judges(frame: Any) -> Any:
     """The stars that nothing may be fitted to."""
-    fitted = frame["source_id"].astype(str).map(may_be_fitted)
+    fitted = frame["source_id"].astype(str).map(is_fitted)
     return frame[~fitted]
 
 
@@ -169,8 +160,8 @@ def _sample(name: str, frame: Any, columns: Mapping, renamed: Mapping) -> Sample
         quantity.error_columns[0] for quantity in QUANTITIES.values() if quantity.error_columns
     ]
     names = {"source_id", *measured, *errors, "parallax_err"}
-    names |= {"G", "BP", "RP", "J", "H", "Ks", "W1", "W2"}
-    names |= {f"{band}_err" for band in ("G", "BP", "RP", "J", "H", "Ks", "W1", "W2")}
+    bands = ["G", "BP", "RP", "J", "H", "Ks", "W1", "W2", *(f"{band}P1" for band in "grizy")]
+    names |= {*bands, *(f"{band}_err" for band in bands)}
     unwanted = {"teff", "logg", "mh", "m_h", "mass", "age", *renamed.values()}
     table = frame[[column for column in frame.columns if column in names - unwanted]]
     return Sample(name, table, labels)

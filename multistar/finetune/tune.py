@@ -330,7 +330,7 @@ class Trainer:
 
     def resume(self, folder: Path) -> None:
         """Go on where `save` was called. ValueError if that run had other settings, stars or base."""
-        parts, progress = self.engine.resume(folder, self._fingerprint())
+        parts, progress = self.engine.resume(folder, self._fingerprint(), {})
         self._put(parts["current"])
         self.best = parts["best"]
         self.step, self.since = progress["step"], progress["since"]

@@ -20,7 +20,7 @@ from multistar.model.mixture import Mixture
 from multistar.stars import Stars
 
 # A value with a smaller probability of one as far off, by all the rest, contradicts it.
-CONTRADICTION = 1e-4
+CONTRADICTION = 1e-3
 
 # Label -> the error of values that come without one; None if the table's own must do.
 Given = Mapping[str, float | None]

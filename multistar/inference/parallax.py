@@ -17,7 +17,7 @@ ODD_PARALLAX, PARALLAX_ERROR, RELATIVE_ERROR = 1.3, 0.02, 0.05
 ODD_LUMINOSITY = 0.35
 # Normal score of the parallax, given all else, with XP and without: by magnitudes alone binaries
 # and hot stars of the sky look odd, too (LAMOST: 1 % beyond 4).
-PARALLAX_EDGE, EDGE_WITHOUT_XP = 2.6, 4.5
+PARALLAX_EDGE, EDGE_WITHOUT_XP = 3.2, 4.5
 EXTREME = 1e-12  # a level nearer to 0 or 1 counts as this
 AT_ONCE = 128  # stars
 LUMINOSITY_LABELS = ("distance", "teff", "logg", "mass", "ebv")

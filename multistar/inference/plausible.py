@@ -28,13 +28,15 @@ G_EDGE, COLOUR_EDGE, RED_EDGE = 0.1, 0.07, 0.06
 SIGMAS = 3.5
 # G - band as a polynomial of BP - RP, lowest power first, for stars of whatever reddening.
 LOCI = {
-    "j": (-0.0206, 1.2686, 0.0547, -0.0209),
-    "h": (-0.1983, 1.9779, -0.0452, -0.0173),
-    "ks": (-0.2301, 2.1059, -0.0990, -0.0031),
-    "w1": (-0.1063, 2.0442, -0.1948, 0.0280),
-    "w2": (0.1792, 1.4646, 0.0624, -0.0020),
+    "j": (-0.0060, 1.3010, 0.0096, -0.0130),
+    "h": (-0.1301, 1.8960, -0.0699, -0.0063),
+    "ks": (-0.1231, 1.9586, -0.0439, -0.0090),
+    "w1": (-0.0421, 1.8937, -0.0164, -0.0117),
+    "w2": (-0.0028, 1.7952, 0.0078, -0.0076),
 }
-LOCUS_COLOURS, LOCUS_EDGE = (-0.3, 3.8), 0.6  # mag
+# BP - RP beyond which stars, cool or dusty, are too different. [mag]
+BLUEST, LOCUS_EDGE = -0.3, 0.6
+REDDEST = {"j": 3.8, "h": 2.8, "ks": 2.3, "w1": 2.2, "w2": 2.2}
 # Coefficients that are 0 to the last digit are no measurements, but what fills a gap.
 MOST_ZEROS = 5
 # log10 of the errors of orders 0, 5, 10 ... 50, 52, 54 relative to the first ten.
@@ -145,11 +147,10 @@ def _differs_from_magnitudes(stars: Stars) -> np.ndarray:
 def _is_off_locus(stars: Stars, colour: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Infrared magnitudes against BP - RP (n,) of these errors (n,)."""
     wrong = np.zeros(len(stars), bool)
-    low, high = LOCUS_COLOURS
-    colour = np.where((colour > low) & (colour < high), colour, np.nan)
     for band, locus in LOCI.items():
         if band in stars.scalars:
-            expected = polyval(colour, locus)
+            usual = (colour > BLUEST) & (colour < REDDEST[band])
+            expected = np.where(usual, polyval(colour, locus), np.nan)
             total = np.hypot(sigma_of(stars, band), polyval(colour, polyder(locus)) * error)
             residual = value_of(stars, "g") - value_of(stars, band) - expected
             wrong |= _beyond(residual, LOCUS_EDGE, total)

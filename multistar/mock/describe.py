@@ -13,6 +13,10 @@ from multistar.mock.survey import LABEL_ERROR, SurveyConfig, survey
 SUBGIANT_LOGG = 4.0
 FAST_PERIOD, YOUNG_AGE = 8, 1  # d, Gyr
 PERCENTILES = (2.5, 16, 50, 84, 97.5)
+LIMITS = (
+    "Limits: below 3800 K spectra are good to 10-40 %; stars younger than 0.1 Gyr end with the main "
+    "sequence; no carbon stars, white dwarfs, emission lines, discs or rotation."
+)
 COMPONENT_TEXT = {
     "thin": (
         "10 Gyr, e-fold 14 Gyr, to today",
@@ -42,7 +46,10 @@ def describe(config: SurveyConfig, n_stars: int = 4000) -> Group:
     coolest, hottest = TEFF_RANGE
     lines = (
         f"[bold]{config.selection}[/bold], seed {config.seed}, layout {config.layout}",
-        f"Stars of {coolest:.0f}-{hottest:.0f} K; PARSEC isochrones, LTE spectra, Chabrier masses.",
+        f"Stars of {coolest:.0f}-{hottest:.0f} K; PARSEC isochrones from 1 Myr, Chabrier masses; "
+        "LTE spectra, Kurucz (1993) above 8000 K, corrected by MILES, STELIB, Pickles, LAMOST and "
+        "Kepler stars.",
+        LIMITS,
         f"{binaries.FRACTION:.0%} of the systems have a companion; "
         f"unresolved ones (< {binaries.RESOLVED} arcsec) add their light. "
         "Dust: exponential disc with fixed lumps, R_V = 3.1 +- 0.18.",

@@ -11,8 +11,12 @@ FRACTIONS = (0.80, 0.17, 0.03)
 SCALE_LENGTH = np.array([2.6, 2.0, 3.5])  # kpc
 SECTOR = 0.9  # rad; the Galaxy within this angle of the Sun as seen from its centre
 NEARBY = R_SUN * np.sin(SECTOR)  # kpc; a circle around the Sun of this radius lies in the sector
-AGE_RANGE = (0.1, 12.6)  # Gyr
+AGE_RANGE = (0.001, 12.6)  # Gyr
 M_H_RANGE = (-2.1, 0.5)
+# Gyr: ages of the stars that a draw is of, by when they were born. "history" is the Galaxy's own
+# but for the last 0.1 Gyr; "newborn" is these, at a constant rate; "young" has equally many per
+# factor in age. The latter two are of the thin disc.
+BIRTHS = {"history": (0.1, 12.6), "newborn": (0.001, 0.1), "young": (0.001, 1.0)}
 DISC_AGE, DISC_E_FOLD = 10, 14  # Gyr; the thin disc's star formation
 ALPHA_SCATTER = 0.025  # dex
 
@@ -27,10 +31,34 @@ class Places:
     radius: np.ndarray  # Galactocentric, kpc
 
 
-def draw_ages(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def newborn_share() -> float:
+    """Share of the Galaxy's stars that formed in the time of "newborn"."""
+    youngest, oldest = BIRTHS["newborn"]
+    decline = np.exp(-DISC_AGE / DISC_E_FOLD)
+    rate_today = decline / (DISC_E_FOLD * (1 - decline))
+    return FRACTIONS[0] * rate_today * (oldest - youngest)
+
+
+def draw_ages(
+    n: int,
+    rng: np.random.Generator,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    born: str = "history",
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw components and ages.
 
     The thin disc formed stars for 10 Gyr with an e-fold of 14 Gyr.
+
+    Parameters
+    ----------
+    n : int
+        Number of stars.
+    rng : numpy.random.Generator
+        Source of all random numbers.
+    fractions : tuple of float
+        Shares of COMPONENTS.
+    born : str
+        When: a key of BIRTHS.
 
     Returns
     -------
@@ -39,11 +67,15 @@ def draw_ages(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     age : (n,) array
         Age, Gyr.
     """
-    component = rng.choice(len(COMPONENTS), n, p=FRACTIONS)
+    youngest, oldest = BIRTHS[born]
+    if born == "newborn":
+        return np.zeros(n, int), rng.uniform(youngest, oldest, n)
+    if born == "young":
+        return np.zeros(n, int), np.exp(rng.uniform(np.log(youngest), np.log(oldest), n))
+    component = rng.choice(len(COMPONENTS), n, p=fractions)
     decline = 1 - np.exp(-DISC_AGE / DISC_E_FOLD)
     formed = rng.random(n) * decline
     since_start = -DISC_E_FOLD * np.log(1 - formed)
-    youngest, oldest = AGE_RANGE
     thin = np.clip(DISC_AGE - since_start, youngest, DISC_AGE)
     thick = rng.normal(10.0, 1.2, n)
     thick = np.clip(thick, 7, oldest)

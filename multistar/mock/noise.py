@@ -8,8 +8,9 @@ from importlib.resources import files
 import numpy as np
 import torch
 
-from multistar.mock.sed import BANDS
+from multistar.mock.sed import BANDS, GAIA, PAN_STARRS, TWO_MASS, WISE
 from multistar.modalities.gaia_xp.instrument import load_band
+from multistar.quantities import PS1_SATURATION
 
 EXPOSURE = 4.42  # s per CCD transit
 BACKGROUND = 1.0  # e- s-1 per pixel
@@ -30,14 +31,30 @@ PHOTOMETRIC_ERROR = {
     "g": (0.0028, 0.001, 0.2, 15.0),
     "bp": (0.0035, 0.0025, 0.25, 15.0),
     "rp": (0.0030, 0.002, 0.25, 15.0),
-    "j": (0.022, 0.1, 0.3, 15.2),
-    "h": (0.022, 0.1, 0.3, 14.4),
-    "ks": (0.022, 0.1, 0.3, 13.8),
-    "w1": (0.022, 0.1, 0.3, 16.0),
-    "w2": (0.022, 0.1, 0.3, 15.0),
+    "j": (0.022, 0.1, 0.3, 16.0),
+    "h": (0.022, 0.1, 0.3, 15.2),
+    "ks": (0.022, 0.1, 0.3, 14.7),
+    "w1": (0.022, 0.1, 0.3, 17.3),
+    "w2": (0.022, 0.1, 0.3, 16.2),
+    "ps1_g": (0.012, 0.1, 0.3, 21.2),
+    "ps1_r": (0.012, 0.1, 0.3, 21.0),
+    "ps1_i": (0.012, 0.1, 0.3, 21.0),
+    "ps1_z": (0.012, 0.1, 0.3, 20.2),
+    "ps1_y": (0.012, 0.1, 0.3, 19.2),
 }
+SATURATION = {f"ps1_{band}": limit for band, limit in PS1_SATURATION.items()}
 PARALLAX_ZERO_POINT = -0.017  # mas, Lindegren et al. 2021 (mean over quasars)
-PARALLAX_FLOOR = 0.011  # mas
+PARALLAX_FLOOR = 0.009  # mas
+# Errors of stars of one magnitude differ: by how often they were seen, crowding, the catalogue. If
+# they did not, a model would read a magnitude from an error, and real ones would mislead it. Scatter
+# [ln] of a star's errors in one survey, of those of single bands, and of parallaxes; share of the
+# stars whose errors are larger still, and the scatter of by how much.
+SURVEYS = (GAIA, TWO_MASS, WISE, PAN_STARRS)
+SURVEY_SCATTER, BAND_SCATTER, PARALLAX_SCATTER = 0.45, 0.15, 0.3
+SHARE_OF_POOR, POOR_SCATTER = 0.25, 0.7
+# Share of the stars whose magnitudes of a survey come with an error that was added to all, as
+# catalogues do, and its range, mag.
+SHARE_OF_FLOORS, FLOORS = 0.2, (0.01, 0.03)
 
 
 def draw_transits(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -222,7 +239,7 @@ def noisy_magnitudes(
     Returns
     -------
     value, error : (n, n_band) array
-        Magnitudes and their standard errors.
+        Magnitudes and their standard errors; NaN where a star saturates.
     """
     errors = np.empty_like(magnitudes)
     for i, band in enumerate(BANDS):
@@ -230,8 +247,30 @@ def noisy_magnitudes(
         fainter_by = magnitudes[:, i] - reference
         growing = amplitude * 10 ** (exponent * fainter_by)
         errors[:, i] = np.hypot(floor, growing)
+    errors = _scatter_errors(errors, rng)
     noise = rng.normal(size=magnitudes.shape) * errors
-    return magnitudes + noise, errors
+    brightest = np.array([SATURATION.get(band, -np.inf) for band in BANDS])
+    value = magnitudes + noise
+    saturated = value < brightest
+    return np.where(saturated, np.nan, value), np.where(saturated, np.nan, errors)
+
+
+def _scatter_errors(errors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Errors (n, n_band) of single stars around those that their magnitudes have on average."""
+    n = len(errors)
+    errors = errors * np.exp(BAND_SCATTER * rng.normal(size=errors.shape))
+    for bands in SURVEYS:
+        here = [BANDS.index(band) for band in bands]
+        factor = np.exp(SURVEY_SCATTER * rng.normal(size=n)) * _draw_poor(n, rng)
+        floor = np.where(rng.random(n) < SHARE_OF_FLOORS, rng.uniform(*FLOORS, n), 0.0)
+        errors[:, here] = np.hypot(errors[:, here] * factor[:, None], floor[:, None])
+    return errors
+
+
+def _draw_poor(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Factors (n,) of at least 1 by which errors of some stars are larger."""
+    poor = rng.random(n) < SHARE_OF_POOR
+    return np.where(poor, np.exp(POOR_SCATTER * np.abs(rng.normal(size=n))), 1.0)
 
 
 def noisy_parallax(
@@ -254,13 +293,15 @@ def noisy_parallax(
     References
     ----------
     The function of G is the prediction of de Bruijne et al. (2014) for the whole mission (from
-    memory) with a floor of 0.011 mas; at G = 15 and 17 it gives 0.029 and 0.075 mas, about DR3's
-    medians of 0.03 and 0.07.
+    memory) with a floor of 0.009 mas; at G = 15 and 17 it gives 0.029 and 0.075 mas, about DR3's
+    medians of 0.03 and 0.07. Errors of stars scatter around it.
     """
     brightest = 10 ** (0.4 * (12.09 - 15))
     flux = 10 ** (0.4 * (g_mag - 15))
     z = np.maximum(brightest, flux)
     micro_arcsec = np.sqrt(-1.631 + 680.766 * z + 32.732 * z * z)
     errors = np.hypot(PARALLAX_FLOOR, 1e-3 * micro_arcsec)
+    factor = np.exp(PARALLAX_SCATTER * rng.normal(size=len(distance)))
+    errors = errors * factor * _draw_poor(len(distance), rng)
     noise = rng.normal(size=len(distance)) * errors
     return 1 / distance + PARALLAX_ZERO_POINT + noise, errors

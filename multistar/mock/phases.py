@@ -5,11 +5,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from multistar.mock.evolution import load_evolution
-from multistar.mock.galaxy import AGE_RANGE, M_H_RANGE
+from multistar.mock.evolution import PHASES, load_evolution
+from multistar.mock.galaxy import BIRTHS, FRACTIONS, M_H_RANGE
 
-# K. Below 3800 K the model atmospheres have far too much TiO; above 8000 K there are none.
-TEFF_RANGE = (3800.0, 8000.0)
+# K. The grid of spectra is wider, so that no star sits on its edge.
+TEFF_RANGE = (3000.0, 30000.0)
 GIANT_TEFF, GIANT_LOGG = 5800.0, 3.6  # red giants are cooler and have lower gravities
 LOWEST_LOGG = 0.0
 SOLAR_LOGG, SOLAR_TEFF = 4.438, 5772.0
@@ -31,12 +31,18 @@ class Stratum:
         Radius of a cylinder around the Sun [kpc], or None for the whole sector.
     variability : str
         A pulsation class, whose stars are then drawn instead of those of isochrones.
+    fractions : tuple of float
+        Shares of the Galaxy's components (thin disc, thick disc, halo) among the stars formed.
+    born : str
+        When: a key of galaxy.BIRTHS.
     """
 
     giants: bool | None = None
     log_luminosity: tuple[float, float] = (-9.0, 9.0)
     reach: float | None = None
     variability: str = ""
+    fractions: tuple[float, float, float] = FRACTIONS
+    born: str = "history"
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ def is_red_giant(logg: np.ndarray, log_teff: np.ndarray) -> np.ndarray:
     return cool & (logg < GIANT_LOGG)
 
 
-def count_stars(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
+def count_stars(tracks: np.ndarray, stratum: Stratum, phases: np.ndarray) -> np.ndarray:
     """How many stars each point of isochrones stands for.
 
     Parameters
@@ -131,7 +137,9 @@ def count_stars(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
     tracks : (n, n_eep, 5) array
         Isochrones as `Evolution.isochrone` gives them.
     stratum : Stratum
-        Points outside it stand for no stars.
+        Points outside it stand for no stars. Stars that still contract are no red giants.
+    phases : (n, n_eep) array
+        Phases of the points, `Evolution.phases`.
 
     Returns
     -------
@@ -147,7 +155,8 @@ def count_stars(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
     inside &= logg > LOWEST_LOGG
     inside &= (log_luminosity > faintest) & (log_luminosity <= brightest)
     if stratum.giants is not None:
-        inside &= is_red_giant(logg, log_teff) == stratum.giants
+        evolved = phases != PHASES.index("main_sequence")
+        inside &= (is_red_giant(logg, log_teff) & evolved) == stratum.giants
     number = np.zeros(inside.shape)
     initial_mass = 10 ** log_initial[inside]
     mass_interval = np.exp(ln_step[inside])
@@ -155,22 +164,26 @@ def count_stars(tracks: np.ndarray, stratum: Stratum) -> np.ndarray:
     return number
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def most_numerous(stratum: Stratum) -> float:
     """The most stars per star formed that a stratum has at any age and [M/H].
 
     It is the scale of the probabilities with which `draw_evolved` says that a star exists.
     """
-    ages = np.geomspace(*AGE_RANGE, 60)
+    ages = np.geomspace(*BIRTHS[stratum.born], 60)
     metallicities = np.linspace(*M_H_RANGE, 14)
     age, m_h = np.meshgrid(ages, metallicities)
-    tracks = load_evolution().isochrone(age.ravel(), m_h.ravel())
-    stars = count_stars(tracks, stratum).sum(1)
+    evolution = load_evolution()
+    tracks = evolution.isochrone(age.ravel(), m_h.ravel())
+    stars = count_stars(tracks, stratum, evolution.phases(age.ravel())).sum(1)
     return float(stars.max())
 
 
 def draw_evolved(
-    tracks: np.ndarray, stratum: Stratum, rng: np.random.Generator
+    tracks: np.ndarray,
+    stratum: Stratum,
+    rng: np.random.Generator,
+    phases: np.ndarray | None = None,
 ) -> tuple[Evolved, np.ndarray]:
     """Draw one star on each isochrone, and whether it exists.
 
@@ -186,6 +199,8 @@ def draw_evolved(
         The part of the Hertzsprung-Russell diagram that stars are drawn from.
     rng : numpy.random.Generator
         Source of all random numbers.
+    phases : (n, n_eep) array, optional
+        Phases of the points, `Evolution.phases`; of isochrones older than 0.1 Gyr if not given.
 
     Returns
     -------
@@ -195,8 +210,9 @@ def draw_evolved(
         True with a probability proportional to the stratum's stars per star formed at the age and
         [M/H] of the isochrone.
     """
-    phase = load_evolution().phase
-    weight = count_stars(tracks, stratum)
+    if phases is None:
+        phases = np.broadcast_to(load_evolution().phase, tracks.shape[:2])
+    weight = count_stars(tracks, stratum, phases)
     cumulative = np.cumsum(weight, axis=1)
     total = cumulative[:, -1]
     n, n_points = weight.shape
@@ -207,13 +223,13 @@ def draw_evolved(
     point = np.minimum(np.sum(passed, axis=1), n_points - 1)
     neighbour = point + rng.choice([-1, 1], n)
     neighbour = np.clip(neighbour, 0, n_points - 1)
-    same_phase = phase[neighbour] == phase[point]
+    same_phase = phases[rows, neighbour] == phases[rows, point]
     usable = same_phase & (weight[rows, neighbour] > 0)
     neighbour = np.where(usable, neighbour, point)
     step = 0.5 * rng.random(n)
     drawn = _interpolate(tracks[rows, point], tracks[rows, neighbour], step)
     exists = rng.random(n) * most_numerous(stratum) < total
-    return state(drawn, phase[point]), exists
+    return state(drawn, phases[rows, point]), exists
 
 
 def at_initial_mass(tracks: np.ndarray, initial_mass: np.ndarray) -> Evolved:

@@ -15,6 +15,7 @@ from multistar.mock.galaxy import (
     draw_ages,
     draw_composition,
     draw_places,
+    newborn_share,
 )
 from multistar.mock.phases import Evolved, Stratum, draw_evolved, most_numerous, surface_gravity
 from multistar.mock.pulsating import CLASS_NAME, OLD_CLASSES, Pulsation, draw_pulsation
@@ -23,12 +24,19 @@ from multistar.mock.variability.pulsators import draw_pulsators
 MAX_DISTANCE = 11.0  # kpc
 # Surface gravities at which the abundances of a giant change, and how gradually.
 LOGG_DREDGE_UP, LOGG_BUMP, LOGG_WIDTH = 3.45, 2.3, 0.08
+SOLAR_SETTLED, SOLAR_AGE = 0.087, 4.57  # dex of [M/H]; Gyr
 # Scatter of [C/N] at birth, dex. Our choice, and what limits the mass information of a spectrum.
 NATAL_SCATTER = 0.05
 MEAN_R_V, R_V_SCATTER, R_V_RANGE = 3.1, 0.18, (2.5, 4.1)
 UNRESOLVED_DUST = 0.08  # scatter of ln E(B-V) about the map
 OLD_ALPHA_M = 0.3  # dex, of pulsators of the halo and the thick disc
 ROUGHNESS = {"g": 0.45, "h": 0.25}  # mag: the worst error of `absolute_magnitudes`
+# Absolute magnitudes of a star of 1 Lsun by its Teff [K].
+ROUGH_TEFF = (2900, 3300, 3800, 4300, 4800, 5500, 6500, 8000, 10000, 14000, 20000, 31000)
+ROUGH = {
+    "g": (7.54, 6.03, 5.42, 5.04, 4.84, 4.66, 4.59, 4.65, 5.03, 5.77, 6.64, 7.53),
+    "h": (1.55, 1.90, 2.23, 2.50, 2.79, 3.19, 3.68, 4.29, 5.05, 6.09, 7.22, 8.39),
+}
 PAIR = 2.5 * np.log10(2)  # mag by which a companion as bright as the primary raises it
 
 
@@ -38,7 +46,7 @@ class Population:
 
     component: np.ndarray  # index into galaxy.COMPONENTS
     age: np.ndarray  # Gyr
-    m_h: np.ndarray  # dex
+    m_h: np.ndarray  # dex, at the surface today
     alpha_m: np.ndarray  # dex
     natal_c_n: np.ndarray  # [C/N] at birth, dex
     l: np.ndarray  # noqa: E741 - Galactic longitude, rad
@@ -84,6 +92,29 @@ def concatenate(parts: list[Any]) -> Any:
     return type(first)(**fields)
 
 
+def settle(mass: np.ndarray, age: np.ndarray, logg: np.ndarray) -> np.ndarray:
+    """Metals that have sunk below the surface since a star's birth, dex of [M/H].
+
+    PARSEC's Sun was born with Z = 0.01774, [M/H] = 0.087, and shows 0.0 today (Bressan et al.
+    2012). Deep convection keeps cool dwarfs mixed, turbulence hot ones, and the first dredge-up
+    brings the metals back; how these set in is our choice.
+
+    Parameters
+    ----------
+    mass, age, logg : (n,) array
+        Mass [Msun], age [Gyr] and surface gravity [cgs dex].
+
+    Returns
+    -------
+    (n,) array
+        Zero or positive; to be taken off the [M/H] at birth.
+    """
+    thin_envelope = np.clip((mass - 0.6) / 0.3, 0, 1)
+    calm = np.clip((1.45 - mass) / 0.3, 0, 1)
+    time = np.minimum(age / SOLAR_AGE, 2.0) ** 0.7
+    return SOLAR_SETTLED * thin_envelope * calm * time * (1 - _has_passed(logg, LOGG_DREDGE_UP))
+
+
 def dredge_up(mass: np.ndarray, m_h: np.ndarray, logg: np.ndarray) -> np.ndarray:
     """Change of a star's [C/N] since its birth, dex.
 
@@ -121,7 +152,7 @@ def _has_passed(logg: np.ndarray, threshold: float) -> np.ndarray:
 def absolute_magnitudes(luminosity: np.ndarray, teff: np.ndarray) -> dict[str, np.ndarray]:
     """Rough absolute magnitudes in G and H, with which faint stars are dropped early.
 
-    Fits to our own spectra, good to 0.4 and 0.2 mag.
+    Of our own spectra at ROUGH_TEFF, good to 0.2 and 0.1 mag between them.
 
     Parameters
     ----------
@@ -133,14 +164,10 @@ def absolute_magnitudes(luminosity: np.ndarray, teff: np.ndarray) -> dict[str, n
     dict of str to (n,) array
         Magnitudes by band ("g", "h").
     """
-    teff = np.clip(teff, 3500, 8000)
-    x = np.log10(teff / 4750)
-    square = x**2
-    cube = x**3
     light = 2.5 * np.log10(luminosity)
-    g = 4.856 - 3.353 * x + 17.296 * square - 36.852 * cube
-    h = 2.724 + 6.460 * x + 3.335 * square - 12.446 * cube
-    return {"g": g - light, "h": h - light}
+    place = np.log(teff)
+    nodes = np.log(ROUGH_TEFF)
+    return {band: np.interp(place, nodes, values) - light for band, values in ROUGH.items()}
 
 
 def distance_modulus(distance: np.ndarray) -> np.ndarray:
@@ -163,7 +190,8 @@ def stratum_shares(strata: tuple[Stratum, ...]) -> np.ndarray:
     stars = []
     for stratum in strata:
         density = 1.0 if stratum.reach is None else _highest_density(stratum.reach)
-        stars.append(most_numerous(stratum) * density)
+        formed = newborn_share() if stratum.born == "newborn" else 1.0
+        stars.append(most_numerous(stratum) * density * formed)
     return np.array(stars) / sum(stars)
 
 
@@ -181,6 +209,7 @@ def draw_population(
     dust: DustDisc,
     strata: tuple[Stratum, ...],
     faintest: dict[str, float],
+    even: bool = False,
 ) -> Population:
     """Draw candidates and keep the systems that a survey may see.
 
@@ -196,13 +225,16 @@ def draw_population(
         Parts of the Hertzsprung-Russell diagram from which candidates are drawn.
     faintest : dict of str to float
         Magnitude limits by band ("g", "h"). Systems that surely are fainter are left out.
+    even : bool
+        Draw as many candidates from each stratum, instead of as many as the Galaxy has.
 
     Returns
     -------
     Population
         At most `n` systems, stratum by stratum.
     """
-    boundaries = np.r_[0, np.cumsum(stratum_shares(strata))]
+    shares = np.full(len(strata), 1 / len(strata)) if even else stratum_shares(strata)
+    boundaries = np.r_[0, np.cumsum(shares)]
     sizes = np.diff(np.round(boundaries * n).astype(int))
     parts = []
     for size, stratum in zip(sizes, strata, strict=True):
@@ -220,7 +252,7 @@ def _draw_stratum(
     n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]
 ) -> Population:
     """Stars of isochrones, some with companions."""
-    component, age = draw_ages(n, rng)
+    component, age = draw_ages(n, rng, stratum.fractions, stratum.born)
     places = draw_places(component, age, rng, stratum.reach)
     inside = places.distance < (stratum.reach or MAX_DISTANCE)
     if stratum.reach is not None:
@@ -231,8 +263,9 @@ def _draw_stratum(
     places = _select_rows(places, inside)
 
     m_h, alpha_m = draw_composition(component, age, places.radius, rng)
-    tracks = load_evolution().isochrone(age, m_h)
-    star, exists = draw_evolved(tracks, stratum, rng)
+    evolution = load_evolution()
+    tracks = evolution.isochrone(age, m_h)
+    star, exists = draw_evolved(tracks, stratum, rng, evolution.phases(age))
     keep = exists & _may_be_seen(star, places.distance, faintest)
     star = star.select(keep)
     places = _select_rows(places, keep)
@@ -241,7 +274,7 @@ def _draw_stratum(
         orbits=draw_orbits(star, tracks[keep], places.distance, rng),
         component=component[keep],
         age=age[keep],
-        m_h=m_h[keep],
+        m_h=m_h[keep] - settle(star.mass, age[keep], star.logg),
         alpha_m=alpha_m[keep],
         natal_c_n=rng.normal(0.0, NATAL_SCATTER, n_kept),
         l=places.l,

@@ -1,8 +1,9 @@
 """Stellar spectra from a compact table: (Teff, logg, [M/H], [alpha/M], [C/N]) -> ln F_lambda.
 
-The table holds principal components of a grid of plane-parallel LTE models, with its first
-derivatives in [alpha/M] and [C/N] (scripts/build_sed_grid.py). Node values are interpolated with
-cubic splines.
+The table holds principal components of a grid of spectra with its first derivatives in [alpha/M]
+and [C/N]: plane-parallel LTE models, fluxes of Kurucz (1993) for hot stars, and a correction that
+real stars of known labels show (scripts/build_sed_grid.py). Node values are interpolated with cubic
+splines.
 """
 
 from functools import lru_cache
@@ -15,8 +16,17 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import map_coordinates, spline_filter
 
 # The passbands that a mock star is observed in.
-BANDS = ("g", "bp", "rp", "j", "h", "ks", "w1", "w2")
-CALIBRATION = ("forest", "solar_ratio", "colour_correction", "colour_slope")
+GAIA, TWO_MASS, WISE = ("g", "bp", "rp"), ("j", "h", "ks"), ("w1", "w2")
+PAN_STARRS = ("ps1_g", "ps1_r", "ps1_i", "ps1_z", "ps1_y")
+BANDS = (*GAIA, *TWO_MASS, *WISE, *PAN_STARRS)
+CALIBRATION = (
+    "forest",
+    "solar_ratio",
+    "colour_correction",
+    "colour_slope",
+    "sky_centres",
+    "sky_weights",
+)
 AXES = ("teff", "logg", "m_h")
 
 
@@ -64,7 +74,7 @@ class SEDTable:
     passband : (n_band, n_wave) array
         Photon rate per unit F_lambda [W m-2 nm-1], arbitrary normalisation.
     zero_point : (n_band,) array
-        Vega magnitude = zero_point - 2.5 log10(passband @ F_lambda).
+        Magnitude (Vega, of Pan-STARRS1 AB) = zero_point - 2.5 log10(passband @ F_lambda).
     nodes : dict of str to array
         The grid's axes: teff [K], logg [dex], m_h [dex].
     limits : dict of str to tuple
@@ -81,7 +91,7 @@ class SEDTable:
         self.zero_point = table["zero_point"][rows]
         self.nodes = {name: table[name] for name in AXES}
         self.limits = {name: (x.min(), x.max()) for name, x in self.nodes.items()}
-        self.calibration = {name: table[name] for name in CALIBRATION}
+        self.calibration = {name: table[name] for name in CALIBRATION if name in table}
         self._to_position = [
             _position_on(np.log(self.nodes["teff"])),
             _position_on(self.nodes["logg"]),

@@ -21,8 +21,14 @@ GIANTS = Stratum(giants=True)
 # G < 17.6 sees even pairs.
 NOT_GIANTS = (
     Stratum(giants=False, log_luminosity=(0.0, 9.0)),
-    Stratum(giants=False, log_luminosity=(-0.7, 0.0), reach=5.4),
-    Stratum(giants=False, log_luminosity=(-9.0, -0.7), reach=2.4),
+    Stratum(giants=False, log_luminosity=(-0.35, 0.0), reach=5.4),
+    Stratum(giants=False, log_luminosity=(-0.7, -0.35), reach=3.8),
+    Stratum(giants=False, log_luminosity=(-1.2, -0.7), reach=2.4),
+    Stratum(giants=False, log_luminosity=(-1.7, -1.2), reach=1.3),
+    Stratum(giants=False, log_luminosity=(-9.0, -1.7), reach=0.7),
+    Stratum(giants=False, log_luminosity=(1.0, 9.0), born="newborn"),
+    Stratum(giants=False, log_luminosity=(-0.7, 1.0), reach=5.4, born="newborn"),
+    Stratum(giants=False, log_luminosity=(-9.0, -0.7), reach=2.4, born="newborn"),
 )
 # Stars for G < 11.5, likewise: the more luminous, the farther out.
 NEAR_ENOUGH = (
@@ -32,9 +38,33 @@ NEAR_ENOUGH = (
     Stratum(giants=False, log_luminosity=(2.0, 9.0)),
     Stratum(giants=False, log_luminosity=(1.0, 2.0), reach=3.9),
     Stratum(giants=False, log_luminosity=(0.0, 1.0), reach=1.3),
-    Stratum(giants=False, log_luminosity=(-9.0, 0.0), reach=0.4),
+    Stratum(giants=False, log_luminosity=(-1.0, 0.0), reach=0.4),
+    Stratum(giants=False, log_luminosity=(-9.0, -1.0), reach=0.15),
+    Stratum(giants=False, log_luminosity=(1.0, 9.0), reach=3.9, born="newborn"),
+    Stratum(giants=False, log_luminosity=(-9.0, 1.0), reach=0.8, born="newborn"),
 )
 VOLUME_RADIUS = 0.2  # kpc
+# Shells around the Sun, so that the nearest stars are as many as far ones.
+NEARBY = (
+    *(Stratum(giants=False, reach=reach) for reach in (0.012, 0.03, 0.08, 0.2)),
+    *(Stratum(giants=True, reach=reach) for reach in (0.05, 0.15, 0.4)),
+)
+# Of 1 Myr to 1 Gyr, equally many per factor in age.
+YOUNG = tuple(
+    Stratum(log_luminosity=luminosity, reach=reach, born="young")
+    for luminosity, reach in (
+        ((1.5, 9.0), 4.0),
+        ((0.5, 1.5), 3.0),
+        ((-0.5, 0.5), 1.5),
+        ((-1.7, -0.5), 0.8),
+    )
+)
+OLD_DISC_AND_HALO = (0.0, 0.6, 0.4)
+METAL_POOR = (
+    Stratum(giants=True, fractions=OLD_DISC_AND_HALO),
+    Stratum(giants=False, log_luminosity=(0.0, 9.0), fractions=OLD_DISC_AND_HALO),
+    Stratum(giants=False, log_luminosity=(-9.0, 0.0), reach=2.0, fractions=OLD_DISC_AND_HALO),
+)
 PULSATORS = tuple(Stratum(variability=name) for name in CLASSES)
 
 # The least and the most that dust can dim a star, in units of E(B-V): cool and hot stars, low and
@@ -60,6 +90,10 @@ class Selection:
         Largest reddening E(B-V), mag.
     logg : tuple of float
         Limits in surface gravity, cgs dex.
+    latitude : float
+        Smallest distance from the Galactic plane as seen from the Sun, degrees.
+    even : bool
+        As many candidates from each stratum, instead of as many as the Galaxy has.
     """
 
     description: str
@@ -67,6 +101,8 @@ class Selection:
     magnitude: dict[str, tuple[float, float]]
     max_ebv: float = np.inf
     logg: tuple[float, float] = (-1.0, 9.0)
+    latitude: float = 0.0
+    even: bool = False
 
     @property
     def faintest(self) -> dict[str, float]:
@@ -97,10 +133,11 @@ class Selection:
         return keep
 
     def _within_limits(self, stars: Population) -> np.ndarray:
-        """(n,) True for stars within the limits of reddening and gravity."""
+        """(n,) True for stars within the limits of latitude, reddening and gravity."""
         lowest, highest = self.logg
         logg = stars.star.logg
         inside = (logg > lowest) & (logg < highest)
+        inside &= np.abs(stars.b) >= np.radians(self.latitude)
         return inside & (stars.ebv < self.max_ebv)
 
 
@@ -129,6 +166,40 @@ SELECTIONS = {
         strata=NEAR_ENOUGH,
         magnitude={"g": (4.0, 11.5)},
         max_ebv=2.5,
+    ),
+    "everything": Selection(
+        description="a magnitude-limited sky: all stars with -2 < G < 17.6, E(B-V) < 2.5",
+        strata=(GIANTS, *NOT_GIANTS),
+        magnitude={"g": (-2.0, 17.6)},
+        max_ebv=2.5,
+    ),
+    "high-latitude": Selection(
+        description="all stars with |b| > 20 deg, 6 < G < 17.6, as surveys of spectra take them",
+        strata=(GIANTS, *NOT_GIANTS),
+        magnitude={"g": (6.0, 17.6)},
+        latitude=20.0,
+    ),
+    "nearby": Selection(
+        description="stars within 12, 30, 80 and 200 pc in equal parts, giants within 50, 150 and "
+        "400 pc, -2 < G < 13",
+        strata=NEARBY,
+        magnitude={"g": (-2.0, 13.0)},
+        even=True,
+    ),
+    "young": Selection(
+        description="the thin disc at 1 Myr to 1 Gyr, equally many per factor in age, "
+        "4 < G < 17.6, E(B-V) < 2.5",
+        strata=YOUNG,
+        magnitude={"g": (4.0, 17.6)},
+        max_ebv=2.5,
+        even=True,
+    ),
+    "halo": Selection(
+        description="thick disc (60 % of the stars formed) and halo, 6 < G < 17.6, E(B-V) < 2.5",
+        strata=METAL_POOR,
+        magnitude={"g": (6.0, 17.6)},
+        max_ebv=2.5,
+        even=True,
     ),
     "volume": Selection(
         description=f"all stars within {VOLUME_RADIUS * 1000:.0f} pc, G < 17.6",

@@ -60,6 +60,10 @@ LABEL_ERROR = {
     "distance": LabelError(fraction=0.05),
 }
 
+# Scatter [ln] of the errors of single stars around these: surveys differ, and a model that has seen
+# one size of error only does not know what another means.
+LABEL_SCATTER = 0.6
+
 # XP orders by band. No DR4 basis is public yet: "dr4-like" is DR3's basis with BP cut to 51 orders.
 LAYOUTS = {"dr3": {"bp": 55, "rp": 55}, "dr4-like": {"bp": 51, "rp": 55}}
 
@@ -132,7 +136,8 @@ def survey_block(config: SurveyConfig, block: int) -> pa.Table:
     """
     rng = np.random.default_rng([config.seed, block])
     selection = SELECTIONS[config.selection]
-    stars = draw_population(BLOCK, rng, DustDisc(), selection.strata, selection.faintest)
+    strata, faintest = selection.strata, selection.faintest
+    stars = draw_population(BLOCK, rng, DustDisc(), strata, faintest, selection.even)
     stars = stars.select(selection.may_take(stars))
     observation = observe(stars)
 
@@ -221,7 +226,8 @@ def _label_stars(stars: Population, rng: np.random.Generator) -> dict[str, np.nd
     for name, error in LABEL_ERROR.items():
         owner = stars.star if hasattr(stars.star, name) else stars
         truth = getattr(owner, name)
-        sigma = error.evaluate(truth)
+        scatter = np.exp(LABEL_SCATTER * rng.normal(size=len(truth)))
+        sigma = error.evaluate(truth) * scatter
         columns[name] = truth + rng.normal(size=len(truth)) * sigma
         columns[f"{name}_error"] = sigma
         columns[f"true_{name}"] = truth

@@ -44,6 +44,8 @@ class ModelConfig:
     alignment : str
         How a light curve is aligned with the rest of its star: a key of alignment.ALIGNMENTS;
         "" for not at all.
+    group_surveys : bool
+        Whether the magnitudes of a survey are one token, rather than one for each band.
     xp_components : int
         Number of principal components of the XP coefficients that are read in their place; 0 to
         read the coefficients themselves.
@@ -67,6 +69,7 @@ class ModelConfig:
     attention: str = "both"
     alignment: str = ""
     xp_components: int = 0
+    group_surveys: bool = False
 
     def __post_init__(self):
         for name, value in vars(self).items():

@@ -31,7 +31,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate of a run: a linear warm-up, then a cosine down to a share of the peak.
+    """Learning rate of a run: a linear warm-up, the peak, then a cosine down to a share of it.
 
     Attributes
     ----------
@@ -43,17 +43,22 @@ class Schedule:
         Steps of the warm-up; 0 for none.
     final_share : float
         Learning rate at the last step as a share of `peak`.
+    decay : float
+        Share of the steps, the last ones, in which the learning rate falls; 1 for all.
     """
 
     peak: float
     steps: int
     warmup: int
     final_share: float
+    decay: float = 1.0
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        before = (1 - self.decay) * self.steps
+        fallen = max(0.0, step - before) / (self.steps - before)
+        cosine = 0.5 * (1 + math.cos(math.pi * fallen))
         return self.peak * warm * (self.final_share + (1 - self.final_share) * cosine)
 
 
@@ -217,8 +222,18 @@ class Engine:
             save_file(tensors, temporary / STATE)
             (temporary / PROGRESS).write_text(json.dumps(written))
 
-    def resume(self, folder: Path, fingerprint: dict) -> tuple[dict[str, Tensors], dict]:
+    def resume(
+        self, folder: Path, fingerprint: dict, defaults: dict
+    ) -> tuple[dict[str, Tensors], dict]:
         """Read what `save` wrote, and take over the average and the optimiser's state.
+
+        Parameters
+        ----------
+        folder : Path
+        fingerprint : dict
+            What must be equal, as `save` was given it.
+        defaults : dict
+            What stands for settings of the fingerprint that an older version did not know.
 
         Returns
         -------
@@ -233,7 +248,8 @@ class Engine:
             If the run had other settings or data.
         """
         progress = json.loads((folder / PROGRESS).read_text())
-        if other := _differences(progress.get("fingerprint"), _through_json(fingerprint)):
+        stored = _filled(progress.get("fingerprint"), _through_json(defaults))
+        if other := _differences(stored, _through_json(fingerprint)):
             raise ValueError(
                 f"{folder} belongs to a run with other settings or data (it differs in "
                 f"{', '.join(other)}); delete it to start anew"
@@ -246,6 +262,17 @@ class Engine:
         remembered = parts.pop("optimiser", {})
         optimiser.restore(self.optimiser, remembered | progress["numbers"])
         return parts, progress
+
+
+def _filled(settings: Any, defaults: dict) -> Any:
+    """Nested settings with those of `defaults` where they have none."""
+    if not isinstance(settings, dict):
+        return settings
+    filled = defaults | settings
+    for key, default in defaults.items():
+        if isinstance(default, dict):
+            filled[key] = _filled(filled[key], default)
+    return filled
 
 
 def _differences(one: Any, other: Any, name: str = "") -> list[str]:

@@ -30,6 +30,7 @@ class MaskingConfig:
         0.08  # share of the batches without G, where colours are relative to the mean band
     )
     no_errors: float = 0.05  # share of the stars without errors, as tables come that have none
+    some_errors: float = 0.15  # share of the stars of which every other scalar has no error
     measurements: float = 0.5  # share of the batches whose sequences hold more than labels
     blur: float = 0.5  # share of the given values that get more noise than they have
     blur_least: float = 0.02  # size of that noise, log-uniform, standardised
@@ -245,6 +246,14 @@ class Splitter:
         sigma = torch.hypot(torch.nan_to_num(m.sigma), size)
         return Measurement(m.value + noise, sigma, m.observed)
 
+    def _draw_missing_errors(self, batch: int) -> Tensor:
+        """(B, n_slots) True where a scalar comes without its error, as single columns of tables do."""
+        n = self.vocabulary.n_scalars
+        coins = torch.rand(batch, n, generator=self.generator) < 0.5
+        missing = torch.zeros(batch, self.vocabulary.n_slots, dtype=torch.bool)
+        missing[:, :n] = coins & self._draw_coins(batch, self.masking.some_errors)
+        return missing
+
     def _draw_some(self, slots: Tensor) -> Tensor:
         """`n_queries` of the slots."""
         return slots[torch.randperm(len(slots), generator=self.generator)[: self.n_queries]]
@@ -269,6 +278,7 @@ class Splitter:
         stated = stars.sigma if errors is None else errors
         without_errors = self._draw_coins(batch, self.masking.no_errors)
         sigma = torch.where(without_errors, torch.nan, stated)
+        sigma = torch.where(self._draw_missing_errors(batch), torch.nan, sigma)
         query = [self.labels, self.brightness, self._draw_some(self.sequence_targets)]
         query += [self._draw_some(slots) for slots in self.apart_targets]
         asked = stars.observed & ~visible & (stars.value.abs() < OUTLIER)

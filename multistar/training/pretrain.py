@@ -23,7 +23,7 @@ from multistar.training import engine, optimiser
 from multistar.training.data import AT_ONCE, Dataset, load_dataset, stars_folder
 from multistar.training.masks import Splitter, draw_mismatch_sizes
 from multistar.training.objective import alignment_loss, negative_log_likelihood
-from multistar.training.run import RunConfig, read_hiding
+from multistar.training.run import DataConfig, RunConfig, read_hiding
 from multistar.training.workers import Workers, workers
 
 DOMAIN_STARS = 8000  # training stars whose embeddings define the domain
@@ -98,7 +98,11 @@ class Trainer:
             list(network.parameters()),
             optimiser.build(network, settings),
             engine.Schedule(
-                settings.learning_rate, settings.steps, settings.warmup, settings.final_share
+                settings.learning_rate,
+                settings.steps,
+                settings.warmup,
+                settings.final_share,
+                settings.decay,
             ),
             engine.WeightAverage(weights, settings.ema, engine.power_decay),
             settings.clip,
@@ -234,16 +238,24 @@ class Trainer:
 
     def resume(self, folder: Path) -> None:
         """Go on where `save` was called; ValueError if that run had other settings or stars."""
-        parts, progress = self.engine.resume(folder, self._fingerprint())
+        defaults = {"run": _settings(RunConfig("", DataConfig(self.config.data.train)))}
+        parts, progress = self.engine.resume(folder, self._fingerprint(), defaults)
         self.model.load_state(parts["model"])
         self.step = progress["step"]
         self.losses = progress["losses"]
 
     def _fingerprint(self) -> dict:
-        """What must be equal for a run to be resumed."""
+        """What must be equal for a run to be resumed: all but its length."""
         every = -(-len(self.train.value) // FINGERPRINT_STARS)
         content = hashlib.sha256(self.train.value[::every].numpy().tobytes()).hexdigest()
-        return {"run": dataclasses.asdict(self.config), "data": content}
+        return {"run": _settings(self.config), "data": content}
+
+
+def _settings(config: RunConfig) -> dict:
+    """What a run file says but for the length of the run."""
+    settings = dataclasses.asdict(config)
+    del settings["training"]["steps"]
+    return settings
 
 
 def _by_extras(stars: Measurement, vocabulary: Vocabulary) -> list[np.ndarray]:
@@ -272,7 +284,8 @@ def _batches(m: Measurement, size: int = BATCH_EMBED) -> Iterator[Measurement]:
 def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) -> Model:
     """Train a model and write it to `config.out`.
 
-    An interrupted run of the same settings goes on where its last checkpoint was written. Under
+    An interrupted run of the same settings goes on where its last checkpoint was written; its
+    `steps` may have changed, and the learning rate then follows the new length. Under
     torchrun the processes share each batch, and the first one writes.
 
     Parameters

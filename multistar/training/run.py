@@ -60,6 +60,7 @@ class TrainingConfig:
     embedding_share: float = 0.2  # share of the steps in which the head sees the embedding alone
     sky_share: float = 0.05  # share of each batch that are stars of data.sky, if there are any
     final_share: float = 0.005  # of the learning rate, at the end of the cosine
+    decay: float = 1.0  # share of the steps, the last ones, in which the learning rate falls
     clip: float = 1.0  # largest norm of the gradient
     # Most that the average of the weights keeps of itself per step; the average is what is saved
     ema: float = 0.999
@@ -78,6 +79,8 @@ class TrainingConfig:
         for name in ("joint_share", "embedding_share", "sky_share", "final_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"training.{name}={getattr(self, name)} must lie between 0 and 1")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"training.decay={self.decay} must be above 0 and at most 1")
         if not self.clip > 0:
             raise ValueError(f"training.clip={self.clip} must be above 0")
 

@@ -1,4 +1,10 @@
-"""Passbands of the mock's photometry: BP and RP from GaiaXPy, the others from pyphot."""
+"""Passbands of the mock's photometry: those of Gaia from GaiaXPy, the others from pyphot.
+
+Magnitudes are Vega's, those of Pan-STARRS1 AB.
+
+G, BP and RP are those that GaiaXPy (its system of DR3) derives from XP coefficients, applied to the
+coefficients of a spectrum: so the magnitudes and the XP spectrum of a mock star agree.
+"""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -7,19 +13,19 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from multistar.modalities.gaia_xp.instrument import STEP, fine_grid, load_band, resampling_matrix
+from multistar.modalities.gaia_xp.instrument import resampling_matrix, xp_matrix
+from multistar.modalities.gaia_xp.synthesis import MAGNITUDES, photometry_matrix
 
-# Riello et al. 2021, in photo-electron rates.
-GAIA_ZERO_POINT = {"bp": 25.3385422158, "rp": 24.7478955012}
 CURVES = {
-    "g": "gaia_maw_g",
     "j": "2mass_j",
     "h": "2mass_h",
     "ks": "2mass_ks",
     "w1": "wise_rsr_w1",
     "w2": "wise_rsr_w2",
 }
-VEGA_G = 0.03  # mag of Vega in the Gaia system
+AB_CURVES = {f"ps1_{band}": f"PS1_{band}" for band in "grizy"}
+AB_FLUX = 3631e-26  # W m-2 Hz-1, of a star of magnitude 0
+LIGHT = 2.99792458e17  # nm s-1
 VEGA_FILE = "alpha_lyr_mod_004.fits"
 VEGA_FLUX = 1e-2  # W m-2 nm-1 per erg s-1 cm-2 A-1
 NM_PER = {"aa": 0.1, "angstrom": 0.1, "nm": 1.0, "nanometer": 1.0, "um": 1000.0}
@@ -28,7 +34,7 @@ SHORTEST, LONGEST, STEPS = 281.0, 5580.0, 1500  # nm, and points of a curve
 
 @dataclass(frozen=True)
 class Passband:
-    """Weights (n_wave,) on a grid of wavelengths, and the Vega zero point [mag]."""
+    """Weights (n_wave,) on a grid of wavelengths, and the zero point [mag]."""
 
     weights: np.ndarray
     zero_point: float
@@ -67,20 +73,22 @@ def parse_curve(text: str) -> tuple[np.ndarray, np.ndarray]:
 def read_passbands(wavelength: np.ndarray) -> dict[str, Passband]:
     """Give the passbands of the mock on a grid of wavelengths (n_wave,) [nm]; needs pyphot."""
     bands = {}
-    for name, zero_point in GAIA_ZERO_POINT.items():
-        fine = fine_grid(name)
-        rate = load_band(name).photon_rate(fine) * STEP
-        bands[name] = Passband(rate @ resampling_matrix(wavelength, fine), zero_point)
+    to_magnitude, zero_points = photometry_matrix()
+    to_coefficients = xp_matrix(wavelength)
+    for i, name in enumerate(MAGNITUDES):
+        bands[name] = Passband(to_magnitude[:, i] @ to_coefficients, float(zero_points[i]))
     library = files("pyphot") / "libs"
     vega: Any = fits.getdata(str(library / VEGA_FILE))
     vega_wavelength, vega_flux = vega["WAVELENGTH"] / 10.0, vega["FLUX"] * VEGA_FLUX
-    for name, curve in CURVES.items():
+    for name, curve in (CURVES | AB_CURVES).items():
         text = (library / "ascii_sources" / f"{curve}.csv").read_text()
         wave, transmission = parse_curve(text)
         fine = np.linspace(max(wave.min(), SHORTEST), min(wave.max(), LONGEST), STEPS)
         weights = np.interp(fine, wave, transmission) * fine * (fine[1] - fine[0])
-        zero_point = 2.5 * np.log10(weights @ np.interp(fine, vega_wavelength, vega_flux))
-        if name == "g":
-            zero_point += VEGA_G
+        if name in AB_CURVES:
+            standard = AB_FLUX * LIGHT / fine**2
+        else:
+            standard = np.interp(fine, vega_wavelength, vega_flux)
+        zero_point = 2.5 * np.log10(weights @ standard)
         bands[name] = Passband(weights @ resampling_matrix(wavelength, fine), zero_point)
     return bands

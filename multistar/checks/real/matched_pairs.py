@@ -9,7 +9,6 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from multistar.modalities.gaia_xp.read import XPCoefficients
-from multistar.modalities.scalars.mismatch import ZERO_POINTS
 from multistar.stars import Scalar, Stars
 
 # Units [mag] in which stars are compared; a partner is no farther than 1 in these together.
@@ -72,15 +71,13 @@ def observe_alike(mock: Stars, real: Stars, rng: np.random.Generator) -> Stars:
     """Observe mock stars as the real stars of the same rows are.
 
     What the real star lacks is missing, noise is added until the errors are the real ones, and the
-    result no longer counts as mock. What the model adds to magnitudes of the sky (ZERO_POINTS) is
-    taken off.
+    result no longer counts as mock.
     """
     scalars = {}
     for name, like in real.scalars.items():
         if name in mock.scalars and name not in LABELS:
             ours = mock.scalars[name]
-            moved = ours.value - ZERO_POINTS.get(name, 0.0)
-            scalars[name] = Scalar(*_degrade(moved, ours.sigma, like.value, like.sigma, rng))
+            scalars[name] = Scalar(*_degrade(ours.value, ours.sigma, like.value, like.sigma, rng))
     ratio = 10 ** (-0.4 * (mock.scalars["g"].value - real.scalars["g"].value))[:, None]
     xp = {}
     for band, like in real.xp.items():

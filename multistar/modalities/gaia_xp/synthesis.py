@@ -57,8 +57,16 @@ def _quiet_gaiaxpy() -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _photometry() -> tuple[np.ndarray, np.ndarray]:
-    """Flux of unit coefficients in G, BP, RP (110, 3), and the zero points (3,) [mag]."""
+def photometry_matrix() -> tuple[np.ndarray, np.ndarray]:
+    """Give what GaiaXPy does to coefficients to get magnitudes of the DR3 system.
+
+    Returns
+    -------
+    flux : (110, 3) array
+        Flux of unit coefficients, BP then RP, in G, BP and RP.
+    zero_point : (3,) array
+        Magnitude = zero_point - 2.5 log10(coefficients @ flux), Vega mag.
+    """
     with _quiet_gaiaxpy():
         from gaiaxpy import PhotometricSystem, generate
 
@@ -112,7 +120,7 @@ def synthetic_magnitudes(xp: Mapping[str, XPCoefficients]) -> dict[str, np.ndarr
     n = len(next(iter(xp.values())).value)
     if not _has_dr3_layout(xp):
         return {name: np.full(n, np.nan) for name in MAGNITUDES}
-    weights, zero_point = _photometry()
+    weights, zero_point = photometry_matrix()
     values = np.hstack([xp[band].value for band in XP_BANDS])
     flux = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0) @ weights
     has_bp = np.isfinite(xp["bp"].value[:, 0])
@@ -142,7 +150,7 @@ def synthetic_fluxes(
     if not _has_dr3_layout(xp):
         unknown = {name: np.full(n, np.nan) for name in MAGNITUDES}
         return unknown, unknown
-    weights, zero_point = _photometry()
+    weights, zero_point = photometry_matrix()
     values = np.hstack([xp[band].value for band in XP_BANDS])
     observed = np.isfinite(values)
     sigma = np.where(observed, np.nan_to_num(np.hstack([xp[band].sigma for band in XP_BANDS])), 0)

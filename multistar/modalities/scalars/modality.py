@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from encoders import ENCODERS, Measurement
 from multistar.io.tables import Columns
 from multistar.modalities.modality import Blocks, Hiding, Modality, ReadOptions, draw_coins
-from multistar.modalities.scalars.mismatch import add_zero_points, widen_colours
+from multistar.modalities.scalars.mismatch import widen_colours
 from multistar.modalities.scalars.read import Scalar, read_scalars
 from multistar.modalities.scalars.transforms import slope_of_scale, to_even_scale
 from multistar.quantities import LABELS, QUANTITIES, Quantity, quantity_from
@@ -168,8 +168,6 @@ class Scalars(Modality):
     def state_mismatch(
         self, m: Measurement, center: Tensor, scale: Tensor, size: Tensor
     ) -> Measurement:
-        names = [self.names[slot] for slot in self.colours]
-        m = add_zero_points(m, scale, self.g, self.colours, names)
         return widen_colours(m, scale, self.colours, size, None)
 
     def draw_mismatch(
@@ -197,7 +195,18 @@ class Scalars(Modality):
         return available
 
     def encoder(self, config: Any) -> nn.Module:
-        return ENCODERS["scalars"](self.n_slots, config.width)
+        groups = self.groups() if config.group_surveys else None
+        return ENCODERS["scalars"](self.n_slots, config.width, groups)
+
+    def groups(self) -> list[int]:
+        """Number the magnitudes by survey; every other quantity has a number of its own."""
+        numbers: dict[str, int] = {}
+        groups = []
+        for name in self.names:
+            quantity = self.quantity(name)
+            key = quantity.survey if quantity.kind == "magnitude" and quantity.survey else name
+            groups.append(numbers.setdefault(key, len(numbers)))
+        return groups
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
