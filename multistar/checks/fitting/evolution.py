@@ -9,6 +9,7 @@ PARSEC: Bressan et al. 2012, MNRAS 427, 127. The isochrones are not shipped, onl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -316,7 +317,7 @@ def write_evolution(
     overwrite: bool,
 ) -> None:
     """Write the fits as the mock reads them (NPZ), atomically."""
-    arrays = {"phase": fit.phase, "heaviest": heaviest, "heaviest_m_h": m_h}
+    arrays: dict[str, Any] = {"phase": fit.phase, "heaviest": heaviest, "heaviest_m_h": m_h}
     arrays["heaviest_log_age"] = YOUNG_AGES
     for prefix, one in (("", fit), ("young_", young)):
         arrays[f"{prefix}coefficients"] = one.coefficients.astype("f4")

@@ -6,13 +6,13 @@ Read from the folder of real data: MILES (Sanchez-Blazquez et al. 2006, labels o
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
-import pandas as pd
 from astropy.io import fits
 from dust_extinction.parameter_averages import G23
 
@@ -139,7 +139,7 @@ class AnchorMaker:
             survey, labels, ratios, rows, derivatives, dusts, np.zeros(len(seen)), name
         )
         error = np.hypot(anchor.error, errors)
-        return Anchor(**(vars(anchor) | {"error": error}))
+        return replace(anchor, error=error)
 
     def extinction_in(self, band: str, flux: np.ndarray) -> float:
         """Extinction of a spectrum (n_wave,) in a band per E(B-V), for little dust, mag."""
@@ -236,8 +236,8 @@ def read_photometry(folder: Path, maker: AnchorMaker, fitted: bool) -> Iterator[
         yield from _average_cells(survey, frame[chosen & little_dust], maker)
 
 
-def _lamost(folder: Path) -> pd.DataFrame:
-    frame = read_lamost(folder)
+def _lamost(folder: Path) -> Any:
+    frame: Any = read_lamost(folder)
     columns = {"source_id": "source_id", "teff": "teff", "logg": "logg", "mh": "m_h"}
     columns |= {"reddening_r": "ebv"}
     columns |= {"G": "g", "BP": "bp", "RP": "rp", "J": "j", "H": "h", "Ks": "ks"}
@@ -245,8 +245,8 @@ def _lamost(folder: Path) -> pd.DataFrame:
     return frame[list(columns)].rename(columns=columns)
 
 
-def _kepler(folder: Path) -> pd.DataFrame:
-    frame = read_giants(folder)
+def _kepler(folder: Path) -> Any:
+    frame: Any = read_giants(folder)
     columns = {"source_id": "source_id", "TEFF": "teff", "LOGG": "logg", "FE_H": "m_h"}
     columns |= {"phot_g_mean_mag": "g"}
     columns |= {"phot_bp_mean_mag": "bp", "phot_rp_mean_mag": "rp"}
@@ -254,7 +254,7 @@ def _kepler(folder: Path) -> pd.DataFrame:
     return frame[list(columns)].rename(columns=columns).dropna(subset=["teff", "ebv", "bp"])
 
 
-def _average_cells(survey: str, frame: pd.DataFrame, maker: AnchorMaker) -> Iterator[Anchor]:
+def _average_cells(survey: str, frame: Any, maker: AnchorMaker) -> Iterator[Anchor]:
     keys = [np.floor(frame[name] / size) for name, size in CELLS.items()]
     bands = [band for band in SUN if band in frame]
     for cell, alike in frame.groupby(keys):
