@@ -13,7 +13,7 @@ from multistar.training.run import load_run
 
 FEW = {"xp_patch": 28, "group_surveys": True}
 VARIANTS = {
-    "as shipped": {},
+    "defaults": {},
     "patch 11": {"xp_patch": 11, "group_surveys": True},
     "patch 28": FEW,
     "patch 28, depth 3 + 1": FEW | {"encoder_depth": 3, "decoder_depth": 1},

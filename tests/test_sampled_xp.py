@@ -82,7 +82,9 @@ def test_frames_of_gaiaxpy_and_g_from_the_spectrum(stars, spectra):
         {name: list(values) if values.ndim > 1 else values for name, values in spectra.items()}
     )
     found = read_stars(frame)
-    np.testing.assert_allclose(found.scalars["g"].value, stars.scalars["g"].value, atol=0.1)
+    measured = stars.scalars["g"]
+    off = np.abs(found.scalars["g"].value - measured.value)
+    assert (off < 0.02 + 4 * measured.sigma).all()  # the magnitude has its own noise
 
 
 def test_spectra_that_are_missing_or_without_errors(spectra, star_model):
