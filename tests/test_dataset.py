@@ -9,11 +9,13 @@ import pytest
 import torch
 from conftest import small_run
 
+from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
 from multistar.model.checkpoint import load_model
 from multistar.stars import concatenate_stars, read_stars
 from multistar.training.data import held_out, load_dataset, stars_folder
 from multistar.training.pretrain import Trainer, pretrain
 from multistar.training.run import DataConfig
+from multistar.training.sky import DRAWS, with_gaia_photometry
 from multistar.training.workers import Workers
 
 
@@ -79,7 +81,8 @@ def sky_run(mock_table, mock_file, tmp_path):
 
 def test_stars_of_the_sky_join_each_batch_and_are_held_out_too(sky_run, mock_table):
     data = load_dataset(sky_run, Workers())
-    assert len(data.sky.value) == (~held_out(mock_table["source_id"].to_numpy(), 0.2)).sum()
+    kept = (~held_out(mock_table["source_id"].to_numpy(), 0.2)).sum()
+    assert len(data.sky.value) == kept * DRAWS
     trainer = Trainer(sky_run, data)
     slot = trainer.model.vocabulary.slot("parallax")
     far = data.sky.value[0, slot]
@@ -95,6 +98,31 @@ def test_stars_of_the_sky_join_each_batch_and_are_held_out_too(sky_run, mock_tab
     ) & seen  # what they aim at has the catalogue's errors
     assert more[sky].any()
     assert not more[~sky].any()
+
+
+def test_spectra_of_the_sky_get_the_photometry_that_mock_ones_have(mock_table):
+    """Else a network tells the sky by what is missing."""
+    columns = ["source_id", "bp_coefficients", "bp_coefficient_errors"]
+    columns += ["rp_coefficients", "rp_coefficient_errors"]
+    bare = read_stars(mock_table.select(columns))
+    shown = with_gaia_photometry(bare, np.random.default_rng(0))
+    assert len(shown) == DRAWS * len(bare)
+    np.testing.assert_array_equal(shown.source_id[: len(bare)], bare.source_id)
+    known = read_stars(mock_table)
+    exact = synthetic_magnitudes(dict(bare.xp))
+    for name in ("g", "bp", "rp"):
+        scalar = shown.scalars[name]
+        drawn = scalar.value.reshape(DRAWS, -1)
+        assert (drawn.std(0) > 0).all()  # each time other noise
+        pull = (scalar.value - np.tile(exact[name], DRAWS)) / scalar.sigma
+        assert 0.97 < pull.std() < 1.03
+        # the spectrum's own noise, and that of the catalogue
+        assert np.median(np.abs(drawn.mean(0) - known.scalars[name].value)) < 0.02
+    measured = read_stars(mock_table.select(["phot_g_mean_mag", "phot_g_mean_mag_error", *columns]))
+    again = with_gaia_photometry(measured, np.random.default_rng(0))
+    np.testing.assert_array_equal(
+        again.scalars["g"].value, np.tile(measured.scalars["g"].value, DRAWS)
+    )
 
 
 def test_a_run_can_start_from_given_weights(sky_run, model_folder, tmp_path):

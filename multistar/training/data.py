@@ -23,6 +23,7 @@ from multistar.stars import Stars, concatenate_stars, read_stars
 from multistar.training.add_encoder import add_encoder
 from multistar.training.labels import parse_labels
 from multistar.training.run import KINDS, DataConfig, RunConfig
+from multistar.training.sky import with_gaia_photometry
 from multistar.training.workers import Workers
 
 FIT_STARS = 200_000  # from them come the vocabulary and the scale of every number
@@ -89,7 +90,8 @@ def load_dataset(
         folder.mkdir(parents=True)
         readable = readable_names(model.vocabulary, model.vocabulary.labels)
         train = (read_labelled(read_columns(f), data, readable, say) for f in tables(data.train))
-        sky = (_only(read_stars(file, all_orders=True), data.only) for file in tables(data.sky))
+        rng = np.random.default_rng(config.training.seed)
+        sky = (_read_sky(file, data, rng) for file in tables(data.sky))
         _write(folder, PARTS[:2], train, data.held_out, model.standardiser)
         _write(folder, PARTS[2:], sky, data.sky_held_out, model.standardiser)
     group.wait()
@@ -222,6 +224,11 @@ def _only(stars: Stars, modalities: list[str]) -> Stars:
             scalars[name] = scalar
     others = {name: block for name, block in stars.blocks.items() if name in modalities}
     return dataclasses.replace(stars, blocks={"scalars": scalars} | others)
+
+
+def _read_sky(file: Path, data: DataConfig, rng: np.random.Generator) -> Stars:
+    stars = read_stars(file, all_orders=True)
+    return _only(with_gaia_photometry(stars, rng), data.only)
 
 
 def _write(

@@ -183,7 +183,7 @@ class Trainer:
         train, validation = (
             self._like_the_sky(m) for m in (self.train.rows(some), self.validation)
         )
-        shown = [self._some_contexts(m) for m in (train, validation)]
+        shown = [self._some_contexts(m) for m in (self._with_sky(train), validation)]
         embeddings = [
             torch.cat([network.encode(part).embedding for part in _batches(m)]) for m in shown
         ]
@@ -204,6 +204,17 @@ class Trainer:
             "steps": self.step,
             "final_loss": float(np.mean(self.losses[-200:])),
         }
+
+    def _with_sky(self, mock: Measurement) -> Measurement:
+        """Replace the first rows by stars of the sky, in the share that each batch has of them."""
+        n = round(self.config.training.sky_share * len(mock.value)) if len(self.sky.value) else 0
+        if not n:
+            return mock
+        rows = torch.randint(len(self.sky.value), (n,), generator=self.generator)
+        sky = self._state_mismatch(self.sky.rows(rows))
+        both = concatenate_measurements([mock.rows(slice(n, None)), sky])
+        mixed = torch.randperm(len(both.value), generator=self.generator)
+        return both.rows(mixed)
 
     def _describe_run(self) -> dict:
         """All settings with their defaults, without the paths of this machine."""
