@@ -21,6 +21,7 @@ LAYERS = (
     "multistar.inference",
     "multistar.finetune",
     "multistar.index",
+    "multistar.plots",
     "multistar.checks",
     "multistar.hub",
     "multistar.api",

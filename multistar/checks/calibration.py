@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from astropy.stats import mad_std
-from matplotlib.figure import Figure
 from scipy.stats import kstest
 
-from multistar.checks.figures import name_ticks, write_result
+from multistar.checks.figures import write_result
 from multistar.checks.metrics import coverage
 from multistar.inference.predict import predict
 from multistar.modalities.scalars.transforms import to_even_scale
 from multistar.model.checkpoint import Model
+from multistar.plots.calibration import plot_calibration
 from multistar.quantities import QUANTITIES, Quantity
 from multistar.stars import Stars
 
@@ -32,7 +32,6 @@ MIN_STARS = 50
 # Pairs of samples that the energy score averages over.
 SHIFTS = range(1, 9)
 HISTOGRAM_BINS = 20
-COLUMNS_OF_FIGURE = 4
 OWNED = JSON, PICTURE = "calibration.json", "calibration.png"
 
 
@@ -344,48 +343,9 @@ def _test_joint(samples: np.ndarray, truth: np.ndarray, rng: np.random.Generator
     }
 
 
-def draw_calibration(result: dict) -> Figure:
-    """Draw the numbers of `calibration`.
-
-    There is a PIT histogram for each label and one for TARP, flat if calibrated, and a panel with
-    the 68 % coverage of all labels in all bins.
-    """
-    labels, joint = result["labels"], result["joint"]
-    histograms = []
-    for name, label in labels.items():
-        histograms.append((name, label["pit_histogram"], label["coverage"]["68%"]))
-    if "tarp_histogram" in joint:
-        share = joint["tarp_coverage"]["68%"]
-        histograms.append(("joint (TARP)", joint["tarp_histogram"], share))
-    panels = len(histograms) + 1
-    rows = -(-panels // COLUMNS_OF_FIGURE)
-    size = (3.2 * COLUMNS_OF_FIGURE, 2.6 * rows)
-    picture = Figure(figsize=size, layout="constrained")
-    axes = list(picture.subplots(rows, COLUMNS_OF_FIGURE, squeeze=False).flat)
-    for axis, (name, density, share) in zip(axes, histograms, strict=False):
-        axis.stairs(density, np.linspace(0, 1, len(density) + 1), fill=True)
-        axis.axhline(1, color="black", lw=1)
-        axis.set(title=f"{name}: {share:.0%} in 68 %", ylim=(0, 2.5), xlabel="PIT")
-    _draw_coverage_by_bin(axes[panels - 1], labels)
-    for axis in axes[panels:]:
-        axis.set_visible(False)
-    return picture
-
-
-def _draw_coverage_by_bin(axis, labels: dict[str, dict]) -> None:
-    for i, label in enumerate(labels.values()):
-        shares = []
-        for parts in label["bins"].values():
-            shares += [part["coverage"]["68%"] for part in parts]
-        axis.scatter(np.full(len(shares), i), shares, s=12)
-    axis.axhline(0.68, color="black", lw=1)
-    axis.set(title="68 % coverage by bin", ylim=(0.4, 1))
-    name_ticks(axis, list(labels), rotation=60)
-
-
 def write_calibration(result: dict, folder: str | Path, overwrite: bool = False) -> None:
     """Write calibration.json and calibration.png into a folder, atomically.
 
     Raises FileExistsError if the folder exists and `overwrite` is False.
     """
-    write_result(result, draw_calibration(result), folder, OWNED, overwrite)
+    write_result(result, plot_calibration(result), folder, OWNED, overwrite)

@@ -30,6 +30,7 @@ from multistar.cli.explore import add_explore_command
 from multistar.cli.finetune import add_finetune_command
 from multistar.cli.index import add_index_commands
 from multistar.cli.overview import add_examples, list_commands
+from multistar.cli.plot import add_plot_command
 from multistar.cli.population import add_population_commands
 from multistar.cli.pretrain import add_pretrain_command
 from multistar.io.endings import check_ending
@@ -356,6 +357,7 @@ def parser() -> argparse.ArgumentParser:
     view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
     add_check_command(commands)
+    add_plot_command(commands)
     add_index_commands(command)
     add_population_commands(command)
     add_explore_command(commands)

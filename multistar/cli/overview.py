@@ -7,7 +7,7 @@ from typing import Any
 GROUPS = {
     "stars and models": ("predict", "embed", "generate", "inpaint", "finetune"),
     "similar stars": ("index", "update", "search", "explore", "umap", "erase"),
-    "is it right?": ("check",),
+    "is it right?": ("check", "plot"),
     "data": ("mock", "download", "view"),
     "models of your own": ("pretrain",),
 }
@@ -24,6 +24,7 @@ EXAMPLES = {
     "umap": "multistar umap vectors.parquet --out map.parquet",
     "erase": "multistar erase stars.parquet --quantity dust --out erase_dust.safetensors",
     "check": "multistar check calibration mock.parquet --out report",
+    "plot": "multistar plot corner labels.parquet --source-id 1234567890 --out corner.png",
     "mock": "multistar mock --stars 10000 --selection all-sky --out mock.parquet",
     "download": "multistar download gaia --cone 56.75 24.12 1 --out pleiades",
     "view": "multistar view kepler_files --out views.parquet",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import panel as pn
 
-from multistar.explore.corner import describe_posterior, draw_corner
+from multistar.explore.corner import corner_image, describe_posterior
 from multistar.explore.figures import draw_light_curve, draw_spectra
 from multistar.explore.star import CONTEXTS, NO_TABLE, Measured
 from multistar.explore.widgets import STYLE, make_note
@@ -123,7 +123,7 @@ class StarCards:
             status = f'<p class="note wrong">Status: {escape(posterior.status)}</p>'
         others = [name for name in OTHER_LABELS if name in posterior.samples]
         also = escape(describe_posterior(posterior, others))
-        return f'{status}{draw_corner(posterior)}<p class="note">Also {also}</p>'
+        return f'{status}{corner_image(posterior)}<p class="note">Also {also}</p>'
 
     async def _fill(
         self, card: pn.Column, busy: str, work: Callable[[], Any], draw: Callable[[Any], Any]

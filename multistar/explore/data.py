@@ -13,6 +13,7 @@ from pyarrow import csv
 
 from multistar.index.metadata import joined
 from multistar.index.star_index import StarIndex
+from multistar.plots.corner import DIGITS
 from multistar.quantities import LABELS, QUANTITIES
 
 COORDINATES = ("umap_x", "umap_y")
@@ -24,16 +25,6 @@ CLICK = 0.02
 SHOWN = 0.02, 0.98
 # Columns of a table of neighbours that come before the numbers of the index.
 FOUND = ("query_id", "rank", "neighbour_id", "distance")
-DIGITS = {
-    "teff": 0,
-    "logg": 2,
-    "m_h": 2,
-    "alpha_m": 2,
-    "mass": 2,
-    "age": 1,
-    "ebv": 3,
-    "distance": 2,
-}
 BOUNDS = ("_lower", "_upper")
 
 
@@ -307,11 +298,6 @@ def format_number(name: str, value: float) -> str:
         return "–"
     digits = DIGITS.get(_strip_bound(name))
     return f"{value:.4g}" if digits is None else f"{value:.{digits}f}"
-
-
-def join_unit(name: str, unit: str) -> str:
-    """Write a name and its unit, such as "teff [K]"."""
-    return f"{name} [{unit}]" if unit else name
 
 
 def _sort_key(name: str) -> tuple[bool, int]:

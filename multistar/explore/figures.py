@@ -7,9 +7,9 @@ from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, Range1d,
 from bokeh.palettes import Cividis256, Viridis256
 from bokeh.plotting import figure
 
-from multistar.explore.theme import BANDS, DRAWS, MUTED, STAR
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
 from multistar.modalities.light_curve.curves import LightCurves
+from multistar.plots.style import DRAWS, MUTED, SERIES, STAR
 
 # Of a light curve.
 MOST_POINTS = 20_000
@@ -180,7 +180,7 @@ def draw_light_curve(curve: LightCurves, height: int) -> Any:
         if not len(rows):
             continue
         time, flux = curve.time[rows], curve.flux[rows]
-        colour = BANDS[code % len(BANDS)]
+        colour = SERIES[code % len(SERIES)]
         size = 2 if len(rows) > LARGE_POINTS else 5
         plot.scatter(time, flux, size=size, color=colour, alpha=0.7, legend_label=name)
         if len(rows) <= ERROR_BARS:

@@ -8,10 +8,11 @@ import numpy as np
 import panel as pn
 from bokeh.events import RangesUpdate, Reset, Tap
 
-from multistar.explore.data import Explorer, join_unit
+from multistar.explore.data import Explorer
 from multistar.explore.figures import MapFigure
 from multistar.explore.map import View, draw_image, view_all, view_around, zoom
 from multistar.explore.widgets import STYLE, make_button, make_note, render_note
+from multistar.plots.style import name_with_unit
 
 DENSITY = "density of stars"
 # pixels; the width until the browser tells
@@ -112,7 +113,7 @@ class MapPanel:
         if name == DENSITY:
             title, limits = "log10 of stars per dot", None
         else:
-            title = join_unit(name, self.explorer.unit(name))
+            title = name_with_unit(name, self.explorer.unit(name))
             limits = self.explorer.limits(name)
         self._later(self._figure.set_colours, title, limits)
         self._paint()

@@ -2,12 +2,9 @@
 
 from bokeh.themes import Theme
 
+from multistar.plots.style import INK, LINE, MUTED
+
 FONT = "'Helvetica Neue', Helvetica, Arial, sans-serif"
-INK, MUTED, LINE = "#1d2733", "#5b6773", "#d9dee4"
-# The star, and what the model draws: no blue, which the grey of the neighbours would be taken for.
-STAR, DRAWS = "#d55e00", "#009e73"
-# Bands of a light curve: colours of Okabe and Ito that colour-blind readers tell apart.
-BANDS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1d2733")
 
 _PLOT = {
     "background_fill_color": "white",
