@@ -31,7 +31,7 @@ def result():
 def test_a_corner_plot_shows_the_star_that_was_asked(result):
     picture = plot_corner(result, 9)
     panels = np.array(picture.axes).reshape(2, 2)
-    assert panels[0, 0].get_title().startswith("5500 +1")
+    assert panels[0, 0].get_title().startswith("5501 +1")
     assert not panels[0, 1].get_visible()
     x, y = panels[1, 0].lines[0].get_data()
     assert np.corrcoef(x, y)[0, 1] == pytest.approx(0.8, abs=0.03)
