@@ -5,8 +5,9 @@ FAISS := $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu)
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
+export NO_MKDOCS_2_WARNING := 1 # of the theme: what another version of MkDocs will break
 
-.PHONY: demo demo-train test test-lowest lint audit clean
+.PHONY: demo demo-train test test-lowest lint docs docs-serve audit clean
 
 # constraints.txt pins torch; where a local CPU build of it is offered (UV_FIND_LINKS), uv takes that one.
 .venv/ready: pyproject.toml constraints.txt
@@ -45,6 +46,13 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# The site, into build/site; anything that leads nowhere is an error. Needs no network.
+docs: .venv/ready
+	$(BIN)/mkdocs build --strict --quiet
+
+docs-serve: .venv/ready
+	$(BIN)/mkdocs serve
 
 clean:
 	rm -rf .venv .venv-lowest demo build dist *.egg-info

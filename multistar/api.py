@@ -40,27 +40,23 @@ Columns = Mapping[str, str] | None
 class MultiStar:
     """A trained model and what one does with it.
 
+    Notes
+    -----
     These parameters mean the same in all methods:
 
-    table : path, DataFrame, astropy Table, Arrow table, dict or Stars
-        A catalogue with a row per star (CSV, ECSV, FITS, VOTable or Parquet as a file). Every row
-        comes out once, in order, with a `status` that is "ok" or names what is wrong (see
-        `multistar.status`).
-    columns : mapping of str to str, optional
-        Quantity -> column name, where the table's names are not the usual ones, e.g.
-        {"teff": "TEFF", "teff_error": "TEFF_ERR", "source_id": "KIC"}.
-    light_curves : optional
-        What `read_light_curves` takes or gives: each star of the table gets those of its
-        source_id. With table=None they are all that is known.
-    origin : {"sky", "mock"}, optional
-        Whether the stars are real. Errors of real stars are widened by the mismatch between mock
-        stars and the sky. By default the table's own metadata says so, which `multistar mock`
-        writes; no column name does.
-    quiet : bool
-        Show no progress bar.
-    seed : int
-        The same seed gives the same random numbers for the same table; samples of a star depend on
-        its row, too (they are other draws of the same posterior elsewhere).
+    - **table** (path, DataFrame, astropy Table, Arrow table, dict or Stars): a catalogue with a row
+      per star (CSV, ECSV, FITS, VOTable or Parquet as a file). Every row comes out once, in order,
+      with a `status` that is "ok" or names what is wrong (see `multistar.status`).
+    - **columns** (mapping of str to str, optional): quantity -> column name, where the table's
+      names are not the usual ones, e.g. `{"teff": "TEFF", "teff_error": "TEFF_ERR"}`.
+    - **light_curves** (optional): what `read_light_curves` takes or gives: each star of the table
+      gets those of its source_id. With `table=None` they are all that is known.
+    - **origin** ("sky" or "mock", optional): whether the stars are real. Errors of real stars are
+      widened by the mismatch between mock stars and the sky. By default the table's own metadata
+      says so, which `multistar mock` writes; no column name does.
+    - **quiet** (bool): show no progress bar.
+    - **seed** (int): the same seed gives the same random numbers for the same table; samples of a
+      star depend on its row, too (they are other draws of the same posterior elsewhere).
 
     Examples
     --------

@@ -60,6 +60,7 @@ STAR_INDEX = {
 EXTRAS = [
     "cpu",
     "demo",
+    "docs",
     "explore",
     "gaia",
     "gpu",

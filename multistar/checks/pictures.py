@@ -1,0 +1,142 @@
+"""The pictures of the documentation, made by the shipped model of new mock stars and of real ones."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+
+from multistar.checks.calibration import calibration
+from multistar.checks.disentangle import WITHOUT_DUST, disentangle
+from multistar.checks.sky import read_samples
+from multistar.index.umap_map import coloured_map
+from multistar.inference.inpaint import inpaint
+from multistar.inference.predict import predict
+from multistar.io.files import atomic_write
+from multistar.mock.shards import write_survey
+from multistar.mock.survey import SurveyConfig
+from multistar.model.checkpoint import Model
+from multistar.plots import plot_calibration, plot_corner, plot_kiel, plot_spectrum
+from multistar.plots.style import DPI, INK, SERIES, name_with_unit, new_figure, styled
+from multistar.quantities import QUANTITIES
+from multistar.stars import read_stars
+
+SEED = 77  # of mock stars that no model has seen
+STARS, GIANTS = 1000, 3000
+SAMPLES = 1024
+GIANT = (2.2, 2.8)  # log g of the star whose posterior is shown
+REAL_LABELS = ("teff", "logg", "m_h")
+LIMITS = {"teff": (3500, 7500), "logg": (0, 5), "m_h": (-2, 0.7)}
+
+
+def draw_pictures(model: Model, folder: Path, real: Path | None = None) -> list[Path]:
+    """Write all pictures into a folder, replacing those that are there.
+
+    Parameters
+    ----------
+    model : Model
+    folder : Path
+    real : Path, optional
+        The folder of real tables; without it the picture of real stars stays as it is.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+    """
+    pictures = draw_mock_pictures(model)
+    if real is not None:
+        pictures["sky"] = draw_sky(model, real)
+    written = []
+    for name, picture in pictures.items():
+        path = folder / f"{name}.png"
+        with atomic_write(path, overwrite=True) as temporary:
+            picture.savefig(temporary, dpi=DPI)
+        written.append(path)
+    return written
+
+
+def draw_mock_pictures(model: Model) -> dict[str, Figure]:
+    """Name -> picture: a Kiel diagram, a posterior, a spectrum, coverage, maps with and without dust."""
+    table = _make_stars(STARS, "all-sky")
+    giants = _make_stars(GIANTS, "apogee-like")
+    stars = read_stars(table)
+    labels = predict(model, stars)
+    giant = _pick_giant(labels["logg"].to_numpy())
+    samples = predict(model, stars.select(slice(giant, giant + 1)), samples=SAMPLES)
+    star = int(stars.source_id[giant])
+    _, maps = disentangle(model, read_stars(giants), most=GIANTS, generated=False, quiet=True)
+    return {
+        "kiel": plot_kiel(labels),
+        "corner": plot_corner(samples),
+        "spectrum": plot_spectrum(inpaint(model, stars, bands=["bp"]), star, table),
+        "calibration": plot_calibration(calibration(model, stars)),
+        "maps": draw_maps(maps),
+    }
+
+
+def _make_stars(n: int, selection: str) -> pa.Table:
+    """New mock stars, as a table."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "mock.parquet")
+        write_survey(n, SurveyConfig(SEED, selection), path)
+        return pq.read_table(path)
+
+
+def _pick_giant(logg: np.ndarray) -> int:
+    """Row of the first star with a gravity in GIANT."""
+    low, high = GIANT
+    return int(np.argmax((logg > low) & (logg < high)))
+
+
+def draw_maps(maps: pa.Table) -> Figure:
+    """Maps of the same stars by temperature and dust, with and without what vectors tell of dust."""
+    with styled():
+        picture = new_figure(8.6, 7.0)
+        axes = picture.subplots(2, 2)
+        for row, suffix in zip(axes, ("", WITHOUT_DUST), strict=True):
+            x, y = (maps[f"umap_{name}{suffix}"].to_numpy() for name in "xy")
+            coloured_map(row[0], x, y, maps["teff"].to_numpy(), "Teff [K]", "teff")
+            dust = np.log10(np.maximum(maps["ebv"].to_numpy(), 1e-3))
+            coloured_map(row[1], x, y, dust, "log10(E(B-V) / mag)", "ebv")
+            title = "dust ignored" if suffix else "plain vectors"
+            for axis in row:
+                axis.set_title(title)
+                axis.set(xticks=[], yticks=[], xlabel="", ylabel="")
+    return picture
+
+
+def draw_sky(model: Model, folder: Path) -> Figure:
+    """Predicted against known labels of real stars; only what a catalogue's photometry tells."""
+    with styled():
+        picture = new_figure(9.6, 3.4)
+        axes = picture.subplots(1, len(REAL_LABELS))
+        samples = [
+            sample
+            for sample in read_samples(folder)
+            if set(REAL_LABELS) <= set(sample.labels) and not sample.given
+        ]
+        for number, sample in enumerate(samples):
+            predicted = predict(model, read_stars(sample.table, labels=False))
+            for axis, name in zip(axes, REAL_LABELS, strict=True):
+                known, _ = sample.labels[name]
+                axis.plot(
+                    known,
+                    predicted[name].to_numpy(),
+                    ".",
+                    color=SERIES[number],
+                    ms=1.5,
+                    alpha=0.4,
+                    label=sample.name,
+                    rasterized=True,
+                )
+        for axis, name in zip(axes, REAL_LABELS, strict=True):
+            low, high = LIMITS[name]
+            axis.plot([low, high], [low, high], color=INK, lw=0.8)
+            title = name_with_unit(name, QUANTITIES[name].unit)
+            axis.set(xlim=(low, high), ylim=(low, high))
+            axis.set(xlabel=f"known {title}", ylabel=f"predicted {title}")
+        axes[0].legend(markerscale=5, fontsize=7)
+    return picture
