@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -23,9 +25,11 @@ COPIED = {
     "development/security.md": "SECURITY.md",
 }
 COMMANDS, COLUMNS, INDEX = "reference/command-line.md", "reference/columns.md", "results/index.md"
+SHIPPED = "{shipped weights}"  # stands in pages for the hash
 WIDTH_OF_HELP = "80"  # characters
 
 
+@event_priority(100)  # before the plugin that makes pages of notebooks
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add all generated pages to those that are written by hand."""
     pages = {COMMANDS: write_commands(), COLUMNS: write_columns(), INDEX: write_index()}
@@ -36,9 +40,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for target, text in pages.items():
         files.append(File.generated(config, target, content=text))
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        target = f"tutorials/{notebook.name}"
-        files.append(File.generated(config, target, abs_src_path=str(notebook)))
+        name = str(notebook.relative_to(ROOT))
+        files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Name the shipped weights where a page speaks of them."""
+    return markdown.replace(SHIPPED, f"`{shipped()[:8]}`")
 
 
 def read_copied(path: Path) -> str:

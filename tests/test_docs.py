@@ -20,7 +20,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 HOOKS = (ROOT / "docs" / "hooks.py").read_text()
 GENERATED = set(re.findall(r'"((?:reference|results|development)/[\w-]+\.md)"', HOOKS))
 GENERATED |= {f"results/{path.stem}.md" for path in (ROOT / "docs" / "results").glob("*.json")}
-GENERATED |= {f"tutorials/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+GENERATED |= {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
