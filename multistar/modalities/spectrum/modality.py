@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from encoders import ENCODERS, Measurement
 from multistar.io.tables import Columns
-from multistar.modalities.modality import Blocks, Hiding, Modality, ReadOptions, draw_coins
+from multistar.modalities.modality import (
+    Blocks,
+    Found,
+    Hiding,
+    Modality,
+    ReadOptions,
+    draw_coins,
+)
 from multistar.modalities.spectrum.features import compute_features, find_parts
 from multistar.modalities.spectrum.grid import PIXELS_PER_FWHM, Grid
 from multistar.modalities.spectrum.read import read_spectra
@@ -75,6 +82,12 @@ class Spectrum(Modality):
     @classmethod
     def known(cls, block: Spectra) -> np.ndarray:
         return block.has_any
+
+    @classmethod
+    def count(cls, block: Spectra) -> Found:
+        observed = np.isfinite(block.flux)
+        with_error = (observed & np.isfinite(block.sigma)).any(1)
+        return {"spectrum": (block.has_any, with_error)}
 
     @classmethod
     def of(cls, block: Spectra) -> Self | None:

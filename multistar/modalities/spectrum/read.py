@@ -116,7 +116,7 @@ def _read_like(table: Columns, name: str, flux: np.ndarray, default: float) -> n
     """(n, w) a column of vectors like the fluxes."""
     if name not in table:
         return np.full(flux.shape, default)
-    table.used[name] = "spectrum"
+    table.used[name] = "error of spectrum" if name == ERROR else "spectrum"
     values = np.array(table.vectors(name, flux.shape[1]), np.float64)
     if values.shape != flux.shape:
         raise ValueError(
