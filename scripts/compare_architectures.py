@@ -1,6 +1,6 @@
 """Networks of several sizes, each trained for the same time -> docs/results/architectures.json.
 
-    OMP_NUM_THREADS=1 python scripts/compare_architectures.py scripts/mini_everywhere.toml \
+    OMP_NUM_THREADS=1 python scripts/compare_architectures.py scripts/mini.toml \
         --seconds 3600 --only small wide
 """
 

@@ -82,9 +82,9 @@ def correlated(tmp_path_factory) -> tuple[MultiStar, pd.DataFrame, MultiStar]:
         return stars.drop(columns=["y", "z", "kind"])
 
     base = MultiStar.from_pretrained(folder)
-    model = base.finetune(
-        table(4000, 0), ["a", "b", "teff"], mode="full", out=folder.with_name("adapter")
-    )
+    settings = {"steps": 500, "learning_rate": 6e-3, "batch": 128}
+    out = folder.with_name("adapter")
+    model = base.finetune(table(4000, 0), ["a", "b", "teff"], mode="full", out=out, **settings)
     return (
         model,
         table(60, 1),

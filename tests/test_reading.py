@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from multistar.api import MultiStar
 from multistar.cli.app import main
+from multistar.modalities.light_curve.features import N_SLOTS
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def table() -> Table:
     stars["phot_g_mean_mag"] = [12.0, 13.0, np.nan, 14.0]
     stars["phot_g_mean_flux_over_error"] = [400.0, np.nan, 300.0, 200.0]
     stars["j_m"] = np.full(n, 11.0) * u.mag
-    stars["gP1"] = np.full(n, 14.0)
+    stars["light_curve_value"] = stars["light_curve_sigma"] = np.zeros((n, N_SLOTS))
     stars["Plx"] = np.ones(n) * u.arcsec / 1000
     stars["teff"] = np.full(n, 5000.0)
     stars["teff_error"] = np.full(n, 50.0)
@@ -49,7 +50,7 @@ def test_quantities_are_found_with_their_errors_units_and_numbers_of_stars(star_
 
 def test_what_is_not_read_is_named_with_what_may_be_meant(star_model, table):
     reading = star_model.describe(table)
-    assert reading.unread == ("ps1_g",)
+    assert reading.unread == ("light curve",)
     assert reading.labels == ("teff", "teff_error")
     assert reading.unused == {"ks_mag": "Ksmag", "remark": ""}
     assert "not used: ks_mag (did you mean Ksmag?), remark" in str(reading)
@@ -60,7 +61,7 @@ def test_given_labels_and_renamed_columns_are_read(star_model, table):
     found = by_name(reading)
     assert found["ks"].columns == ("ks_mag",)
     assert (found["teff"].error_columns, found["teff"].with_error) == (("teff_error",), 4)
-    assert not reading.labels and reading.unread == ("ps1_g",)
+    assert not reading.labels and reading.unread == ("light curve",)
     assert reading.unused == {"remark": ""}
 
 
