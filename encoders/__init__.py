@@ -3,6 +3,7 @@
 from encoders.contract import FittedEncoder, Measurement, Tokens, concatenate_measurements
 from encoders.light_curve import LightCurveEncoder, LightCurveLayout
 from encoders.scalars import ScalarEncoder
+from encoders.spectrum import SpectrumEncoder
 from encoders.xp import XPEncoder
 from encoders.xp_components import XPComponents
 
@@ -11,6 +12,7 @@ ENCODERS = {
     "xp": XPEncoder,
     "xp_components": XPComponents,
     "lightcurve": LightCurveEncoder,
+    "spectrum": SpectrumEncoder,
 }
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "LightCurveLayout",
     "Measurement",
     "ScalarEncoder",
+    "SpectrumEncoder",
     "Tokens",
     "XPComponents",
     "XPEncoder",

@@ -5,9 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from multistar.io.columns import Columns
+from multistar.modalities import MODALITIES
 from multistar.quantities import QUANTITIES, Quantity
 from multistar.stars import Stars
 
@@ -24,7 +23,7 @@ class ReadQuantity:
     Attributes
     ----------
     name : str
-        Of the quantity, "XP bp", "XP rp" or "light curve".
+        Of the quantity, or the words of another modality, such as "XP bp" or "light curve".
     columns : tuple of str
         Where it was found; empty for what was derived from others.
     error_columns : tuple of str
@@ -115,7 +114,7 @@ def describe_reading(
         From which the stars were read.
     stars : Stars
     readable : collection of str
-        Quantities and modalities that the model reads, and labels that are wanted.
+        Quantities and modalities, by name, that the model reads, and labels that are wanted.
     declared : sequence of Quantity
         Quantities that were read beside those of quantities.py.
 
@@ -131,17 +130,19 @@ def describe_reading(
         for name in names.split(", "):
             found.setdefault(name, ([], []))[place].append(table.aliases.get(column, column))
     quantities = []
-    for name, value, sigma in _measured(stars):
-        columns, errors = found.get(name, ([], []))
-        has_value = np.isfinite(value)
-        has_error = has_value & np.isfinite(sigma)
-        with_error = has_error.any(1) if value.ndim > 1 else has_error
-        with_value = has_value.any(1) if value.ndim > 1 else has_value
-        unit = known[name].unit if name in known else ""
-        stated = all(column in table.unit for column in columns)
-        counts = int(with_value.sum()), int(with_error.sum())
-        quantities.append(ReadQuantity(name, tuple(columns), tuple(errors), unit, stated, *counts))
-    unread = [q.name for q in quantities if q.name not in readable and q.stars]
+    unread = []
+    for name, modality in MODALITIES.items():
+        block = stars.blocks.get(name)
+        counts = {} if block is None else modality.count(block)
+        for what, (has_value, has_error) in counts.items():
+            columns, errors = found.get(what, ([], []))
+            unit = known[what].unit if what in known else ""
+            stated = all(column in table.unit for column in columns)
+            number = int(has_value.sum()), int(has_error.sum())
+            read = ReadQuantity(what, tuple(columns), tuple(errors), unit, stated, *number)
+            quantities.append(read)
+            if read.stars and not {what, name} & set(readable):
+                unread.append(what)
     unused = _find_unused(table, list(known.values()))
     of_labels = set()
     for quantity in known.values():
@@ -157,15 +158,6 @@ def describe_reading(
         tuple(labels),
         {column: like for column, like in unused.items() if column not in of_labels},
     )
-
-
-def _measured(stars: Stars) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Name, value and sigma of everything that stars have."""
-    every = [(name, scalar.value, scalar.sigma) for name, scalar in stars.scalars.items()]
-    every += [(f"XP {band}", xp.value, xp.sigma) for band, xp in stars.xp.items()]
-    if stars.light_curve is not None:
-        every.append(("light curve", stars.light_curve.value, stars.light_curve.sigma))
-    return every
 
 
 def _find_unused(table: Columns, quantities: Collection[Quantity]) -> dict[str, str]:
@@ -195,10 +187,6 @@ def _shorten(columns: Sequence[str]) -> str:
 
 
 def readable_names(vocabulary: Any, labels: Collection[str]) -> set[str]:
-    """Return what a model of a vocabulary reads, by the names of ReadQuantity."""
-    names = {*vocabulary.measurements, *labels}
-    if "xp" in vocabulary:
-        names |= {"XP bp", "XP rp"}
-    if "light_curve" in vocabulary:
-        names.add("light curve")
-    return names
+    """Return what a model of a vocabulary reads: quantities by name, and whole modalities."""
+    others = [modality.name for modality in vocabulary.modalities if modality.name != "scalars"]
+    return {*vocabulary.measurements, *labels, *others}

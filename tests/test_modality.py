@@ -15,8 +15,10 @@ from encoders import ENCODERS, Measurement, Tokens
 from encoders.layers import N_CHANNELS, channels
 from multistar import MultiStar, StarIndex, read_stars
 from multistar.index.explain import explain
+from multistar.io.tables import read_columns
 from multistar.modalities import MODALITIES, Modality
 from multistar.modalities.modality import Blocks, ReadOptions
+from multistar.reading import describe_reading
 from multistar.training.pretrain import pretrain
 
 LINES = 3  # equivalent widths of three lines, which tell the temperature
@@ -107,6 +109,11 @@ def test_it_is_read_and_said(known, lines_table):
     assert set(stars.blocks) == {"scalars", "xp", "lines"}
     np.testing.assert_array_equal(Lines.known(stars.blocks["lines"])[:5], [0, 1, 1, 1, 0])
     assert "lines" not in read_stars(lines_table.drop_columns("widths")).blocks
+    table = read_columns(lines_table)
+    reading = describe_reading(table, read_stars(table), ["lines"])
+    said = {quantity.name: quantity.stars for quantity in reading.quantities}
+    assert said["lines"] == 3 * len(lines_table) // 4
+    assert "lines" not in reading.unread and "XP bp" in reading.unread
 
 
 def test_it_trains_is_saved_and_predicts(lines_model, lines_table):

@@ -8,7 +8,8 @@ from multistar.modalities.gaia_xp.modality import GaiaXP
 from multistar.modalities.light_curve.modality import LightCurve
 from multistar.modalities.modality import Modality
 from multistar.modalities.scalars.modality import Scalars
+from multistar.modalities.spectrum.modality import Spectrum
 
-MODALITIES: dict[str, type[Modality]] = {m.name: m for m in (Scalars, GaiaXP, LightCurve)}
+MODALITIES: dict[str, type[Modality]] = {m.name: m for m in (Scalars, GaiaXP, LightCurve, Spectrum)}
 
-__all__ = ["MODALITIES", "GaiaXP", "LightCurve", "Modality", "Scalars"]
+__all__ = ["MODALITIES", "GaiaXP", "LightCurve", "Modality", "Scalars", "Spectrum"]

@@ -23,6 +23,8 @@ from multistar.io.config import from_table
 from multistar.io.tables import Columns
 from multistar.quantities import QUANTITIES, Quantity
 
+# Name of what was read -> (n,) bool: stars that have it; and those that have it with an error.
+Found = dict[str, tuple[np.ndarray, np.ndarray]]
 Blocks = Mapping[str, Any]  # modality -> what is known of some stars, in the room's own form
 
 
@@ -155,6 +157,12 @@ class Modality(ABC):
     @classmethod
     def flag_missing(cls, block: Any | None, flags: np.ndarray) -> None:
         """Set, in place, the flags that say what is missing of this modality."""
+
+    @classmethod
+    def count(cls, block: Any) -> Found:
+        """Say what was read: in words -> which stars have it, and which with an error."""
+        known = cls.known(block)
+        return {cls.name.replace("_", " "): (known, known)}
 
     # --- slots: what a model reads
 

@@ -13,6 +13,7 @@ from encoders import Measurement
 from multistar.io.columns import Columns
 from multistar.io.files import refuse_existing
 from multistar.io.tables import read_columns
+from multistar.modalities import MODALITIES
 from multistar.model.checkpoint import Model, load_model
 from multistar.model.extend import with_labels
 from multistar.model.standardise import Standardiser
@@ -29,7 +30,7 @@ from multistar.training.workers import Workers
 FIT_STARS = 200_000  # from them come the vocabulary and the scale of every number
 MOST_HELD_OUT = 50_000  # stars; more say nothing new about calibration
 AT_ONCE = 50_000  # stars that are standardised together
-EVERYTHING = {*QUANTITIES, "XP bp", "XP rp", "light curve"}  # as readings call it
+EVERYTHING = {*QUANTITIES, *MODALITIES}
 PARTS = ("train", "validation", "sky", "unseen")
 DTYPES = {"value": np.float32, "sigma": np.float32, "observed": np.bool_}
 

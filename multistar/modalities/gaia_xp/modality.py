@@ -14,7 +14,14 @@ from multistar.modalities.gaia_xp.mismatch import widen_spectrum
 from multistar.modalities.gaia_xp.read import XP_BANDS, XPCoefficients, check_xp, read_xp
 from multistar.modalities.gaia_xp.sampled import FLUX, read_sampled
 from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, synthetic_magnitudes
-from multistar.modalities.modality import Blocks, Hiding, Modality, ReadOptions, draw_coins
+from multistar.modalities.modality import (
+    Blocks,
+    Found,
+    Hiding,
+    Modality,
+    ReadOptions,
+    draw_coins,
+)
 from multistar.modalities.scalars.read import Scalar
 
 G_ZERO_POINT = 25.6873668671  # mag, Gaia DR3 G of 1 e-/s (Riello et al. 2021)
@@ -102,6 +109,15 @@ class GaiaXP(Modality):
     @classmethod
     def known(cls, block: dict[str, XPCoefficients]) -> np.ndarray:
         return np.any([np.isfinite(x.value).any(1) for x in block.values()], axis=0)
+
+    @classmethod
+    def count(cls, block: dict[str, XPCoefficients]) -> Found:
+        found = {}
+        for band, xp in block.items():
+            observed = np.isfinite(xp.value)
+            with_error = (observed & np.isfinite(xp.sigma)).any(1)
+            found[f"XP {band}"] = observed.any(1), with_error
+        return found
 
     @classmethod
     def complete(cls, blocks: dict[str, Any], flags: np.ndarray) -> None:

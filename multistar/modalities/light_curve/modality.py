@@ -19,7 +19,7 @@ from multistar.modalities.light_curve.features import (
     mark_physical,
     read_features,
 )
-from multistar.modalities.modality import Blocks, Hiding, Modality, ReadOptions
+from multistar.modalities.modality import Blocks, Found, Hiding, Modality, ReadOptions
 
 RUN = 16  # slots that are shown or hidden together
 
@@ -74,6 +74,12 @@ class LightCurve(Modality):
     def known(cls, block: LightCurveFeatures) -> np.ndarray:
         """Return (n,) True for stars with a light curve."""
         return np.asarray(np.isfinite(block.value).any(1))
+
+    @classmethod
+    def count(cls, block: LightCurveFeatures) -> Found:
+        """Say how many light curves there are."""
+        with_error = (np.isfinite(block.value) & np.isfinite(block.sigma)).any(1)
+        return {"light curve": (cls.known(block), with_error)}
 
     @classmethod
     def flag_missing(cls, block: LightCurveFeatures | None, flags: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from encoders import ENCODERS, Measurement
 from multistar.io.tables import Columns
-from multistar.modalities.modality import Blocks, Hiding, Modality, ReadOptions, draw_coins
+from multistar.modalities.modality import Blocks, Found, Hiding, Modality, ReadOptions, draw_coins
 from multistar.modalities.scalars.mismatch import widen_colours
 from multistar.modalities.scalars.read import Scalar, read_scalars
 from multistar.modalities.scalars.transforms import slope_of_scale, to_even_scale
@@ -118,6 +118,14 @@ class Scalars(Modality):
             n = len(next(iter(block.values())).value) if block else 0
             return np.zeros(n, bool)
         return np.asarray(np.isfinite(np.stack(measured)).any(axis=0))
+
+    @classmethod
+    def count(cls, block: dict[str, Scalar]) -> Found:
+        found = {}
+        for name, scalar in block.items():
+            has_value = np.isfinite(scalar.value)
+            found[name] = has_value, has_value & np.isfinite(scalar.sigma)
+        return found
 
     @classmethod
     def of(cls, block: dict[str, Scalar]) -> Self | None:
