@@ -33,6 +33,7 @@ from multistar.cli.overview import add_examples, list_commands
 from multistar.cli.plot import add_plot_command
 from multistar.cli.population import add_population_commands
 from multistar.cli.pretrain import add_pretrain_command
+from multistar.cli.spectra import add_spectra_command
 from multistar.io.endings import check_ending
 from multistar.io.folders import require_adapter
 
@@ -356,6 +357,7 @@ def parser() -> argparse.ArgumentParser:
     )
     view.add_argument("--out", required=True, help="Parquet, FITS or VOTable by its ending")
 
+    add_spectra_command(command)
     add_check_command(commands)
     add_plot_command(commands)
     add_index_commands(command)

@@ -8,7 +8,7 @@ GROUPS = {
     "stars and models": ("predict", "embed", "generate", "inpaint", "finetune"),
     "similar stars": ("index", "update", "search", "explore", "umap", "erase"),
     "is it right?": ("check", "plot"),
-    "data": ("mock", "download", "view"),
+    "data": ("mock", "download", "view", "spectra"),
     "models of your own": ("pretrain",),
 }
 EXAMPLES = {
@@ -28,6 +28,7 @@ EXAMPLES = {
     "mock": "multistar mock --stars 10000 --selection all-sky --out mock.parquet",
     "download": "multistar download gaia --cone 56.75 24.12 1 --out pleiades",
     "view": "multistar view kepler_files --out views.parquet",
+    "spectra": "multistar spectra lamost_dr10/ --ids gaia_ids.csv --out spectra.parquet",
     "pretrain": "multistar pretrain --table mine.parquet --labels teff,mg_fe --out mymodel",
 }
 WIDTH = 78

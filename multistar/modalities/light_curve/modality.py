@@ -78,7 +78,7 @@ class LightCurve(Modality):
     @classmethod
     def count(cls, block: LightCurveFeatures) -> Found:
         """Say how many light curves there are."""
-        with_error = (np.isfinite(block.value) & np.isfinite(block.sigma)).any(1)
+        with_error = np.any(np.isfinite(block.value) & np.isfinite(block.sigma), axis=1)
         return {"light curve": (cls.known(block), with_error)}
 
     @classmethod

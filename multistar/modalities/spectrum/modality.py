@@ -86,7 +86,7 @@ class Spectrum(Modality):
     @classmethod
     def count(cls, block: Spectra) -> Found:
         observed = np.isfinite(block.flux)
-        with_error = (observed & np.isfinite(block.sigma)).any(1)
+        with_error = np.any(observed & np.isfinite(block.sigma), axis=1)
         return {"spectrum": (block.has_any, with_error)}
 
     @classmethod

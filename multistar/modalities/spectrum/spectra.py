@@ -47,7 +47,7 @@ class Spectra:
     @property
     def has_any(self) -> np.ndarray:
         """(n,) bool: stars of which anything is observed."""
-        return np.isfinite(self.flux).any(1)
+        return np.any(np.isfinite(self.flux), axis=1)
 
 
 def empty_spectra(n: int) -> Spectra:
