@@ -27,11 +27,14 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     refuse_existing(args.out, args.overwrite)
-    table, misfits = build_sed_table(*load_models(args.models), args.folder)
+    table, misfits, offsets = build_sed_table(*load_models(args.models), args.folder)
     print_rows("real stars that were not fitted over spectra, rms over bins [%]", misfits)
     with atomic_write(args.out, args.overwrite) as temporary:
         np.savez_compressed(temporary, **table)  # pyright: ignore[reportArgumentType]
-    write_result("sed_grid", {"misfits": misfits}, sum(row["n"] for row in misfits))
+    print_rows("zero points [mag]", [offsets], 4)
+    write_result(
+        "sed_grid", {"misfits": misfits, "zero_points": offsets}, sum(row["n"] for row in misfits)
+    )
 
 
 if __name__ == "__main__":

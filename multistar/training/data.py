@@ -228,7 +228,8 @@ def _only(stars: Stars, modalities: list[str]) -> Stars:
 
 
 def _read_sky(file: Path, data: DataConfig, rng: np.random.Generator) -> Stars:
-    stars = read_stars(file, all_orders=True)
+    """As users' tables are read: orders that the archive calls irrelevant are not observed."""
+    stars = read_stars(file)
     return _only(with_gaia_photometry(stars, rng), data.only)
 
 

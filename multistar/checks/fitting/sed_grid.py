@@ -30,6 +30,7 @@ from multistar.checks.fitting.sky_correction import (
     fit_correction,
     keep_light,
 )
+from multistar.checks.fitting.zero_points import fit_zero_points, shift_zero_points
 from multistar.io.files import atomic_write
 from multistar.mock.atmosphere.spectrum import WAVELENGTH, model_atmosphere, with_composition
 from multistar.mock.atmosphere.sun import Forest, calibrate_forest
@@ -199,7 +200,7 @@ def join_models(models: np.ndarray, colour: np.ndarray, kurucz: str | Path) -> n
 
 def build_sed_table(
     models: np.ndarray, forest: Forest, folder: Path
-) -> tuple[dict[str, np.ndarray], list[dict]]:
+) -> tuple[dict[str, np.ndarray], list[dict], dict[str, float]]:
     """Make the table from our models and the real stars of a folder, and say how well it fits.
 
     Returns
@@ -208,6 +209,8 @@ def build_sed_table(
         The arrays of mock/sed.npz.
     misfits : list of dict
         Of stars that nothing was fitted to, see measure_misfits.
+    offsets : dict of str to float
+        What the zero points of bands lacked, see fit_zero_points; they are in the table.
     """
     bands = read_passbands(WAVELENGTH)
     colour = measure_colour_correction(models[..., 0, :], bands)
@@ -217,7 +220,10 @@ def build_sed_table(
     correction = fit_correction(read_anchors(folder, maker))
     misfits = measure_misfits(correction, read_anchors(folder, maker, fitted=False))
     corrected = correct_grid(grid, correction)
-    return make_sed_table(corrected, forest, bands, colour, correction), misfits
+    spectrum = as_spectrum(make_sed_table(corrected, forest, bands, colour, correction))
+    offsets = fit_zero_points(spectrum, WAVELENGTH, bands, folder)
+    bands = shift_zero_points(bands, offsets)
+    return make_sed_table(corrected, forest, bands, colour, correction), misfits, offsets
 
 
 def measure_misfits(correction: Correction, anchors: list[Anchor]) -> list[dict]:

@@ -42,9 +42,10 @@ class XPHiding(Hiding):
     no_band: float = 0.15  # share of the stars without one of BP and RP
     # the same for stars without labels, which teach nothing but spectra
     no_band_sky: float = 0.5
-    truncate: float = (
-        0.5  # share of the batches with the first orders only, as by `n_relevant_bases`
-    )
+    truncate: float = 0.5  # share of the batches with the first orders only
+    # Share of the stars, each with the first orders of its own, as `n_relevant_bases` of the archive
+    # leaves them: half of the field stars of DR3 have at most 6 in BP and 4 in RP, some have all.
+    relevant: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ class GaiaXP(Modality):
     ) -> Tensor:
         kept = self._draw_truncation(hiding, generator)
         kept = kept & ~draw_coins(1, hiding.absent, generator)
+        kept = kept & self._draw_relevant(batch, hiding, generator)
         return kept & self._draw_bands(batch, sky, hiding, generator)
 
     def _draw_truncation(self, hiding: XPHiding, generator: torch.Generator) -> Tensor:
@@ -241,6 +243,15 @@ class GaiaXP(Modality):
             whole = ~draw_coins(1, hiding.truncate, generator)
             kept.append((torch.arange(len(slots)) < limit) | whole)
         return torch.cat(kept, dim=1)
+
+    def _draw_relevant(self, batch: int, hiding: XPHiding, generator: torch.Generator) -> Tensor:
+        """(B, N) the first orders of each band and star; log-uniform in number."""
+        kept = []
+        for slots in self.bands.values():
+            n = len(slots)
+            number = (n + 1) ** torch.rand(batch, 1, generator=generator)
+            kept.append(torch.arange(n) < number.floor())
+        return torch.cat(kept, dim=1) | ~draw_coins(batch, hiding.relevant, generator)
 
     def _draw_bands(
         self, batch: int, sky: Tensor, hiding: XPHiding, generator: torch.Generator
