@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from multistar import MultiStar
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix, synthetic_magnitudes
 from multistar.stars import read_stars
 
@@ -77,3 +78,11 @@ def test_lamost_photometry_with_row_numbers_as_ids(real_data, star_model):
     result = star_model.predict(stars)
     assert len(result) == 500
     assert all("no_xp" in words for words in result["status"].to_pylist())
+
+
+def test_field_stars_with_xp_alone_are_not_foreign_to_the_shipped_model(real_data):
+    """As the archive gives them: the relevant orders, no magnitude, no parallax."""
+    model = MultiStar.from_pretrained("mini")
+    stars = read_stars(real_data / "xp" / "gaia_dr3_xp_continuous_field.fits")
+    words = model.predict(stars, labels=["teff"])["status"].to_pylist()
+    assert np.mean(["outside_training" in word for word in words]) < 0.15

@@ -315,6 +315,24 @@ def test_stars_without_labels_lack_a_band_more_often(batch):
     )
 
 
+def test_some_stars_have_the_first_orders_of_their_own(batch):
+    """As the archive's `n_relevant_bases` leaves them: few or many, another number in each band."""
+    vocabulary, _ = batch
+    (xp,) = [own for own in vocabulary.modalities if own.name == "xp"]
+    hiding = XPHiding(absent=0, no_band=0, truncate=0, relevant=0.5)
+    generator = torch.Generator().manual_seed(3)
+    kept = xp.draw_available(4000, torch.zeros(4000, dtype=torch.bool), hiding, generator)
+    for slots in (kept[:, : xp.n_bp], kept[:, xp.n_bp :]):
+        number = slots.sum(1)
+        assert torch.equal(slots, torch.arange(slots.shape[1]) < number[:, None])
+        whole = number == slots.shape[1]
+        assert whole.float().mean() == pytest.approx(0.5, abs=0.03)
+        of_own = number[~whole].float()
+        assert of_own.min() == 1
+        assert 5 < of_own.median() < 10
+    assert len(torch.unique(kept.sum(1))) > 50
+
+
 def test_the_range_of_the_domain_is_that_of_the_training_stars(mock_file, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "DOMAIN_STARS", 100)  # the range is gathered in parts
     trainer = fresh(small_run(mock_file, tmp_path / "m", steps=1))
