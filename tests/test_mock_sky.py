@@ -55,7 +55,10 @@ def test_magnitudes_are_those_of_the_xp_spectrum(stars):
     xp = {band: XPCoefficients(x, x) for band, x in zip(("bp", "rp"), parts, strict=True)}
     for band, magnitude in synthetic_magnitudes(xp).items():
         ours = observed.magnitudes[:, BANDS.index(band)]
-        np.testing.assert_allclose(ours, magnitude, atol=3e-3, err_msg=band)
+        # behind tens of magnitudes of dust the two integrate another part of the band
+        seen = ours < 25
+        assert seen.sum() > 200
+        np.testing.assert_allclose(ours[seen], magnitude[seen], atol=3e-3, err_msg=band)
 
 
 def test_rough_magnitudes_are_as_rough_as_they_say(stars):

@@ -29,7 +29,8 @@ from multistar.stars import Stars
 # E(B-V) [mag] over what a map gives: of SFD Schlafly & Finkbeiner (2011), of Bayestar its authors'
 # web page (from memory).
 SCALE = {"sfd": 0.86, "bayestar": 0.884}
-SCALE_HEIGHT, SCALE_LENGTH = 0.1, 8.0  # kpc, of the dust along a line of sight
+SCALE_HEIGHT, SCALE_LENGTH = 0.09, 8.0  # kpc, of the dust along a line of sight
+CAVITY = 0.1  # kpc around the Sun without dust
 MAP_ERROR = 0.16  # of E(B-V) (Schlegel, Finkbeiner & Davis 1998)
 LEAST_ERROR = 0.01  # mag
 LUMPINESS = 0.45  # error of the share f in front of a star, over sqrt(f (1 - f))
@@ -51,7 +52,8 @@ def share_in_front(distance: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     (n,) ndarray
     """
     opacity = np.abs(np.sin(latitude)) / SCALE_HEIGHT + 1 / SCALE_LENGTH
-    return 1 - np.exp(-distance * opacity)
+    behind_the_cavity = np.maximum(distance - CAVITY, 0.0)
+    return 1 - np.exp(-behind_the_cavity * opacity)
 
 
 def reddening_in_front(
