@@ -216,8 +216,9 @@ class MultiStar:
             posteriors; a value that all the rest contradicts raises "inconsistent".
         dust : str or object, optional
             A dust map that tells E(B-V) of stars with positions (ra and dec, l and b, or a Gaia
-            source_id): "sfd", "planck", "bayestar", "bh", MODULE:CLASS of dustmaps, or such an
-            object. Maps of the whole line of sight count by the share in front of the star.
+            source_id): "sfd", "planck", "bayestar", "bh", MODULE:CLASS of dustmaps, a HEALPix
+            file (.fits), or such an object. Maps of the whole line of sight count by the share in
+            front of the star.
 
         Returns
         -------

@@ -9,7 +9,7 @@
 #   a joint run on an older mock had made;
 # - the joint run was three: 3,000 steps after errors scattered as they do now; 4,500 more, the last
 #   500 of them with XP truncated star by star; then the centres of Pan-STARRS and WISE colours were
-#   moved by what their zero points had lacked, and 2,600 steps followed on tables of the present
+#   moved by what their zero points had lacked, and 2,200 steps followed on tables of the present
 #   mock, with its dust and zero points (seeds 301-311, 411-419).
 # A new run is not the same to the bit.
 set -eu

@@ -293,7 +293,8 @@ def _add_predict_options(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "--dust",
         metavar="MAP",
-        help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, or MODULE:CLASS of dustmaps",
+        help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, MODULE:CLASS of dustmaps, "
+        "or a HEALPix file of the whole sky (.fits)",
     )
     predict.add_argument(
         "--adapter",

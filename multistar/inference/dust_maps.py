@@ -18,6 +18,8 @@ from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 
 from multistar.download.dust import DOWNLOADABLE
+from multistar.inference.healpix_map import HealpixMap
+from multistar.io.files import require_path
 from multistar.stars import Stars
 
 COLUMN = "column"
@@ -33,6 +35,7 @@ MAPS = {
 OPTIONS = {"bayestar": {"mode": "median"}}
 # A Gaia source_id begins with its HEALPix pixel (nested, ICRS) of level 12.
 LEVEL, IDS_PER_PIXEL = 12, 2**35
+FILE_ENDINGS = (".fits", ".fits.gz", ".fit")
 # kpc; predictions nearer than this are moved out to it
 NEAREST = 1e-3
 
@@ -68,7 +71,7 @@ def reddening(stars: Stars, source: Any = COLUMN, distance: np.ndarray | None = 
         With the column, or with positions, see `positions`.
     source : str or object
         "column" (`true_ebv`, otherwise `ebv`), a name of MAPS, MODULE:CLASS of any map of
-        dustmaps, or such an object.
+        dustmaps, a HEALPix file (see `healpix_map`), or such an object.
     distance : ndarray of shape (n,), optional
         [kpc], for maps in three dimensions; without it these are queried for what they take for
         infinity.
@@ -139,11 +142,17 @@ def _read_column(stars: Stars) -> Reddening:
 
 
 def open_map(name: str) -> Any:
-    """Open a dust map by its name in MAPS or as MODULE:CLASS; errors as of `reddening`."""
+    """Open a dust map by its name in MAPS, as MODULE:CLASS, or a HEALPix file.
+
+    Errors are those of `reddening` and, of a file, of `HealpixMap`.
+    """
+    if name.lower().endswith(FILE_ENDINGS):
+        require_path(name)
+        return HealpixMap(name)
     module, _, class_name = MAPS.get(name, name).partition(":")
     if not class_name:
         raise ValueError(
-            f"unknown map {name!r}; known are {sorted(MAPS)} and any MODULE:CLASS of dustmaps; "
+            f"unknown map {name!r}; known are {sorted(MAPS)}, any MODULE:CLASS of dustmaps and HEALPix files (.fits); "
             "the word 'column' stands for the table's own E(B-V)"
         )
     try:
