@@ -55,8 +55,8 @@ class MultiStar:
       widened by the mismatch between mock stars and the sky. By default the table's own metadata
       says so, which `multistar mock` writes; no column name does.
     - **quiet** (bool): show no progress bar.
-    - **seed** (int): the same seed gives the same random numbers for the same table; samples of a
-      star depend on its row, too (they are other draws of the same posterior elsewhere).
+    - **seed** (int): the same seed gives the same random numbers for the same table;
+      samples of a star depend on its row, too (they are other draws of the same posterior elsewhere).
 
     Examples
     --------

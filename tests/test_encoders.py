@@ -9,6 +9,7 @@ from encoders import (
     LightCurveLayout,
     Measurement,
     ScalarEncoder,
+    SpectrumEncoder,
     XPComponents,
     XPEncoder,
 )
@@ -31,6 +32,7 @@ ENCODER_SIZES = {
     "xp": (XPEncoder(N_BP, N_RP, 4, 16), N_BP + N_RP),
     "xp_components": (XPComponents(N_BP + N_RP, 6, 4, 16), N_BP + N_RP),
     "lightcurve": (LightCurveEncoder(LAYOUT, 16), LAYOUT.n_slots),
+    "spectrum": (SpectrumEncoder((40, 10, 1), 16), 51),
 }
 
 

@@ -167,7 +167,7 @@ def _learn_fold(base: Model, frame, held: np.ndarray, mode: str, most: int, seed
         quantity, label = QUANTITIES[name], learnt.scalars[name].value
         trees = predict_with_trees(x, to_even_scale(quantity, label), x_test)
         result[TREES][name] = from_even_scale(quantity, trees)
-        result[MEDIAN][name] = float(np.median(label))
+        result[MEDIAN][name] = float(np.nanmedian(label))
     return result
 
 
