@@ -107,7 +107,7 @@ def make_report(demo: Demonstration) -> Report:
 def _add_introduction(demo: Demonstration, report: Report) -> None:
     training_stars = demo.model.provenance["training_stars"]
     text = (
-        f"{len(demo.test):,} mock giants with Gaia XP spectra, eight magnitudes and parallaxes "
+        f"{len(demo.test):,} mock giants with Gaia XP spectra, 13 magnitudes and parallaxes "
         f"that the model has not seen. It was trained on {training_stars:,} mock stars with "
         "labels as noisy as a survey's and is judged on the true labels. "
     )
