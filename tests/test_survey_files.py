@@ -159,6 +159,20 @@ def test_apogee(tmp_path, is_normalised):
     assert bad == ([2] if is_normalised else [2, 5])
 
 
+def test_fluxes_and_the_normalised_spectrum_of_a_star_are_two_rows(tmp_path):
+    write_apogee(tmp_path, True)
+    write_apogee(tmp_path, False)
+    table, _ = read_files([tmp_path])
+    assert sorted(table["spectrum_normalised"].to_pylist()) == [0.0, 1.0]
+    assert set(table["name"].to_pylist()) == {"2M00000002+7417074"}
+
+
+def test_a_file_of_another_survey_is_named(tmp_path):
+    write_lamost(tmp_path, 10)
+    with pytest.raises(ValueError, match="expected a name like spec-PLATE-MJD-FIBER"):
+        read_files([tmp_path], survey="sdss")
+
+
 def test_the_cameras_of_galah_are_one_star_in_vacuum(tmp_path):
     table, _ = read_files([write_galah(tmp_path)])
     assert len(table) == 1

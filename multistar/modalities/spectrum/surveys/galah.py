@@ -30,7 +30,8 @@ def recognises(path: Path) -> bool:
 def read(path: Path) -> Iterator[OneSpectrum]:
     """Read one camera of a star, not normalised."""
     match = NAME.match(path.name)
-    assert match
+    if match is None:
+        raise ValueError(f"expected a name like SOBJECT_ID and 1-4, got {path.name}")
     with open_fits(path) as file:
         flux, relative = (np.asarray(file[number].data, float) for number in (0, 1))
         header = file[0].header

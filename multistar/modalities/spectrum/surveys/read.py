@@ -70,10 +70,10 @@ def read_files(
     if survey is not None and survey not in SURVEYS:
         raise ValueError(f"survey {survey!r} is unknown; known are {', '.join(SURVEYS)}")
     files = [file for path in paths for file in _list_files(Path(path))]
-    found: dict[tuple[str, str], list[OneSpectrum]] = {}
-    known: dict[str, int] = dict(ids or {})
+    found: dict[tuple, list[OneSpectrum]] = {}
+    numbers: dict[tuple, int] = {}
     left_out: dict[str, str] = {}
-    numbers: dict[tuple[str, str], int] = {}
+    known: dict[str, int] = dict(ids or {})
     for file in track(files, f"{len(files)} files", disable=quiet):
         try:
             name = survey or _recognise(file)
@@ -82,21 +82,24 @@ def read_files(
             left_out[str(file)] = str(error) or type(error).__name__
             continue
         for part in parts:
-            key = (name, part.name)
+            # fluxes and what is over the continuum are no arms of one spectrum
+            key = (name, part.name, part.is_normalised)
             found.setdefault(key, []).append(part)
-            by_name = known.get(part.name, part.number)
-            numbers[key] = known.get(file.name, by_name)
+            numbers[key] = known.get(file.name, known.get(part.name, part.number))
     if not found:
         some = "; ".join(f"{Path(file).name}: {why}" for file, why in list(left_out.items())[:3])
         raise ValueError(f"none of {len(files)} files is a spectrum that can be read: {some}")
-    for place, key in enumerate(numbers):
-        if numbers[key] < 0:
-            numbers[key] = place
-    rows = [
-        (numbers[key], key[1], key[0], sorted(parts, key=lambda part: part.arm))
-        for key, parts in found.items()
-    ]
-    return _make_table(rows), left_out
+    return _make_table(_order_rows(found, numbers)), left_out
+
+
+def _order_rows(found: Mapping[tuple, list[OneSpectrum]], numbers: Mapping[tuple, int]) -> list:
+    """A row per star and survey: id, name, survey, arms in order; the place where there is no id."""
+    rows = []
+    for place, (key, parts) in enumerate(found.items()):
+        survey, name, _ = key
+        number = numbers[key] if numbers[key] >= 0 else place
+        rows.append((number, name, survey, sorted(parts, key=lambda part: part.arm)))
+    return rows
 
 
 def read_specutils(spectra: Sequence[Any], source_id: Sequence[int]) -> pa.Table:

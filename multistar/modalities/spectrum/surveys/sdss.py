@@ -34,7 +34,8 @@ def recognises(path: Path) -> bool:
 def read(path: Path) -> Iterator[OneSpectrum]:
     """Read the coadded spectrum of a file."""
     match = NAME.match(path.name)
-    assert match
+    if match is None:
+        raise ValueError(f"expected a name like spec-PLATE-MJD-FIBER.fits, got {path.name}")
     plate, mjd, fibre = (int(part) for part in match.groups()[:3])
     with open_fits(path) as file:
         coadd, about = file[1].data, file[2].data
