@@ -18,7 +18,7 @@ from multistar.batch import job as job_module
 from multistar.batch.folder import prepare, process, run, shards
 from multistar.batch.job import Job
 from multistar.cli.app import main
-from multistar.inference import predict as predict_module
+from multistar.inference import samples as samples_module
 from multistar.inference import stream as stream_module
 from multistar.io.chunks import read_chunks, strip_ending
 from multistar.io.files import sha256
@@ -314,7 +314,7 @@ def test_long_tables_come_out_of_the_command_line_in_parts(
 
 def test_samples_of_a_long_table_are_the_same_in_parts(bare, model_folder, tmp_path, monkeypatch):
     """Parts of 32 stars, in the table and in memory."""
-    for module in (job_module, predict_module):
+    for module in (job_module, samples_module):
         monkeypatch.setattr(module, "ROWS", 32)
     monkeypatch.setattr(stream_module, "READ", 32)
     monkeypatch.setattr(stream_module, "BATCH", 16)

@@ -72,7 +72,7 @@ def test_chunks_do_not_change_the_shape_or_the_distribution(
     star_model, mock_table, result, monkeypatch
 ):
     monkeypatch.setattr(
-        "multistar.inference.predict.AT_ONCE", 70
+        "multistar.inference.samples.AT_ONCE", 70
     )  # fewer than the samples of one star
     few = star_model.predict(mock_table[:3], samples=N)
     assert matrix(few, "age_samples").shape == (3, N)

@@ -15,7 +15,7 @@ import torch
 from multistar.finetune.adapter import Adapter
 from multistar.finetune.copula import correlate_with_truth, correlation, draw_conditional_scores
 from multistar.finetune.decode import decode_stars
-from multistar.inference.predict import SCORES, draw_scores, interpolate_quantiles, seed_at
+from multistar.inference.samples import SCORES, draw_scores, interpolate_quantiles, seed_at
 from multistar.inference.stream import encode_stars
 from multistar.model.checkpoint import Model
 from multistar.model.mixture import Mixture

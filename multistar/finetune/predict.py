@@ -20,15 +20,10 @@ from multistar.finetune.decode import (
 )
 from multistar.finetune.dropout import check_passes
 from multistar.finetune.joint import JointDraw
-from multistar.inference.predict import (
-    LEVELS,
-    ROW_MAJOR,
-    SUFFIXES,
-    Prediction,
-    Request,
-    covariances,
-    predict_stars,
-)
+from multistar.inference.predict import predict_stars
+from multistar.inference.request import Request
+from multistar.inference.result import LEVELS, ROW_MAJOR, SUFFIXES, Prediction
+from multistar.inference.samples import covariances
 from multistar.inference.stream import Encoded, stream_measurements
 from multistar.model.checkpoint import Model
 from multistar.model.fusion import Memory
@@ -111,13 +106,13 @@ def predict_with_adapters(
     """
     check_stack(adapters)
     check_passes(adapters, passes)
-    every = dict.fromkeys(model.vocabulary.labels)
-    every |= dict.fromkeys(name for adapter in adapters for name in adapter.request.names)
+    every = _list_labels(model, adapters)
     if unknown := [name for name in labels if name not in every]:
         raise ValueError(
             f"labels {unknown} are none of this model's and its adapters', which are "
             f"{', '.join(every)}"
         )
+    kept = labels or every
     readers = []
     for number, adapter in enumerate(adapters, 1):
         _warn_of_missing(adapter, stars)
@@ -137,19 +132,35 @@ def predict_with_adapters(
         _encode_for(group, stars, quiet, drawn)
     for reader in readers:
         reader.add_to(result)
+    _flag_only_adapter(result, readers)
+    if samples:
+        new = [q.name for adapter in adapters for q in adapter.request.targets]
+        numbers = dict.fromkeys([*names, *new])
+        _complete_covariance(result, [name for name in numbers if name in kept])
+    result.metadata["adapters"] = "; ".join(", ".join(a.request.names) for a in adapters)
+    for name in set(every) - set(kept):
+        _drop(result, adapters, name)
+    return result.to_table()
+
+
+def _list_labels(model: Model, adapters: Sequence[Adapter]) -> list[str]:
+    """Labels of the base and of its adapters, each once."""
+    names = [name for adapter in adapters for name in adapter.request.names]
+    return list(dict.fromkeys([*model.vocabulary.labels, *names]))
+
+
+def _flag_only_adapter(result: Prediction, readers: Sequence["Reader"]) -> None:
+    """Stars of which only an adapter can read something are not without data."""
     has_data = np.any([reader.has_data for reader in readers], axis=0)
     only_adapter = has_data & (result.flags & status.BIT["no_data"] > 0)
     result.flags[only_adapter] ^= status.BIT["no_data"] | status.BIT["only_adapter"]
-    if samples:
-        new = [q.name for adapter in adapters for q in adapter.request.targets]
-        numbers = list(dict.fromkeys([*names, *new]))
-        _complete_covariance(result, [n for n in numbers if n in labels] if labels else numbers)
-    result.metadata["adapters"] = "; ".join(", ".join(a.request.names) for a in adapters)
-    for name in set(every) - set(labels or every):
-        words = [word for adapter in adapters for word in adapter.request.classes.get(name, ())]
-        for ending in (*SUFFIXES, "_samples", *(f"_{word}" for word in words)):
-            result.columns.pop(name + ending, None)
-    return result.to_table()
+
+
+def _drop(result: Prediction, adapters: Sequence[Adapter], label: str) -> None:
+    """Take the columns of a label out of a result."""
+    words = [word for adapter in adapters for word in adapter.request.classes.get(label, ())]
+    for ending in (*SUFFIXES, "_samples", *(f"_{word}" for word in words)):
+        result.columns.pop(label + ending, None)
 
 
 def _by_network(readers: Sequence["Reader"]) -> list[list["Reader"]]:

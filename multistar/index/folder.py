@@ -27,8 +27,12 @@ MAP = getattr(
 class Card:
     """What an index is.
 
-    recall: share of the ten true neighbours that a search finds, measured when it was built; 1 if
-    exact ignore: name of the projection that the vectors went through, "" for none
+    Attributes
+    ----------
+    recall : float
+        Share of the ten true neighbours that a search finds, measured when it was built; 1 if exact.
+    ignore : str
+        Name of the projection that the vectors went through, "" for none.
     """
 
     model_sha256: str
@@ -47,9 +51,19 @@ class Card:
 
 @dataclass(frozen=True)
 class Content:
-    """index: rows of stars; source_id (n,), -1 where deleted.
+    """What an index holds.
 
-    Order (n,) that sorts it; metadata (n, c).
+    Attributes
+    ----------
+    card : Card
+    index : faiss.Index
+        Of n rows.
+    source_id : (n,) int64 ndarray
+        -1 where deleted.
+    order : (n,) int ndarray
+        That sorts it.
+    metadata : (n, c) float64 ndarray
+    mapped : MappedFiles, optional
     """
 
     card: Card

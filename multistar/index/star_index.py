@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from multistar.index import kinds
+from multistar.index.build import fill_index
 from multistar.index.embeddings import embedding_sources
 from multistar.index.folder import Card, Content, read_folder, write_folder
 from multistar.index.metadata import Metadata, joined, stacked
+from multistar.index.neighbours import make_table, tabulate_neighbours
 from multistar.index.recall import K, RecallSample, tuned
 from multistar.index.source import (
     CHUNK,
@@ -40,23 +42,25 @@ class StarIndex:
     stars are never found; their place in memory comes back when the index is built anew:
     StarIndex.build(index).
 
-    source_id  (rows,) int64 in the order in which they were added, -1 where deleted
-    metadata   numbers of the same rows
-    recall     share of the ten true neighbours that a search finds, measured when the index was
-               built
-    left_out   rows without data or id that were left out when it was built or added to
-    ignore     name of the projection that its vectors went through (see model/erasure.py), "" for none
+    Attributes
+    ----------
+    source_id : (rows,) int64 ndarray
+        In the order in which they were added, -1 where deleted.
+    metadata : Metadata
+        Numbers of the same rows.
+    recall : float
+        Share of the ten true neighbours that a search finds, measured when the index was built.
+    left_out : int
+        Rows without data or id that were left out when it was built or added to.
+    ignore : str
+        Name of the projection that its vectors went through (see model/nuisance.py), "" for none.
     """
 
     def __init__(self, content: Content, mapped: bool = False):
         card = content.card
         self.model_sha256, self.kind, self.reason = card.model_sha256, card.kind, card.reason
-        self.parameters, self.recall, self.mapped, self.ignore = (
-            card.parameters,
-            card.recall,
-            mapped,
-            card.ignore,
-        )
+        self.parameters, self.recall, self.ignore = card.parameters, card.recall, card.ignore
+        self.mapped = mapped
         self.source_id, self._order = content.source_id, content.order
         self.metadata = Metadata(tuple(card.columns), tuple(card.units), content.metadata)
         self._index, self.left_out = content.index, 0
@@ -87,25 +91,35 @@ class StarIndex:
         projection: NuisanceProjection | None = None,
         eraser: NuisanceProjection | None = None,
     ) -> "StarIndex":
-        """From what `embed` returned or wrote, from other indices, or from a list of these.
-
-        embeddings  Arrow table, Parquet file or folder of them, Embeddings, StarIndex. Files are
-                    read in chunks: memory holds the index, ids and numbers. Rows of tables and
-                    files without data or id are left out
-        kind        see kinds.KINDS; by default the number of stars decides
-        duplicates  which row stays where an id occurs more than once: "first" or "last"; or it is
-                    an "error"
-        metadata    table (anything that `read_columns` takes) of which the numbers, all or
-                    `columns`, are kept with the stars of its ids. Numeric columns of the
-                    embedding tables are kept anyhow
-        projection  what plain embeddings go through first, so that neighbours do not share its
-                    quantity
-        eraser      the old name of `projection`; deprecated, goes in 0.3
+        """Build an index of what `embed` returned or wrote, of other indices, or of a list of these.
 
         The answers depend on the stars, not on the order of their rows (but for the graph of
         "hnsw"). Effort is doubled until the recall of a few stars, compared with all others,
-        reaches recall.TARGET. Raises ValueError for no stars at all, NaN or unnormalised vectors,
-        missing or duplicate ids, several models.
+        reaches recall.TARGET.
+
+        Parameters
+        ----------
+        embeddings : pyarrow.Table, path, Embeddings, StarIndex, or list of these
+            Of a path: a Parquet file or a folder of them, read in chunks; memory holds the index,
+            ids and numbers. Rows of tables and files without data or id are left out.
+        kind : str, optional
+            See kinds.KINDS; by default the number of stars decides.
+        duplicates : {"error", "first", "last"}
+            Which row stays where an id occurs more than once.
+        metadata : table, optional
+            Anything that `read_columns` takes. Its numbers, all or `columns`, are kept with the
+            stars of its ids. Numeric columns of the embedding tables are kept anyhow.
+        columns : sequence of str
+        projection : NuisanceProjection, optional
+            What plain embeddings go through first, so that neighbours do not share its quantity.
+        eraser
+            The old name of `projection`; deprecated, goes in 0.3.
+
+        Raises
+        ------
+        ValueError
+            For no stars at all, NaN or unnormalised vectors, missing or duplicate ids, several
+            models.
         """
         if eraser is not None:
             text = "StarIndex.build takes projection=, not eraser=; version 0.3 will not know it"
@@ -120,33 +134,10 @@ class StarIndex:
         if metadata is not None:
             found, _ = joined(source.source_id, metadata, columns)
             source = dataclasses.replace(source, metadata=source.metadata.beside(found))
-        kind, reason = kinds.choose(len(source), kind)
-        by_id = np.argsort(source.source_id)
-        rows = by_id[_spread(len(source), kinds.sample_size(len(source), kind))]
-        sample = source.vectors(rows)
-        index, parameters = kinds.trained(kind, sample, len(source))
-        some = _spread(len(rows), min(kinds.RECALL_STARS, len(rows)))
-        recall_sample = RecallSample(rows[some], sample[some])
-        for here, vectors in source.checked():
-            index.add(vectors)
-            recall_sample.compare(here.start, vectors)
-        numbers = source.metadata
-        card = Card(
-            source.model_sha256,
-            source.dimension,
-            len(source),
-            0,
-            kind,
-            reason,
-            parameters,
-            1.0,
-            list(numbers.names),
-            list(numbers.units),
-            ignore=source.ignore,
-        )
-        built = cls(Content(card, index, source.source_id.copy(), by_id, numbers.values))
+        content, recall_sample = fill_index(source, kind)
+        built = cls(content)
         built.left_out = source.left_out
-        if kind != "exact":
+        if built.kind != "exact":
             built._tune(recall_sample)
         return built
 
@@ -168,15 +159,16 @@ class StarIndex:
         kind: str | None = None,
         duplicates: Duplicates = "error",
     ) -> "StarIndex":
-        """The index that `build` makes of the stars of several indices of one model."""
+        """Build an index of the stars of several indices of one model; see `build`."""
         return cls.build(list(indices), kind, duplicates)
 
     def ignoring(self, projection: NuisanceProjection) -> "StarIndex":
-        """This index if its vectors went through the projection already.
+        """Return this index if its vectors went through the projection, or build one that did.
 
-        Otherwise one built of its vectors.
-
-        Raises ValueError for kinds that hold rounded vectors: erasing would amplify the rounding.
+        Raises
+        ------
+        ValueError
+            For kinds that hold rounded vectors: erasing would amplify the rounding.
         """
         if self.ignore == projection.name:
             return self
@@ -189,12 +181,26 @@ class StarIndex:
         return StarIndex.build(self, projection=projection)
 
     def add(self, embeddings: Any, duplicates: Duplicates = "error") -> int:
-        """Stars in whatever form `build` takes; how many were added.
+        """Add stars. Lists and principal components stay those of the first stars.
 
-        An id that is there already is an "error", or the "first" of the two (the old one) or the
-        "last" stays. Lists and principal components stay those of the first stars: after adding
-        several times as many, build anew. Raises ValueError as `build` does, and for another
-        model; the index is then as it was.
+        After adding several times as many, build anew.
+
+        Parameters
+        ----------
+        embeddings
+            In whatever form `build` takes.
+        duplicates : {"error", "first", "last"}
+            What becomes of an id that is there already: the old row stays, or the new one.
+
+        Returns
+        -------
+        int
+            How many were added.
+
+        Raises
+        ------
+        ValueError
+            As `build` does, and for another model; the index is then as it was.
         """
         self._refuse_mapped()
         own, new = self.source(), union(_sources(embeddings), duplicates)
@@ -213,18 +219,24 @@ class StarIndex:
         return len(new)
 
     def delete(self, source_ids: Sequence[int] | np.ndarray) -> None:
-        """KeyError names ids that are not in the index; nothing is deleted then."""
+        """Delete stars; KeyError names ids that are not in the index, and nothing is deleted then."""
         self._refuse_mapped()
         self.source_id[self._rows(source_ids)] = -1
         self._changed()
 
     def dedupe(self, tolerance: float = IDENTICAL) -> int:
-        """Delete every star whose vector is that of a star before it, to a distance of `tolerance`.
+        """Delete every star whose vector is that of a star before it: data that came twice.
 
-        How many.
+        Parameters
+        ----------
+        tolerance : float
+            Distance up to which vectors are the same. Kinds that round vectors compare them as
+            rounded.
 
-        Data that came twice under two ids are found so. Kinds that round vectors compare them as
-        rounded.
+        Returns
+        -------
+        int
+            How many were deleted.
         """
         self._refuse_mapped()
         before = len(self)
@@ -237,12 +249,10 @@ class StarIndex:
 
     def _later_copies(self, rows: np.ndarray, tolerance: float) -> np.ndarray:
         """Ids of the rows that have a twin before them."""
-        distance, found = self._nearest(
-            self._index.reconstruct_batch(rows), COPIES
-        )  # equally rounded, if they are
-        return self.source_id[
-            rows[((distance <= tolerance) & (found >= 0) & (found < rows[:, None])).any(1)]
-        ]
+        # equally rounded, if they are
+        distance, found = self._nearest(self._index.reconstruct_batch(rows), COPIES)
+        is_copy_of = (distance <= tolerance) & (found >= 0) & (found < rows[:, None])
+        return self.source_id[rows[is_copy_of.any(1)]]
 
     def source(self) -> Source:
         """Its stars as an index is built from them."""
@@ -258,26 +268,38 @@ class StarIndex:
         )
 
     def vectors(self, source_ids: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n, dimension) stored vectors of the given stars.
-
-        KeyError names those that are not in the index.
-        """
+        """Return stored vectors (n, dimension) of stars; KeyError names those not in the index."""
         return self._stored(self._rows(source_ids))
 
     def numbers(self, source_ids: Sequence[int] | np.ndarray) -> Metadata:
-        """Metadata of the given stars; KeyError names those that are not in the index."""
+        """Return the metadata of stars; KeyError names those that are not in the index."""
         return self.metadata.rows(self._rows(source_ids))
 
     def contains(self, source_ids: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n,) whether the stars are in the index."""
+        """Return (n,) whether the stars are in the index."""
         return self._found(np.asarray(source_ids, np.int64))[1]
 
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ids (n, k') and distances (n, k') of the nearest stars, k' = min(k, number of stars).
+        """Find the nearest stars.
 
-        -1 and NaN stand where a graph ("hnsw") leads to fewer. Raises ValueError for k < 1,
-        vectors of another dimension, NaN or unnormalised ones, and an index all of whose stars
-        were deleted.
+        Parameters
+        ----------
+        vectors : (n, dimension) float32 ndarray
+            Of unit norm.
+        k : int
+
+        Returns
+        -------
+        source_id : (n, min(k, stars)) int64 ndarray
+            -1 where a graph ("hnsw") leads to fewer.
+        distance : (n, min(k, stars)) ndarray
+            1 - cosine similarity; NaN where the id is -1.
+
+        Raises
+        ------
+        ValueError
+            For k < 1, vectors of another dimension, NaN or unnormalised ones, and an index all of
+            whose stars were deleted.
         """
         distance, rows = self._nearest(self._checked(vectors, k), k)
         return np.where(rows >= 0, self.source_id[rows], -1), distance
@@ -285,83 +307,82 @@ class StarIndex:
     def neighbours(
         self, source_ids: Sequence[int] | np.ndarray, k: int, columns: Sequence[str] = ()
     ) -> pa.Table:
-        """Neighbours of stars of the index, as `neighbours_of` gives them.
-
-        KeyError for stars that are not in it.
-        """
-        return self.neighbours_of(
-            self.vectors(source_ids), np.asarray(source_ids, np.int64), k, columns
-        )
+        """Find neighbours of stars of the index, as `neighbours_of`; KeyError for others."""
+        ids = np.asarray(source_ids, np.int64)
+        return self.neighbours_of(self.vectors(ids), ids, k, columns)
 
     def neighbours_of(
         self, vectors: np.ndarray, query_ids: np.ndarray, k: int, columns: Sequence[str] = ()
     ) -> pa.Table:
-        """query_id, rank (from 1), neighbour_id, distance, and the `columns` that the index has of the
-        neighbour.
+        """Find neighbours of stars whose vectors are given.
 
-        Nearest first, k for each of the vectors (n, dimension), or all there are; the star of id
-        query_ids (n,) itself is left out. A column of one of these four names gets "neighbour_"
-        before it.
+        Parameters
+        ----------
+        vectors : (n, dimension) float32 ndarray
+        query_ids : (n,) int64 ndarray
+            The stars of these ids themselves are left out.
+        k : int
+            Neighbours of each, or all there are.
+        columns : sequence of str
+            Numbers that the index has of the neighbours, to put beside them.
+
+        Returns
+        -------
+        pyarrow.Table
+            query_id, rank (from 1), neighbour_id, distance (1 - cosine similarity) and the
+            columns; nearest first. A column of one of these four names gets "neighbour_" before it.
         """
-        numbers = [(name, self.metadata[name]) for name in columns]
-        vectors = self._checked(vectors, k)
-        distance, rows = self._nearest(vectors, k + 1)
+        for name in columns:
+            self.metadata[name]  # an unknown one is an error before the search
+        distance, rows = self._nearest(self._checked(vectors, k), k + 1)
         ids = np.where(rows >= 0, self.source_id[rows], -1)
-        keep = (rows >= 0) & (ids != query_ids[:, None])
-        rank = np.cumsum(keep, axis=1, dtype=np.int32)
-        keep &= rank <= k
-        found = {
-            "query_id": np.repeat(query_ids, keep.sum(1)),
-            "rank": rank[keep],
-            "neighbour_id": ids[keep],
-            "distance": distance[keep],
-        }
-        found |= {
-            f"neighbour_{name}" if name in found else name: column[rows[keep]]
-            for name, column in numbers
-        }
-        units = ["1"] * 4 + [
-            self.metadata.units[self.metadata.names.index(name)] for name in columns
-        ]
-        fields = [
-            pa.field(
-                name, pa.array(values[:0]).type, metadata={"unit": unit} if unit != "1" else None
-            )
-            for (name, values), unit in zip(found.items(), units, strict=True)
-        ]
+        found, keep = tabulate_neighbours(query_ids, ids, distance, k)
         metadata = {"model_sha256": self.model_sha256, "distance": "1 - cosine similarity"}
-        metadata |= {"ignore": self.ignore} if self.ignore else {}
-        return pa.table(list(found.values()), schema=pa.schema(fields, metadata=metadata))
+        if self.ignore:
+            metadata["ignore"] = self.ignore
+        return make_table(found, self.metadata, columns, rows[keep], metadata)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> None:
-        """Write the folder atomically.
+        """Write the index as a folder, atomically.
 
-        FileExistsError if something is there (unless `overwrite`, if it is ours).
+        Raises
+        ------
+        FileExistsError
+            If something is there, unless `overwrite` and it is an index.
         """
         numbers = self.metadata
         card = Card(
-            self.model_sha256,
-            self.dimension,
-            len(self),
-            self._deleted,
-            self.kind,
-            self.reason,
-            self.parameters,
-            self.recall,
-            list(numbers.names),
-            list(numbers.units),
+            model_sha256=self.model_sha256,
+            dimension=self.dimension,
+            stars=len(self),
+            deleted=self._deleted,
+            kind=self.kind,
+            reason=self.reason,
+            parameters=self.parameters,
+            recall=self.recall,
+            columns=list(numbers.names),
+            units=list(numbers.units),
             ignore=self.ignore,
         )
-        write_folder(
-            folder,
-            Content(card, self._index, self.source_id, self._order, numbers.values),
-            overwrite,
-        )
+        content = Content(card, self._index, self.source_id, self._order, numbers.values)
+        write_folder(folder, content, overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, mapped: bool = False, verify: bool = True) -> "StarIndex":
-        """What `save` wrote; see read_folder for `mapped` (read from disk as needed), `verify` and the
-        errors.
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        folder : path
+        mapped : bool
+            Read vectors from disk as they are needed; the index can then not be changed.
+        verify : bool
+            Compare the hashes of all files.
+
+        Raises
+        ------
+        ValueError, OSError
+            See folder.read_folder.
         """
         return cls(read_folder(folder, mapped, verify), mapped)
 
@@ -386,13 +407,13 @@ class StarIndex:
         self._check_files()
         k = min(k, len(self))
         parameters = kinds.search_parameters(self.kind, self.parameters, k, self._alive)
-        searcher = (
-            self._gpu
-            if self._gpu is not None and k <= kinds.GPU_MOST and self._alive is None
-            else self._index
-        )
+        searcher = self._index
+        if self._gpu is not None and k <= kinds.GPU_MOST and self._alive is None:
+            searcher = self._gpu
         squared, rows = searcher.search(vectors, k, params=parameters)
-        if np.any(short := rows[:, -1] < 0):  # the lists that were looked into hold fewer than k
+        # of which the lists that were looked into hold fewer than k
+        short = rows[:, -1] < 0
+        if short.any():
             parameters = kinds.search_parameters(
                 self.kind, self.parameters, k, self._alive, len(self.source_id)
             )
@@ -402,11 +423,9 @@ class StarIndex:
     def _stored(self, rows: np.ndarray) -> np.ndarray:
         """(n, dimension) vectors as the index holds them, rounded or not, of unit norm."""
         self._check_files()
-        vectors = (
-            self._index.reconstruct_batch(rows)
-            if len(rows)
-            else np.empty((0, self.dimension), np.float32)
-        )
+        if not len(rows):
+            return np.empty((0, self.dimension), np.float32)
+        vectors = self._index.reconstruct_batch(rows)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     def _chunks_of_rows(self) -> Iterator[np.ndarray]:
@@ -441,9 +460,8 @@ class StarIndex:
     def _hide_deleted(self, deleted: int) -> None:
         self._deleted, self._alive = deleted, None
         if deleted:
-            self._bits = np.packbits(
-                self.source_id >= 0, bitorder="little"
-            )  # faiss only borrows them
+            # kept, as faiss only borrows them
+            self._bits = np.packbits(self.source_id >= 0, bitorder="little")
             self._alive = faiss.IDSelectorBitmap(self._bits)  # pyright: ignore[reportCallIssue]
 
     def _check_files(self) -> None:
@@ -468,8 +486,3 @@ def _sources(embeddings: Any) -> list[Source]:
         for part in parts
     )
     return [source for sources in nested for source in sources]
-
-
-def _spread(n: int, m: int) -> np.ndarray:
-    """m indices below n, evenly spaced."""
-    return np.linspace(0, n - 1, m).astype(np.int64)

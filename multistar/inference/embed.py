@@ -68,7 +68,6 @@ def embed(
     flags = map_batches(model, stars, "embed", keep, quiet, labels)
     if space != "fused":
         out = shared(model, stars, space)
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(out.ravel()), out.shape[1])
     metadata = {
         "model_sha256": model.hash,
         "precision": model.precision,
@@ -79,12 +78,17 @@ def embed(
         metadata["ignore"] = projection.name
     if space != "fused":
         metadata["space"] = space
-    columns = [pa.array(stars.source_id), pa.array(status.words(flags), pa.string()), vectors]
-    schema = pa.schema(
-        [("source_id", pa.int64()), ("status", pa.string()), ("embedding", vectors.type)],
-        metadata=metadata,
-    )
-    return pa.table(columns, schema=schema)
+    return _to_table(stars.source_id, flags, out, metadata)
+
+
+def _to_table(
+    source_id: np.ndarray, flags: np.ndarray, vectors: np.ndarray, metadata: dict[str, str]
+) -> pa.Table:
+    """Put ids, status words and vectors (n, E) into a table."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    columns = [pa.array(source_id), pa.array(status.words(flags), pa.string()), lists]
+    fields = [("source_id", pa.int64()), ("status", pa.string()), ("embedding", lists.type)]
+    return pa.table(columns, schema=pa.schema(fields, metadata=metadata))
 
 
 def shared(model: Model, stars: Stars, space: str) -> np.ndarray:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import torch
 
 from multistar import status
-from multistar.inference.predict import SCORES, joint_samples, with_marginals
+from multistar.inference.samples import SCORES, joint_samples, with_marginals
 from multistar.inference.stream import encode_stars
 from multistar.io.write import to_arrow
 from multistar.modalities.gaia_xp.modality import g_flux

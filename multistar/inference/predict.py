@@ -4,73 +4,26 @@ Joint samples are drawn on request.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from encoders import Measurement
 from multistar import status
 from multistar.inference.consistency import edges, mean_squared_score
 from multistar.inference.given import Given, as_given, complete_errors, decode_marginals
 from multistar.inference.parallax import LUMINOSITY_LABELS, contradicts_parallax
-from multistar.inference.stream import Encoded, encode_stars, hide_slots, map_batches
-from multistar.io.chunks import ROWS
-from multistar.io.write import to_arrow
+from multistar.inference.request import Request
+from multistar.inference.result import LEVELS, SUFFIXES, Prediction, describe_result
+from multistar.inference.samples import SCORES, covariances, draw_chain, seed_at, with_marginals
+from multistar.inference.stream import Encoded, encode_stars, map_batches
 from multistar.model.checkpoint import Model
-from multistar.model.fusion import Memory
 from multistar.model.mixture import Mixture
 from multistar.stars import Stars
 
-LEVELS = (0.5, 0.16, 0.84)
-SUFFIXES = ("", "_lower", "_upper")
-# How the metadata describe `covariance`; the names of the labels follow.
-ROW_MAJOR = "row-major, "
-# Normal scores of the levels where marginals are known.
-SCORES = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)
-# Samples of all stars together that are drawn at once: they fit the caches of a CPU.
-AT_ONCE = 1024
-# How many times as many are drawn at once on a GPU: some hundred MB.
-ON_GPU = 64
-
-# Samples that are drawn at least where they are weighted by given labels.
-FEWEST_WEIGHTED = 256
-
 # Called with each encoded batch and label -> (B, n) samples of it in the label's unit, if drawn.
 Watch = Callable[[Encoded, Mapping[str, np.ndarray]], None]
-
-
-@dataclass
-class Prediction:
-    """A result of `predict` before it becomes a table.
-
-    Attributes
-    ----------
-    flags : (stars,) uint16 ndarray
-        What `status` will say.
-    columns : dict of str to (stars,) or (stars, k) ndarray
-        All others, in order.
-    units : dict of str to str
-        Column -> its unit; a column without an entry has none.
-    metadata : dict of str to str
-    """
-
-    flags: np.ndarray
-    columns: dict[str, np.ndarray]
-    units: dict[str, str]
-    metadata: dict[str, str]
-
-    def to_table(self) -> pa.Table:
-        """Make the table: source_id, status, and the other columns with their units."""
-        first = {"source_id": self.columns["source_id"], "status": status.words(self.flags)}
-        table = to_arrow(first | self.columns, self.metadata)
-        fields = []
-        for column in table.schema:
-            if column.name in self.units:
-                column = column.with_metadata({"unit": self.units[column.name]})
-            fields.append(column)
-        return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
 def predict(
@@ -130,35 +83,6 @@ def predict(
     return predict_stars(model, stars, quiet, request).to_table()
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a prediction; the attributes are parameters of `predict`."""
-
-    samples: int = 0
-    seed: int = 0
-    consistency: bool = False
-    labels: tuple[str, ...] = ()
-    given: Given = field(default_factory=dict)
-
-    def __post_init__(self):
-        if self.samples < 0 or self.samples == 1:
-            raise ValueError(
-                f"samples={self.samples} must be 0 (none) or at least 2, so that a covariance "
-                "exists"
-            )
-
-    def names(self, model: Model) -> tuple[str, ...]:
-        """Return the labels that come out; ValueError if the model lacks one, or one is doubled."""
-        known = model.vocabulary.labels
-        if unknown := [name for name in self.labels if name not in known]:
-            raise ValueError(
-                f"labels {unknown} are none of this model's, which are {', '.join(known)}"
-            )
-        if len(set(self.labels)) < len(self.labels):
-            raise ValueError(f"labels {list(self.labels)} name one of them twice")
-        return self.labels or known
-
-
 def predict_stars(
     model: Model, stars: Stars, quiet: bool, request: Request, watch: Watch | None = None
 ) -> Prediction:
@@ -177,262 +101,147 @@ def predict_stars(
     Prediction
         To which more columns may be added before it becomes a table.
     """
-    names = request.names(model)
-    given = tuple(request.given)
-    if given:
+    # every label by its name from here on
+    request = replace(request, labels=request.names(model))
+    if request.given:
         stars = complete_errors(model, stars, request.given)
-    # the check of parallaxes asks for some more labels than come out
-    asked = names
-    has_parallax = "parallax" in stars.scalars
-    if has_parallax:
-        more = [n for n in LUMINOSITY_LABELS if n in model.vocabulary.labels and n not in names]
-        asked = (*names, *more)
-    rows_of = [model.vocabulary.labels.index(name) for name in asked]
-    levels = model.recalibrator(torch.tensor(LEVELS))[rows_of]
-    as_stated = torch.tensor(LEVELS, dtype=levels.dtype).expand_as(levels)
-    quantiles = np.empty((len(stars), len(asked), len(LEVELS)))
-    contradicts = np.zeros(len(stars), bool)
+    marginals = _Marginals(model, stars, request)
+    draws = _Draws(model, len(stars), request) if request.samples else None
 
-    def decode(batch: Encoded) -> Mixture:
-        marginals = decode_marginals(model, batch, asked, given)
-        of_batch = levels
-        if given:
-            of_batch = torch.where(marginals.is_given.cpu()[..., None], as_stated, levels)
-        quantiles[batch.rows] = marginals.mixture.quantile(of_batch).cpu()
-        contradicts[batch.rows] = marginals.contradicts.cpu()
-        return marginals.mixture
-
-    def decode_and_show(batch: Encoded) -> None:
-        decode(batch)
+    def read(batch: Encoded) -> None:
+        mixture = marginals.read(batch)
+        drawn = {} if draws is None else draws.read(batch, mixture)
         if watch is not None:
-            watch(batch, {})
+            watch(batch, drawn)
 
-    drawn = covariance = np.empty(0)
-    if request.samples:
-        flags, drawn, covariance = _draw(model, stars, request, quiet, decode, watch)
+    given = tuple(request.given)
+    if draws is None:
+        flags = map_batches(model, stars, "predict", read, quiet, given)
     else:
-        flags = map_batches(model, stars, "predict", decode_and_show, quiet, given)
+        # one batch after another, since all of them draw from one sequence of random numbers
+        flags = stars.flags.copy()
+        for batch in encode_stars(model, stars, "predict", quiet, given):
+            flags[batch.rows] = batch.flags
+            read(batch)
 
-    def median(name: str) -> np.ndarray:
-        return model.standardiser.physical(name, quantiles[:, asked.index(name), 0])
-
-    if has_parallax:
-        flags[contradicts_parallax(model, stars, median)] |= status.BIT["inconsistent"]
-    flags[contradicts] |= status.BIT["inconsistent"]
-    columns: dict[str, np.ndarray] = {"source_id": stars.source_id}
+    result = Prediction(flags, {"source_id": stars.source_id}, {}, describe_result(model, request))
+    flags[marginals.contradicts] |= status.BIT["inconsistent"]
+    if "parallax" in stars.scalars:
+        contradicts = contradicts_parallax(model, stars, marginals.median)
+        flags[contradicts] |= status.BIT["inconsistent"]
     if request.consistency:
-        columns["consistency"] = mean_squared_score(model, stars, quiet)
-        flags[columns["consistency"] > edges(stars)] |= status.BIT["inconsistent"]
-    units = {}
-    for i, name in enumerate(names):
-        for j, suffix in enumerate(SUFFIXES):
-            columns[name + suffix] = model.standardiser.physical(name, quantiles[:, i, j])
-            units[name + suffix] = model.vocabulary.quantity(name).unit
-    if request.samples:
-        for i, name in enumerate(names):
-            columns[f"{name}_samples"] = drawn[i]
-            units[f"{name}_samples"] = model.vocabulary.quantity(name).unit
-        columns["covariance"] = covariance
-    return Prediction(flags, columns, units, _metadata(model, request))
+        score = mean_squared_score(model, stars, quiet)
+        flags[score > edges(stars)] |= status.BIT["inconsistent"]
+        result.columns["consistency"] = score
+    marginals.add_to(result)
+    if draws is not None:
+        draws.add_to(result)
+    return result
 
 
-@torch.inference_mode()
-def _draw(
-    model: Model,
-    stars: Stars,
-    request: Request,
-    quiet: bool,
-    decode: Callable[[Encoded], Mixture],
-    watch: Watch | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw joint samples; call `decode` for each batch, and `watch` with its samples.
-
-    Batches come one after another, since all of them draw from one sequence of random numbers.
-
-    Returns
-    -------
-    flags : (stars,) ndarray
-    samples : (labels, stars, n) ndarray
-        In the labels' units.
-    covariances : (stars, labels * labels) ndarray
-    """
-    names, given = request.names(model), tuple(request.given)
-    flags = stars.flags.copy()
-    drawn = np.empty((len(names), len(stars), request.samples), np.float32)
-    covariance = np.empty((len(stars), len(names) ** 2))
-    rows_of = [model.vocabulary.labels.index(name) for name in names]
-    nodes = model.recalibrator(torch.special.ndtr(SCORES))[rows_of]
-    as_stated = torch.special.ndtr(SCORES).expand_as(nodes)
-    is_given = torch.tensor([name in given for name in names])
-    nodes = torch.where(is_given[:, None], as_stated, nodes)
-    generator = torch.Generator()
-    for batch in encode_stars(model, stars, "predict", quiet, given):
-        mixture = decode(batch).first(len(names))
-        flags[batch.rows] = batch.flags
-        seed_at(generator, request.seed, batch.rows)
-        chain = _draw_chain(model, batch, names, given, request.samples, generator)
-        joint = with_marginals(mixture, chain, nodes, generator)
-        joint = _physical(model, names, joint)
-        drawn[:, batch.rows], covariance[batch.rows] = joint, covariances(joint)
-        if watch is not None:
-            watch(batch, dict(zip(names, drawn[:, batch.rows], strict=True)))
-    return flags, drawn, covariance
-
-
-def _draw_chain(
-    model: Model,
-    batch: Encoded,
-    names: Sequence[str],
-    given: Sequence[str],
-    n: int,
-    generator: torch.Generator,
-) -> torch.Tensor:
-    """(B, n, labels) joint samples by the chain, in which given labels come first."""
-    order = [*given, *(name for name in names if name not in given)]
-    slots = torch.tensor([model.vocabulary.slot(name) for name in order])
-    if not given:
-        return joint_samples(model, batch.memory, slots, n, generator)
-    hidden = [model.vocabulary.slot(name) for name in given]
-    memory = model.network.encode(hide_slots(batch.measurement, hidden))
-    m = batch.measurement
-    is_given = m.observed[:, slots].clone()
-    is_given[:, len(given) :] = False
-    known = Measurement(m.value[:, slots], m.sigma[:, slots], is_given)
-    chain = joint_samples(model, memory, slots, max(n, FEWEST_WEIGHTED), generator, known)
-    columns = [order.index(name) for name in names]
-    return chain[:, :n, columns]
-
-
-def seed_at(generator: torch.Generator, seed: int, rows: slice) -> None:
-    """Seed anew where a part of a long table begins.
-
-    Read in parts or whole, stars get the same samples.
-    """
-    if rows.start % ROWS == 0:
-        generator.manual_seed(seed + rows.start // ROWS)
-
-
-@torch.inference_mode()
-def joint_samples(
-    model: Model,
-    memory: Memory,
-    order: torch.Tensor,
-    n: int,
-    generator: torch.Generator,
-    known: Measurement | None = None,
-) -> torch.Tensor:
-    """Draw joint samples of the B stars of memory, in bounded memory.
+class _Marginals:
+    """Collects the quantiles of labels, batch by batch.
 
     Parameters
     ----------
     model : Model
-    memory : Memory
-    order : (Q,) int Tensor
-        The slots, in the order in which they are drawn.
-    n : int
-        Samples of each star.
-    generator : torch.Generator
-    known : Measurement, optional
-        (B, Q) what is known of the slots beside the memory.
+    stars : Stars
+    request : Request
+        With the names of all labels that come out.
 
-    Returns
-    -------
-    (B, n, Q) Tensor
-        Standardised samples.
+    Attributes
+    ----------
+    contradicts : (stars,) bool ndarray
+        Of which a given label contradicts all the rest.
     """
-    device = memory.features.device
-    order = order.to(device)
-    most = AT_ONCE if device.type == "cpu" else AT_ONCE * ON_GPU
-    stars_at_once = max(1, most // n)
-    sizes = [min(most, n - done) for done in range(0, n, most)]
-    parts = []
-    for start in range(0, len(memory.features), stars_at_once):
-        rows = slice(start, start + stars_at_once)
-        part = memory.rows(rows)
-        of_part = None if known is None else known.rows(rows)
-        head = model.network.head
-        pieces = [head.sample(part, order, size, generator, of_part) for size in sizes]
-        parts.append(torch.cat(pieces, 1))
-    return torch.cat(parts).cpu()
+
+    def __init__(self, model: Model, stars: Stars, request: Request):
+        self.model, self.request = model, request
+        self.asked = request.labels
+        if "parallax" in stars.scalars:
+            # the check of parallaxes asks for some more labels than come out
+            known = model.vocabulary.labels
+            more = [n for n in LUMINOSITY_LABELS if n in known and n not in request.labels]
+            self.asked = (*request.labels, *more)
+        rows_of = [model.vocabulary.labels.index(name) for name in self.asked]
+        self.levels = model.recalibrator(torch.tensor(LEVELS))[rows_of]
+        self.quantiles = np.empty((len(stars), len(self.asked), len(LEVELS)))
+        self.contradicts = np.zeros(len(stars), bool)
+
+    @torch.inference_mode()
+    def read(self, batch: Encoded) -> Mixture:
+        """Decode a batch; return the marginals of all labels that were asked for."""
+        marginals = decode_marginals(self.model, batch, self.asked, tuple(self.request.given))
+        levels = self.levels
+        if self.request.given:
+            # a given label's posterior is as wide as its stated error says
+            as_stated = torch.tensor(LEVELS, dtype=levels.dtype).expand_as(levels)
+            levels = torch.where(marginals.is_given.cpu()[..., None], as_stated, levels)
+        self.quantiles[batch.rows] = marginals.mixture.quantile(levels).cpu()
+        self.contradicts[batch.rows] = marginals.contradicts.cpu()
+        return marginals.mixture
+
+    def median(self, name: str) -> np.ndarray:
+        """Median (stars,) of a label in its unit."""
+        quantiles = self.quantiles[:, self.asked.index(name), LEVELS.index(0.5)]
+        return self.model.standardiser.physical(name, quantiles)
+
+    def add_to(self, result: Prediction) -> None:
+        """Put the labels' columns into a result."""
+        for i, name in enumerate(self.request.labels):
+            for j, suffix in enumerate(SUFFIXES):
+                values = self.model.standardiser.physical(name, self.quantiles[:, i, j])
+                result.columns[name + suffix] = values
+                result.units[name + suffix] = self.model.vocabulary.quantity(name).unit
 
 
-def with_marginals(
-    mixture: Mixture, samples: torch.Tensor, levels: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
-    """Keep the ranks of samples, and give them the values of the marginals of parallel mode.
-
-    Which values go together is what only the chain of conditionals knows. Where and how wide each
-    of them is, parallel mode knows better: errors of the chain add up from slot to slot. So the
-    chain's copula is joined with the marginals, interpolated between SCORES.
+class _Draws:
+    """Collects joint samples of labels and their covariances, batch by batch.
 
     Parameters
     ----------
-    mixture : Mixture
-        (B, Q, K) the marginals.
-    samples : (B, n, Q) Tensor
-        Standardised samples of the chain.
-    levels : (..., 15) Tensor
-        The levels of the mixture that stand for SCORES: those of a recalibrator, or ndtr(SCORES).
-    generator : torch.Generator
-
-    Returns
-    -------
-    (B, n, Q) Tensor
-
-    References
-    ----------
-    The empirical copula of Clark et al. (2004), the "Schaake shuffle".
+    model : Model
+    n : int
+        Number of stars.
+    request : Request
+        With the names of all labels that come out.
     """
-    nodes = mixture.quantile(levels).cpu()
-    score = draw_scores(samples.transpose(1, 2), generator)
-    return interpolate_quantiles(nodes, score).transpose(1, 2)
 
+    def __init__(self, model: Model, n: int, request: Request):
+        self.model, self.request = model, request
+        names = request.labels
+        self.samples = np.empty((len(names), n, request.samples), np.float32)
+        self.covariance = np.empty((n, len(names) ** 2))
+        rows_of = [model.vocabulary.labels.index(name) for name in names]
+        levels = torch.special.ndtr(SCORES)
+        recalibrated = model.recalibrator(levels)[rows_of]
+        is_given = torch.tensor([name in request.given for name in names])
+        self.levels = torch.where(is_given[:, None], levels.expand_as(recalibrated), recalibrated)
+        self.generator = torch.Generator()
 
-def draw_scores(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Normal scores (..., n) of the ranks of samples x (..., n), drawn at random in each rank."""
-    rank = x.argsort(-1).argsort(-1) + torch.rand(x.shape, generator=generator)
-    return torch.special.ndtri(rank.double() / x.shape[-1])
+    @torch.inference_mode()
+    def read(self, batch: Encoded, mixture: Mixture) -> dict[str, np.ndarray]:
+        """Draw samples of a batch; return those of each label, (B, samples)."""
+        names, request = self.request.labels, self.request
+        seed_at(self.generator, request.seed, batch.rows)
+        chain = draw_chain(
+            self.model, batch, names, tuple(request.given), request.samples, self.generator
+        )
+        joint = with_marginals(mixture.first(len(names)), chain, self.levels, self.generator)
+        drawn = self._to_units(joint)
+        self.samples[:, batch.rows] = drawn
+        self.covariance[batch.rows] = covariances(drawn)
+        return dict(zip(names, self.samples[:, batch.rows], strict=True))
 
+    def _to_units(self, joint: torch.Tensor) -> np.ndarray:
+        """(B, n, labels) standardised -> (labels, B, n) in the labels' units."""
+        z = joint.double().numpy()
+        physical = self.model.standardiser.physical
+        return np.stack([physical(name, z[..., i]) for i, name in enumerate(self.request.labels)])
 
-def interpolate_quantiles(nodes: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
-    """Interpolate values (..., n) at normal scores (..., n).
-
-    `nodes` (..., 15) are the values at SCORES.
-    """
-    place = (score.clamp(SCORES[0], SCORES[-1]) - SCORES[0]) / (SCORES[1] - SCORES[0])
-    left = place.long().clamp(max=len(SCORES) - 2)
-    share = (place - left).to(nodes.dtype)
-    return nodes.gather(-1, left) * (1 - share) + nodes.gather(-1, left + 1) * share
-
-
-def _physical(model: Model, names: Sequence[str], samples: torch.Tensor) -> np.ndarray:
-    """(B, n, labels) standardised -> (labels, B, n) in the labels' units."""
-    z = samples.double().numpy()
-    return np.stack([model.standardiser.physical(name, z[..., i]) for i, name in enumerate(names)])
-
-
-def covariances(samples: np.ndarray) -> np.ndarray:
-    """Covariances (B, labels * labels) of samples (labels, B, n), flattened row by row."""
-    _, stars, n = samples.shape
-    residual = samples - samples.mean(-1, keepdims=True)
-    covariance = np.einsum("ibn,jbn->bij", residual, residual) / (n - 1)
-    return covariance.reshape(stars, -1)
-
-
-def _metadata(model: Model, request: Request) -> dict[str, str]:
-    names = request.names(model)
-    units = ", ".join(f"{n} [{model.vocabulary.quantity(n).unit or '1'}]" for n in names)
-    out = {
-        "model_sha256": model.hash,
-        "precision": model.precision,
-        "units": units,
-        "quantiles": "L = 50 %, L_lower = 16 %, L_upper = 84 %",
-    }
-    if request.given:
-        out["given"] = ", ".join(request.given)
-    if request.samples:
-        out |= {
-            "samples": f"{request.samples} joint draws, seed {request.seed}",
-            "covariance": ROW_MAJOR + ", ".join(names),
-        }
-    return out
+    def add_to(self, result: Prediction) -> None:
+        """Put samples and covariances into a result."""
+        for name, samples in zip(self.request.labels, self.samples, strict=True):
+            result.columns[f"{name}_samples"] = samples
+            result.units[f"{name}_samples"] = self.model.vocabulary.quantity(name).unit
+        result.columns["covariance"] = self.covariance

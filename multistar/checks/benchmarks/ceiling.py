@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from multistar.inference.predict import LEVELS
+from multistar.inference.result import LEVELS
 from multistar.inference.stream import show_measurements
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars

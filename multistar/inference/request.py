@@ -1,0 +1,35 @@
+"""What is asked of a prediction, checked before anything is computed."""
+
+from dataclasses import dataclass, field
+
+from multistar.inference.given import Given
+from multistar.model.checkpoint import Model
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a prediction; the attributes are parameters of `predict`."""
+
+    samples: int = 0
+    seed: int = 0
+    consistency: bool = False
+    labels: tuple[str, ...] = ()
+    given: Given = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.samples < 0 or self.samples == 1:
+            raise ValueError(
+                f"samples={self.samples} must be 0 (none) or at least 2, so that a covariance "
+                "exists"
+            )
+
+    def names(self, model: Model) -> tuple[str, ...]:
+        """Return the labels that come out; ValueError if the model lacks one, or one is doubled."""
+        known = model.vocabulary.labels
+        if unknown := [name for name in self.labels if name not in known]:
+            raise ValueError(
+                f"labels {unknown} are none of this model's, which are {', '.join(known)}"
+            )
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels {list(self.labels)} name one of them twice")
+        return self.labels or known
