@@ -31,6 +31,8 @@ LONGEST = [
 # Run by one process: UMAP is compiled by each that uses it, which takes longer than the tests.
 TOGETHER = {"tests/test_umap.py": "tests/test_notebooks.py"}
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ  # pytest -n: this process is one of several
+THREADS = 1 if IN_PARALLEL else min(2, len(os.sched_getaffinity(0)))
+os.environ.setdefault("NUMBA_NUM_THREADS", str(THREADS))  # which numba reads when it is imported
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,10 +54,13 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def few_threads():
-    """Two at most, and one where other processes test on the other cores."""
-    torch.set_num_threads(1 if IN_PARALLEL else min(2, len(os.sched_getaffinity(0))))
+    """Two at most, and one where other processes test on the other cores.
+
+    Before each test, as numba sets OpenMP's threads, which are torch's, when UMAP begins to use it.
+    """
+    torch.set_num_threads(THREADS)
 
 
 def make_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:

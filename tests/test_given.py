@@ -11,7 +11,7 @@ from conftest import assert_same_table
 from encoders import Measurement
 from multistar.api import MultiStar
 from multistar.cli.app import main
-from multistar.inference.dust_evidence import reddening_in_front, share_in_front
+from multistar.inference.dust_evidence import find_distances, reddening_in_front, share_in_front
 from multistar.mock.dust_map import MockDustQuery
 from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.mixture import Mixture
@@ -265,11 +265,39 @@ class Nowhere(MockDustQuery):
 
 
 def test_a_map_is_known_by_its_class_too(places):
-    distance = [np.full(300, d) for d in (1.0, 0.9, 1.1)]
+    distance = np.tile([0.9, 1.0, 1.1], (300, 1))
     stars = read_stars(places)
     scaled, _ = reddening_in_front(stars, SFDQuery(), distance)
     plain, _ = reddening_in_front(stars, WithoutDistances(), distance)
     np.testing.assert_allclose(scaled.value, 0.86 * plain.value)
+
+
+def test_distances_have_the_quantiles_of_the_prediction(model, places):
+    stars = read_stars(places, origin="mock")
+    distance = find_distances(model.model, stars, {})
+    predicted = ask(model, places)
+    assert np.all(np.diff(distance, axis=1) > 0)
+    middle = distance[:, 7:9]
+    median = predicted["distance"].to_numpy()
+    assert np.all((middle[:, 0] <= median) & (median <= middle[:, 1]))
+    inside = (distance > predicted["distance_lower"].to_numpy()[:, None]) & (
+        distance < predicted["distance_upper"].to_numpy()[:, None]
+    )
+    np.testing.assert_array_equal(inside.sum(1), 10)  # of 16, those between 16 and 84 %
+
+
+class Wall(MockDustQuery):
+    """No dust, and 1 mag behind 1 kpc."""
+
+    def __call__(self, coords):
+        return np.where(coords.distance.to_value("kpc") > 1, 1.0, 0.0)
+
+
+def test_a_star_that_may_be_behind_a_wall_has_the_mean_of_both(places):
+    distance = np.tile([0.5, 0.8, 1.2, 2.0], (300, 1))
+    ebv, _ = reddening_in_front(read_stars(places), Wall(), distance)
+    np.testing.assert_allclose(ebv.value, 0.5)
+    np.testing.assert_allclose(ebv.sigma, np.sqrt(0.5**2 + 0.08**2 + 0.01**2))
 
 
 def test_a_part_of_the_sky_that_the_map_lacks_is_predicted_without_it(model, places):

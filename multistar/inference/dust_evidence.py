@@ -1,16 +1,17 @@
 """What a dust map says of E(B-V), with its error: evidence of `predict --dust`.
 
-A map in three dimensions is asked at the star's distance. One of the whole line of sight holds also
-the dust behind the star: of it, the star has the share that lies in front of it in a disc of dust.
+A map in three dimensions is asked at distances of the star's posterior. One of the whole line of
+sight holds also the dust behind the star: of it, the star has the share that lies in front of it in
+a disc of dust.
 The disc's heights and the errors were chosen on mock stars, whose dust is lumpy, and are the same
 for the sky.
 """
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from multistar.inference.dust_maps import (
     NEAREST,
@@ -20,8 +21,8 @@ from multistar.inference.dust_maps import (
     positions,
     query_map,
 )
-from multistar.inference.given import Given
-from multistar.inference.predict import predict
+from multistar.inference.given import Given, complete_errors, decode_marginals
+from multistar.inference.stream import Encoded, map_batches
 from multistar.modalities.scalars.read import Scalar
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
@@ -35,6 +36,8 @@ MAP_ERROR = 0.16  # of E(B-V) (Schlegel, Finkbeiner & Davis 1998)
 LEAST_ERROR = 0.01  # mag
 LUMPINESS = 0.45  # error of the share f in front of a star, over sqrt(f (1 - f))
 FARTHEST = 30.0  # kpc
+# Levels of equal probability at which a distance's posterior is taken.
+LEVELS = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
 
 
 def share_in_front(distance: np.ndarray, latitude: np.ndarray) -> np.ndarray:
@@ -56,9 +59,7 @@ def share_in_front(distance: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     return 1 - np.exp(-behind_the_cavity * opacity)
 
 
-def reddening_in_front(
-    stars: Stars, query: Any, distance: Sequence[np.ndarray]
-) -> tuple[Scalar, Reddening]:
+def reddening_in_front(stars: Stars, query: Any, distance: np.ndarray) -> tuple[Scalar, Reddening]:
     """Ask a dust map for the reddening of stars at uncertain distances.
 
     Parameters
@@ -67,8 +68,8 @@ def reddening_in_front(
         With positions, or ids of Gaia.
     query : object
         An opened map, in mag of E(B-V) or in the units that SCALE knows.
-    distance : sequence of (n,) ndarray
-        Median, and the ends of the 68 % interval, kpc.
+    distance : (n, k) ndarray
+        Equally probable distances of each star, kpc.
 
     Returns
     -------
@@ -84,18 +85,48 @@ def reddening_in_front(
     """
     whole = query_map(stars, query, np.full(len(stars), FARTHEST))
     nearest = query_map(stars, query, np.full(len(stars), NEAREST))
-    if np.allclose(nearest.ebv, whole.ebv, rtol=1e-3, equal_nan=True):
-        place, _ = positions(stars)
-        shares = [share_in_front(d, place.galactic.b.rad) for d in distance]
-        middle, near, far = (whole.ebv * share for share in shares)
-        share = shares[0]
-        error = whole.ebv * np.hypot(MAP_ERROR * share, LUMPINESS * np.sqrt(share * (1 - share)))
+    is_flat = np.allclose(nearest.ebv, whole.ebv, rtol=1e-3, equal_nan=True)
+    if is_flat:
+        latitude = positions(stars)[0].galactic.b.rad
+        share = share_in_front(distance, latitude[:, None])
+        ebv = whole.ebv[:, None] * share
+        mean_share = share.mean(1)
+        unknown = whole.ebv * LUMPINESS * np.sqrt(mean_share * (1 - mean_share))
     else:
-        middle, near, far = (query_map(stars, query, d).ebv for d in distance)
-        error = MAP_ERROR * middle
-    error = np.hypot(error, (far - near) / 2)
+        ebv = np.stack([query_map(stars, query, d).ebv for d in distance.T], 1)
+        unknown = 0.0
+    middle = ebv.mean(1)
+    error = np.sqrt((MAP_ERROR * middle) ** 2 + unknown**2 + ebv.var(1))
     scale = SCALE.get(name_map(query), 1.0)
     return Scalar(scale * middle, np.hypot(scale * error, LEAST_ERROR)), whole
+
+
+def find_distances(model: Model, stars: Stars, given: Given) -> np.ndarray:
+    """Find equally probable distances of stars, from all that is known but dust maps.
+
+    Parameters
+    ----------
+    model : Model
+    stars : Stars
+    given : mapping
+        Labels that are given, with the error of values that have none.
+
+    Returns
+    -------
+    (n, k) ndarray
+        kpc, at LEVELS of the recalibrated posterior.
+    """
+    if given:
+        stars = complete_errors(model, stars, given)
+    levels = model.recalibrator(LEVELS)[[model.vocabulary.labels.index("distance")]]
+    quantiles = np.empty((len(stars), len(LEVELS)))
+
+    def decode(batch: Encoded) -> None:
+        marginal = decode_marginals(model, batch, ("distance",), tuple(given)).mixture
+        quantiles[batch.rows] = marginal.quantile(levels).cpu()[:, 0]
+
+    map_batches(model, stars, "distances of", decode, True, tuple(given))
+    return model.standardiser.physical("distance", quantiles)
 
 
 def with_dust(
@@ -131,10 +162,8 @@ def with_dust(
         raise ValueError("E(B-V) is given already; choose either that or a dust map")
     if not {"ebv", "distance"} <= set(model.vocabulary.labels):
         raise ValueError("a dust map needs a model with the labels ebv and distance")
-    guess = predict(model, stars, True, labels=["distance"], given=given)
-    distance = [guess[f"distance{end}"].to_numpy() for end in ("", "_lower", "_upper")]
     query = open_map(source) if isinstance(source, str) else source
-    ebv, read = reddening_in_front(stars, query, distance)
+    ebv, read = reddening_in_front(stars, query, find_distances(model, stars, given))
     if read.no_position or read.holes:
         warnings.warn(
             f"{read.origin}: {read.no_position} of {len(stars)} stars have no position, and of "
