@@ -198,75 +198,76 @@ def _add_mock_options(mock: argparse.ArgumentParser) -> None:
 
 def _add_inference(command) -> None:
     """The commands that take a model and a table."""
-    infer = {
-        name: command(name, _infer, text)
-        for name, text in (
-            ("predict", "labels with errors for the stars of a table"),
-            ("embed", "one vector per star of a table"),
-            ("generate", "XP spectra of stars of which a table gives labels and magnitudes"),
-            ("inpaint", "the XP coefficients that a table does not have"),
-        )
-    }
-    for name, sub in infer.items():
-        sub.add_argument(
-            "table",
-            nargs=None if name == "generate" else "?",
-            help="CSV, ECSV, FITS, VOTable or Parquet",
-        )
-        if name != "generate":
-            sub.add_argument(
-                "--lightcurves",
-                metavar="SOURCE",
-                help="FITS files, tables or a folder, by source_id",
-            )
-            sub.add_argument(
-                "--unit", choices=UNITS, help="of the light curves, where the source does not tell"
-            )
-        sub.add_argument(
-            "--model",
-            default="mini",
-            help="model folder, or the name of a shipped one (default: mini)",
-        )
-        sub.add_argument(
-            "--precision",
-            default="auto",
-            choices=("auto", "float32", "bfloat16"),
-            help="auto (the default): bfloat16 where the hardware makes it faster, else float32",
-        )
-        sub.add_argument(
-            "--origin",
-            choices=("sky", "mock"),
-            help="whether the stars are real (default: what the table says of itself, else sky)",
-        )
-        sub.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU where there is one)")
-        sub.add_argument(
-            "--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending"
-        )
-        sub.add_argument(
-            "--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names"
-        )
-    for name, default in (("predict", 0), ("generate", 64)):
-        infer[name].add_argument(
-            "--samples", type=int, default=default, help="joint draws per star"
-        )
-        infer[name].add_argument("--seed", type=int, default=0, help="of the draws")
-    _add_predict_options(infer["predict"])
-    infer["embed"].add_argument(
+    predict = command("predict", _infer, "labels with errors for the stars of a table")
+    embed = command("embed", _infer, "one vector per star of a table")
+    generate = command(
+        "generate", _infer, "XP spectra of stars of which a table gives labels and magnitudes"
+    )
+    inpaint = command("inpaint", _infer, "the XP coefficients that a table does not have")
+
+    generate.add_argument("table", help="CSV, ECSV, FITS, VOTable or Parquet")
+    for sub in (predict, embed, inpaint):
+        sub.add_argument("table", nargs="?", help="CSV, ECSV, FITS, VOTable or Parquet")
+        _add_light_curve_options(sub)
+    for sub in (predict, embed, generate, inpaint):
+        _add_model_options(sub)
+    for sub, samples in ((predict, 0), (generate, 64)):
+        sub.add_argument("--samples", type=int, default=samples, help="joint draws per star")
+        sub.add_argument("--seed", type=int, default=0, help="of the draws")
+
+    _add_predict_options(predict)
+    embed.add_argument(
         "--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it"
     )
-    infer["embed"].add_argument(
+    embed.add_argument(
         "--space",
         default="fused",
         choices=("fused", "aligned", "eigen"),
         help="that light curves and spectra share",
     )
-    for name in ("predict", "embed"):
-        add_batch_options(infer[name])
-    infer["generate"].add_argument(
+    for sub in (predict, embed):
+        add_batch_options(sub)
+    generate.add_argument(
         "--sampled", action="store_true", help="also the spectrum [W m-2 nm-1] by GaiaXPy"
     )
-    infer["inpaint"].add_argument(
+    inpaint.add_argument(
         "--bands", nargs="*", default=[], choices=("bp", "rp"), help="predict these whole"
+    )
+
+
+def _add_light_curve_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--lightcurves", metavar="SOURCE", help="FITS files, tables or a folder, by source_id"
+    )
+    sub.add_argument(
+        "--unit", choices=UNITS, help="of the light curves, where the source does not tell"
+    )
+
+
+def _add_model_options(sub: argparse.ArgumentParser) -> None:
+    """Which model, where it runs, and where the result goes."""
+    sub.add_argument(
+        "--model",
+        default="mini",
+        help="model folder, or the name of a shipped one (default: mini)",
+    )
+    sub.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+        help="auto (the default): bfloat16 where the hardware makes it faster, else float32",
+    )
+    sub.add_argument(
+        "--origin",
+        choices=("sky", "mock"),
+        help="whether the stars are real (default: what the table says of itself, else sky)",
+    )
+    sub.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU where there is one)")
+    sub.add_argument(
+        "--out", required=True, help="Parquet, FITS, VOTable, ECSV or CSV by its ending"
+    )
+    sub.add_argument(
+        "--columns", nargs="*", default=[], metavar="QUANTITY=COLUMN", help="your column names"
     )
 
 
@@ -372,10 +373,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 with one line on stderr that says what was wrong; 3 if some of many tables were left out."""
     args = parser().parse_args(arguments)
-    usual, warnings.formatwarning = (
-        warnings.formatwarning,
-        lambda text, *_: f"multistar {args.command}: warning: {text}\n",
-    )
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda text, *_: f"multistar {args.command}: warning: {text}\n"
     try:
         return args.run_command(args) or 0
     except (

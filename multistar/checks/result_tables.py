@@ -1,0 +1,185 @@
+"""Tables of README and documentation, made from docs/results/*.json, so that none is typed by hand.
+
+A document holds a table between two comments, `<!-- table NAME -->` and `<!-- end -->`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from multistar.quantities import QUANTITIES
+
+MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NAMES = {"teff": "Teff", "logg": "log g", "m_h": "[M/H]", "alpha_m": "[alpha/M]", "ebv": "E(B-V)"}
+# How labels are written: digits behind the point.
+DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "mass": 3, "age": 2}
+HEADLINE = ("teff", "logg", "m_h", "mass", "age", "ebv")
+
+Rows = Sequence[Sequence[str]]
+
+
+def fill_document(text: str, results: Path) -> str:
+    """Replace each table of a document by what the results say now.
+
+    Parameters
+    ----------
+    text : str
+        Of the document.
+    results : Path
+        The folder of JSON files.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        For a table of an unknown name.
+    """
+
+    def fill(match: re.Match) -> str:
+        if match[2] not in TABLES:
+            raise ValueError(f"no table is called {match[2]}; there are {', '.join(TABLES)}")
+        name, make = TABLES[match[2]]
+        record = json.loads((results / f"{name}.json").read_text())
+        return f"{match[1]}{make(record['figures'])}{name_origin(record)}\n{match[3]}"
+
+    return MARKED.sub(fill, text)
+
+
+def name_origin(record: Mapping[str, Any]) -> str:
+    """Say which weights a table belongs to, and where its figures are."""
+    weights, machine = record["weights_sha256"][:8], record["machine"]
+    return (
+        f"\nWeights {weights}, docs/results/{record['name']}.json, {record['date'][:10]}, "
+        f"{machine['cores']} cores with {machine['isa']}.\n"
+    )
+
+
+def format_rows(header: Sequence[str], rows: Rows) -> str:
+    """Write a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def name_label(label: str) -> str:
+    """Write a label's name with its unit."""
+    unit = QUANTITIES[label].unit
+    name = NAMES.get(label, label)
+    return name if unit in ("", "dex") else f"{name} [{unit}]"
+
+
+def write_error(label: str, value: float) -> str:
+    """Write a scatter to three figures."""
+    return f"{value:.1f}" if label == "teff" else f"{value:.3g}"
+
+
+def make_headline(figures: Mapping[str, Any]) -> str:
+    """Giants of the mock: the model, XGBoost and coverage, a column per label."""
+    by_label = figures["with parallax"]
+
+    def scatter(of: str) -> list[str]:
+        return [write_error(name, by_label[name][of]["surveyed"]) for name in HEADLINE]
+
+    rows = [
+        ["mini", *scatter("model")],
+        ["XGBoost", *scatter("XGBoost")],
+        ["truths in the 68 % interval", *(_percent(by_label[n]["coverage"]) for n in HEADLINE)],
+    ]
+    return format_rows(["", *map(name_label, HEADLINE)], rows)
+
+
+def make_labels(figures: Mapping[str, Any]) -> str:
+    """Giants of the mock, a row per label."""
+    rows = []
+    for name, of in figures["with parallax"].items():
+        model, ratio = of["model"], of["ratios"]
+        rows.append(
+            [
+                name_label(name),
+                write_error(name, model["surveyed"]),
+                write_error(name, model["truth"]),
+                _percent(of["coverage"]),
+                _percent(of["worst_coverage"][0]),
+                write_error(name, of["XGBoost"]["surveyed"]),
+                *(f"{ratio[kind]:.2f}" for kind in ("surveyed", "truth", "perfect")),
+            ]
+        )
+    header = [
+        "label",
+        "MAD-std to surveyed labels",
+        "to the truth",
+        "truths in 68 % interval",
+        "worst bin",
+        "XGBoost MAD-std",
+        "ratio",
+        "ratio to truth",
+        "perfect",
+    ]
+    return format_rows(header, rows)
+
+
+def make_sky(figures: Mapping[str, Any], labels: Sequence[str], intervals: bool) -> str:
+    """Make a table of real stars: MAD-std (bias), and shares in the 68 % interval."""
+    samples: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in figures["samples"]:
+        samples.setdefault(row["sample"], {})[row["label"]] = row
+    rows = []
+    for name, of in samples.items():
+        stars = next(iter(of.values()))["stars"]
+        cells = [_scatter(of[label], intervals) if label in of else "" for label in labels]
+        rows.append([f"{stars:,} {name}", *cells])
+    return format_rows(["", *map(name_label, labels)], rows)
+
+
+def _scatter(row: Mapping[str, Any], intervals: bool) -> str:
+    digits = DIGITS[row["label"]]
+    text = f"{row['mad_std']:.{digits}f} ({row['bias']:+.{digits}f})"
+    if intervals:
+        text += f" {100 * row['held']:.0f}, {100 * row['held_after_offset']:.0f} %"
+    return text
+
+
+def make_sun(figures: Mapping[str, Any]) -> str:
+    """The Sun at several distances: Teff, log g and mass."""
+    rows: dict[str, list[str]] = {}
+    distances = dict.fromkeys(row["parsec"] for row in figures["sun"])
+    for row in figures["sun"]:
+        cell = f"{row['teff']:,.0f} K, {row['logg']:.2f}, {row['mass']:.2f}"
+        rows.setdefault(row["bands"], []).append(cell)
+    header = ["", *(f"{parsec:g} pc" for parsec in distances)]
+    return format_rows(header, [[bands, *cells] for bands, cells in rows.items()])
+
+
+def make_clusters(figures: Mapping[str, Any]) -> str:
+    """Open clusters by age."""
+    rows = [
+        [
+            row["log_age"],
+            str(row["clusters"]),
+            f"{row['age_bias']:+.2f}",
+            f"{row['age_distance']:.2f}",
+            f"{row['ebv_bias']:+.2f}",
+        ]
+        for row in figures["clusters"]
+    ]
+    header = ["log age", "clusters", "age, bias [dex]", "median distance [dex]"]
+    return format_rows([*header, "E(B-V), bias [mag]"], rows)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+# Name of a table -> name of the result, and what makes the table of its figures.
+TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "headline": ("labels", make_headline),
+    "labels": ("labels", make_labels),
+    "sky": ("sky", lambda f: make_sky(f, ("teff", "logg", "m_h", "mass", "age"), False)),
+    "sky-intervals": ("sky", lambda f: make_sky(f, ("teff", "logg", "m_h", "mass", "age"), True)),
+    "sun": ("sky", make_sun),
+    "clusters": ("sky", make_clusters),
+}
