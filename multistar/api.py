@@ -193,6 +193,7 @@ class MultiStar:
         labels: Sequence[str] = (),
         given: Collection[str] | Mapping[str, float | None] = (),
         dust: Any = None,
+        prior: str | None = None,
     ) -> pa.Table:
         """Predict labels: medians and central 68 % intervals, calibrated on held-out stars.
 
@@ -219,6 +220,11 @@ class MultiStar:
             source_id): "sfd", "planck", "bayestar", "bh", MODULE:CLASS of dustmaps, a HEALPix
             file (.fits), or such an object. Maps of the whole line of sight count by the share in
             front of the star.
+        prior : str, optional
+            A population that the stars are known to be of, such as "young" for members of a young
+            cluster or "halo", instead of all training stars: a selection of the mock survey that
+            the model was trained on (`model.model.populations.names`). It costs as much as 256
+            samples; stars that the population hardly has are flagged "unlike_prior".
 
         Returns
         -------
@@ -229,9 +235,9 @@ class MultiStar:
         Raises
         ------
         ValueError
-            For a table that cannot be meant (see `read_stars`), samples = 1, labels that the model
-            does not have, given ones that the table does not have or without errors, and an
-            adapter that was trained without dropout if mc_dropout is asked for.
+            For a table that cannot be meant (see `read_stars`), samples = 1, labels or a prior
+            that the model does not have, given labels that the table does not have or without
+            errors, and an adapter that was trained without dropout if mc_dropout is asked for.
 
         Examples
         --------
@@ -242,9 +248,9 @@ class MultiStar:
         """
         check_passes(self.adapters, mc_dropout)
         known = as_given(given)
-        if (known or dust is not None) and self.adapters:
+        if (known or dust is not None or prior is not None) and self.adapters:
             raise ValueError(
-                "given labels are evidence for the base's labels; an adapter was not trained with "
+                "given labels and priors are of the base's labels; an adapter was not trained with "
                 "them: predict without adapters, or fine-tune with these labels as inputs"
             )
         read = self._read_by_adapters() | set(known)
@@ -252,7 +258,8 @@ class MultiStar:
         if dust is not None:
             stars, known = with_dust(self.model, stars, dust, known)
         if not self.adapters:
-            return predict(self.model, stars, quiet, samples, seed, consistency, labels, known)
+            options = (samples, seed, consistency, labels, known, prior)
+            return predict(self.model, stars, quiet, *options)
         options = (samples, seed, consistency, mc_dropout, labels)
         return predict_with_adapters(self.model, self.adapters, stars, quiet, *options)
 

@@ -22,6 +22,8 @@ FLAGS = {
     "confused; check log g",
     "only_adapter": "nothing was observed that the model itself reads: its own labels are the prior; "
     "those of an adapter rest on the adapter's inputs",
+    "unlike_prior": "the population of --prior hardly has such stars: few of the posterior's draws count, and "
+    "labels are coarse",
 }
 BIT = {name: np.uint16(1 << i) for i, name in enumerate(FLAGS)}
 

@@ -50,6 +50,8 @@ test -e mini/joint/erase_ebv.safetensors ||
     "$multistar" erase mini/erase-giants.parquet mini/erase-sky.parquet \
         --model mini/joint --quantity dust --out mini/joint/erase_ebv.safetensors
 python=.venv/bin/python
+test -e mini/joint/populations.safetensors ||
+    "$python" scripts/fit_populations.py mini/joint --run scripts/mini_joint.toml
 "$python" scripts/benchmark_labels.py mini/joint --train mini/giants.parquet \
     --held-out 0.03 --cache mini/benchmark --no-parallax
 "$python" scripts/benchmark_modalities.py --train mini/lc/giants.parquet \

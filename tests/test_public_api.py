@@ -21,7 +21,7 @@ MULTISTAR = {
     "push_to_hub": "repo private token",
     "describe": "table columns labels origin",
     "predict": "table columns quiet samples seed consistency light_curves mc_dropout origin "
-    "labels given dust",
+    "labels given dust prior",
     "embed": "table columns quiet light_curves ignore space origin",
     "eraser": "ignore",
     "nuisance_projection": "ignore",

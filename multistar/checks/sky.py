@@ -47,6 +47,8 @@ CLUSTER_FILES = (
     Path("clusters", "almeida2023_clusters.csv"),
 )
 MEMBERS, FEWEST_MEMBERS = 60, 20
+WITH_PRIOR = 5  # members of each cluster that are predicted with a prior, which takes long
+YOUNGEST, OLDEST = 6.5, 9.0  # log10 yr, of clusters whose members are said to be young
 AGE_EDGES = (6.5, 7.5, 8.0, 8.5, 9.0, 9.5, 10.2)  # log10 yr
 
 
@@ -63,12 +65,15 @@ class Sample:
         What predictions are compared with, (n,) each.
     given : mapping of str to (value, error)
         Labels that the model is told, (n,) each.
+    prior : str, optional
+        Population that they are said to be of; see model/populations.py.
     """
 
     name: str
     table: pd.DataFrame
     labels: Mapping[str, tuple[np.ndarray, np.ndarray]]
     given: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    prior: str | None = None
 
 
 def make_suns(bands: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -142,10 +147,12 @@ def _kepler_samples(folder: Path) -> list[Sample]:
     spectra = {n: (x, np.hypot(e, SPECTRA_ERRORS[n])) for n, (x, e) in spectra.items()}
     of_rest = {name: giants.labels[name] for name in ("mass", "age")}
     name = "Kepler giants, spectra known"
+    poor = _sample("old metal-poor giants", frame[old], of_old, {})
     return [
         giants,
         replace(giants, name=name, labels=of_rest, given=spectra),
-        _sample("old metal-poor giants", frame[old], of_old, {}),
+        poor,
+        replace(poor, name=f"{poor.name}, prior halo", prior="halo"),
     ]
 
 
@@ -178,7 +185,7 @@ def check_sample(model: Model, sample: Sample) -> list[dict]:
     for name, (known, error) in sample.given.items():
         measured = measured.assign(**{name: known, f"{name}_error": error})
     stars = read_stars(measured)
-    table = predict(model, stars, quiet=True, given=list(sample.given))
+    table = predict(model, stars, quiet=True, given=list(sample.given), prior=sample.prior)
     words = table["status"].to_pylist()
     flagged = float(np.mean(["outside_training" in word for word in words]))
     rows = []
@@ -259,6 +266,45 @@ def check_clusters(model: Model, frame: Any) -> list[dict]:
     return rows
 
 
+def check_members(model: Model, frame: Any, prior: str | None) -> list[dict]:
+    """Compare single members of young open clusters with their clusters: age and E(B-V).
+
+    Parameters
+    ----------
+    model : Model
+    frame : DataFrame
+        Of read_clusters.
+    prior : str, optional
+        Population that all of them are said to be of.
+
+    Returns
+    -------
+    list of dict
+        Rows for "age" [dex] and "ebv" [mag], as those of check_sample; none without such clusters.
+    """
+    log_age = np.log10(frame["age"]) + 9
+    young = frame[(log_age >= YOUNGEST) & (log_age < OLDEST)]
+    young = young.groupby("cluster").head(WITH_PRIOR).reset_index(drop=True)
+    if young.empty:
+        return []
+    columns = [
+        name for name in young if name not in ("age", "ebv", "cluster", "membership", "ruwe")
+    ]
+    stars = read_stars(young[columns])
+    table = predict(model, stars, quiet=True, labels=["age", "ebv"], prior=prior)
+    rows = []
+    for label, scale in (("age", np.log10), ("ebv", np.asarray)):
+        value, low, high = (
+            scale(table[label + end].to_numpy()) for end in ("", "_lower", "_upper")
+        )
+        known = scale(young[label].to_numpy())
+        row: dict = {"prior": prior or "all stars", "label": label, "stars": len(young)}
+        row |= scatter(value, known)
+        row["held"] = coverage(low, high, known)
+        rows.append(row)
+    return rows
+
+
 def check_sky(
     model: Model, folder: str | Path, report: Callable[[str], None] = lambda text: None
 ) -> dict:
@@ -275,7 +321,7 @@ def check_sky(
     Returns
     -------
     dict
-        `sun`, `samples` and `clusters`: lists of rows.
+        `sun`, `samples`, `clusters` and `members`: lists of rows.
 
     Raises
     ------
@@ -284,14 +330,20 @@ def check_sky(
     """
     folder = Path(folder)
     report("the Sun")
-    result: dict[str, Any] = {"sun": check_sun(model), "samples": [], "clusters": []}
+    result: dict[str, Any] = {"sun": check_sun(model), "samples": [], "clusters": [], "members": []}
     for sample in read_samples(folder):
+        if sample.prior is not None and model.populations is None:
+            continue
         report(f"{sample.name}, {len(sample.table)} stars")
         result["samples"] += check_sample(model, sample)
     clusters = read_clusters(folder)
     if clusters is not None:
         report(f"{clusters['cluster'].nunique()} clusters, {len(clusters)} stars")
         result["clusters"] = check_clusters(model, clusters)
+        priors = [None] if model.populations is None else [None, "young"]
+        for prior in priors:
+            report(f"members of young clusters, prior {prior or 'of all stars'}")
+            result["members"] += check_members(model, clusters, prior)
     if not result["samples"] and clusters is None:
         raise ValueError(
             f"{folder}: neither photometry/, giants/ nor {CLUSTER_FILES[0]} is there; expected the "
@@ -321,6 +373,7 @@ TITLES = {
     "sun": "The Sun without dust: truth 5772 K, 4.44, 0.0, 1.00 Msun, 4.6 Gyr, E(B-V) 0",
     "samples": "Stars with labels from spectra, predicted - known",
     "clusters": "Open clusters by log age: predicted - catalogue, dex and mag",
+    "members": "Single members of clusters younger than 1 Gyr: predicted - catalogue, dex and mag",
 }
 
 

@@ -55,6 +55,7 @@ INFERENCE = {
         "labels",
         "given",
         "dust",
+        "prior",
     ),
     "embed": ("ignore", "space", "origin"),
     "generate": ("samples", "seed", "sampled", "origin"),
@@ -296,6 +297,12 @@ def _add_predict_options(predict: argparse.ArgumentParser) -> None:
         metavar="MAP",
         help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, MODULE:CLASS of dustmaps, "
         "or a HEALPix file of the whole sky (.fits)",
+    )
+    predict.add_argument(
+        "--prior",
+        metavar="POPULATION",
+        help="what the stars are known to be: young, halo, apogee-like, ... (selections of "
+        "multistar mock --describe) instead of all training stars",
     )
     predict.add_argument(
         "--adapter",

@@ -14,12 +14,26 @@ from multistar import status
 from multistar.inference.consistency import edges, mean_squared_score
 from multistar.inference.given import Given, as_given, complete_errors, decode_marginals
 from multistar.inference.parallax import LUMINOSITY_LABELS, contradicts_parallax
+from multistar.inference.prior import (
+    FEWEST_EFFECTIVE,
+    count_effective,
+    resample,
+    weighted_quantiles,
+)
 from multistar.inference.request import Request
 from multistar.inference.result import LEVELS, SUFFIXES, Prediction, describe_result
-from multistar.inference.samples import SCORES, covariances, draw_chain, seed_at, with_marginals
+from multistar.inference.samples import (
+    FEWEST_WEIGHTED,
+    SCORES,
+    covariances,
+    draw_chain,
+    seed_at,
+    with_marginals,
+)
 from multistar.inference.stream import Encoded, encode_stars, map_batches
 from multistar.model.checkpoint import Model
 from multistar.model.mixture import Mixture
+from multistar.model.populations import LABELS as POPULATION_LABELS
 from multistar.stars import Stars
 
 # Called with each encoded batch and label -> (B, n) samples of it in the label's unit, if drawn.
@@ -35,6 +49,7 @@ def predict(
     consistency: bool = False,
     labels: Sequence[str] = (),
     given: Collection[str] | Given = (),
+    prior: str | None = None,
 ) -> pa.Table:
     """Predict the labels of stars from everything that was measured of them.
 
@@ -58,6 +73,10 @@ def predict(
     given : collection of str, or mapping of str to float or None
         Labels of the table that are taken for measurements, with the error of values that have
         none. Their own columns are then their posteriors. Each costs one more encoding.
+    prior : str, optional
+        A population that the stars are known to be of, instead of all training stars: see
+        model/populations.py. Draws of the posterior are weighted by it, and all columns are of
+        the weighted draws; it costs as much as 256 samples.
 
     Returns
     -------
@@ -72,14 +91,15 @@ def predict(
         `consistency`, also a column of that name; stars beyond its edges are flagged
         "inconsistent", as are, always, those whose measurements cannot be of one star (see
         plausible.py and parallax.py), and those of which a given label contradicts all the rest.
+        Stars that a `prior` hardly knows are flagged "unlike_prior".
 
     Raises
     ------
     ValueError
-        For samples = 1 or less than 0, labels that the model does not have, and given ones that
-        the table does not have or of which no error is known.
+        For samples = 1 or less than 0, labels and priors that the model does not have, and given
+        labels that the table does not have or of which no error is known.
     """
-    request = Request(samples, seed, consistency, tuple(labels), as_given(given))
+    request = Request(samples, seed, consistency, tuple(labels), as_given(given), prior)
     return predict_stars(model, stars, quiet, request).to_table()
 
 
@@ -103,10 +123,16 @@ def predict_stars(
     """
     # every label by its name from here on
     request = replace(request, labels=request.names(model))
+    populations = request.populations(model)
     if request.given:
         stars = complete_errors(model, stars, request.given)
-    marginals = _Marginals(model, stars, request)
-    draws = _Draws(model, len(stars), request) if request.samples else None
+    # the weights of a prior need some more labels than come out
+    more = () if populations is None else POPULATION_LABELS
+    drawn_labels = tuple(dict.fromkeys([*request.labels, *more]))
+    marginals = _Marginals(model, stars, replace(request, labels=drawn_labels))
+    draws = None
+    if request.samples or populations is not None:
+        draws = _Draws(model, len(stars), request, drawn_labels)
 
     def read(batch: Encoded) -> None:
         mixture = marginals.read(batch)
@@ -133,7 +159,7 @@ def predict_stars(
         score = mean_squared_score(model, stars, quiet)
         flags[score > edges(stars)] |= status.BIT["inconsistent"]
         result.columns["consistency"] = score
-    marginals.add_to(result)
+    marginals.add_to(result, request.labels)
     if draws is not None:
         draws.add_to(result)
     return result
@@ -186,17 +212,18 @@ class _Marginals:
         quantiles = self.quantiles[:, self.asked.index(name), LEVELS.index(0.5)]
         return self.model.standardiser.physical(name, quantiles)
 
-    def add_to(self, result: Prediction) -> None:
-        """Put the labels' columns into a result."""
-        for i, name in enumerate(self.request.labels):
+    def add_to(self, result: Prediction, labels: Sequence[str]) -> None:
+        """Put the columns of labels into a result."""
+        for name in labels:
             for j, suffix in enumerate(SUFFIXES):
-                values = self.model.standardiser.physical(name, self.quantiles[:, i, j])
+                quantiles = self.quantiles[:, self.asked.index(name), j]
+                values = self.model.standardiser.physical(name, quantiles)
                 result.columns[name + suffix] = values
                 result.units[name + suffix] = self.model.vocabulary.quantity(name).unit
 
 
 class _Draws:
-    """Collects joint samples of labels and their covariances, batch by batch.
+    """Collects joint samples of labels, batch by batch; weighted ones if there is a prior.
 
     Parameters
     ----------
@@ -205,43 +232,71 @@ class _Draws:
         Number of stars.
     request : Request
         With the names of all labels that come out.
+    labels : tuple of str
+        Those that are drawn: first those that come out, then what a prior needs beside them.
     """
 
-    def __init__(self, model: Model, n: int, request: Request):
-        self.model, self.request = model, request
-        names = request.labels
-        self.samples = np.empty((len(names), n, request.samples), np.float32)
-        self.covariance = np.empty((n, len(names) ** 2))
-        rows_of = [model.vocabulary.labels.index(name) for name in names]
+    def __init__(self, model: Model, n: int, request: Request, labels: tuple[str, ...]):
+        self.model, self.request, self.labels = model, request, labels
+        shown = len(request.labels)
+        self.samples = np.empty((shown, n, request.samples), np.float32)
+        self.covariance = np.empty((n, shown**2))
+        self.quantiles = np.empty((shown, n, len(LEVELS)))
+        self.effective = np.full(n, np.inf)
+        rows_of = [model.vocabulary.labels.index(name) for name in labels]
         levels = torch.special.ndtr(SCORES)
         recalibrated = model.recalibrator(levels)[rows_of]
-        is_given = torch.tensor([name in request.given for name in names])
+        is_given = torch.tensor([name in request.given for name in labels])
         self.levels = torch.where(is_given[:, None], levels.expand_as(recalibrated), recalibrated)
         self.generator = torch.Generator()
 
     @torch.inference_mode()
     def read(self, batch: Encoded, mixture: Mixture) -> dict[str, np.ndarray]:
-        """Draw samples of a batch; return those of each label, (B, samples)."""
-        names, request = self.request.labels, self.request
-        seed_at(self.generator, request.seed, batch.rows)
-        chain = draw_chain(
-            self.model, batch, names, tuple(request.given), request.samples, self.generator
-        )
-        joint = with_marginals(mixture.first(len(names)), chain, self.levels, self.generator)
+        """Draw samples of a batch; return those of each label that comes out, (B, samples)."""
+        request, rows = self.request, batch.rows
+        n = request.samples
+        if request.prior is not None:
+            n = max(n, FEWEST_WEIGHTED)
+        seed_at(self.generator, request.seed, rows)
+        chain = draw_chain(self.model, batch, self.labels, tuple(request.given), n, self.generator)
+        marginals = mixture.first(len(self.labels))
+        joint = with_marginals(marginals, chain, self.levels, self.generator)
         drawn = self._to_units(joint)
-        self.samples[:, batch.rows] = drawn
-        self.covariance[batch.rows] = covariances(drawn)
-        return dict(zip(names, self.samples[:, batch.rows], strict=True))
+        if request.prior is not None:
+            drawn = self._assume_prior(rows, drawn)
+        if request.samples:
+            self.samples[:, rows] = drawn
+            self.covariance[rows] = covariances(drawn)
+        return dict(zip(request.labels, self.samples[:, rows], strict=True))
+
+    def _assume_prior(self, rows: slice, drawn: np.ndarray) -> np.ndarray:
+        """Weigh draws (labels, B, m), keep their quantiles, and choose (labels shown, B, n) anew."""
+        populations, prior = self.model.populations, self.request.prior
+        assert populations is not None and prior is not None
+        weight = populations.weigh(prior, dict(zip(self.labels, drawn, strict=True)))
+        self.effective[rows] = count_effective(weight)
+        shown = drawn[: len(self.request.labels)]
+        for i, values in enumerate(shown):
+            self.quantiles[i, rows] = weighted_quantiles(values, weight, np.array(LEVELS))
+        start = torch.rand(len(weight), generator=self.generator).numpy()
+        chosen = resample(weight, self.request.samples, start)
+        return np.take_along_axis(shown, chosen[None], -1)
 
     def _to_units(self, joint: torch.Tensor) -> np.ndarray:
         """(B, n, labels) standardised -> (labels, B, n) in the labels' units."""
         z = joint.double().numpy()
         physical = self.model.standardiser.physical
-        return np.stack([physical(name, z[..., i]) for i, name in enumerate(self.request.labels)])
+        return np.stack([physical(name, z[..., i]) for i, name in enumerate(self.labels)])
 
     def add_to(self, result: Prediction) -> None:
-        """Put samples and covariances into a result."""
-        for name, samples in zip(self.request.labels, self.samples, strict=True):
-            result.columns[f"{name}_samples"] = samples
-            result.units[f"{name}_samples"] = self.model.vocabulary.quantity(name).unit
-        result.columns["covariance"] = self.covariance
+        """Put samples and covariances into a result, and what a prior makes of its quantiles."""
+        for i, name in enumerate(self.request.labels):
+            if self.request.prior is not None:
+                for j, suffix in enumerate(SUFFIXES):
+                    result.columns[name + suffix] = self.quantiles[i, :, j]
+            if self.request.samples:
+                result.columns[f"{name}_samples"] = self.samples[i]
+                result.units[f"{name}_samples"] = self.model.vocabulary.quantity(name).unit
+        if self.request.samples:
+            result.columns["covariance"] = self.covariance
+        result.flags[self.effective < FEWEST_EFFECTIVE] |= status.BIT["unlike_prior"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from multistar.inference.given import Given
 from multistar.model.checkpoint import Model
+from multistar.model.populations import Populations
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Request:
     consistency: bool = False
     labels: tuple[str, ...] = ()
     given: Given = field(default_factory=dict)
+    prior: str | None = None
 
     def __post_init__(self):
         if self.samples < 0 or self.samples == 1:
@@ -33,3 +35,15 @@ class Request:
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels {list(self.labels)} name one of them twice")
         return self.labels or known
+
+    def populations(self, model: Model) -> Populations | None:
+        """Return the model's populations if a prior is asked for; ValueError if it has none such."""
+        if self.prior is None:
+            return None
+        if model.populations is None:
+            raise ValueError(
+                f"the model {model.hash[:12]} knows no populations, so prior={self.prior!r} cannot "
+                "be assumed; make them: python scripts/fit_populations.py"
+            )
+        model.populations.find(self.prior)
+        return model.populations

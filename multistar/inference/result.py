@@ -61,6 +61,8 @@ def describe_result(model: Model, request: Request) -> dict[str, str]:
     }
     if request.given:
         out["given"] = ", ".join(request.given)
+    if request.prior:
+        out["prior"] = request.prior
     if request.samples:
         out |= {
             "samples": f"{request.samples} joint draws, seed {request.seed}",

@@ -48,6 +48,7 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
         f"{model.provenance['steps']:,} steps of {run['training']['batch']} stars, seed {run['training']['seed']}; "
         f"final loss {model.provenance['final_loss']:.3f}.{_before(model)}\n\n"
         f"```json\n{json.dumps(run, indent=1)}\n```",
+        *_populations(model),
         *(
             _table(variant, benchmark)
             for variant in ("with parallax", "without parallax")
@@ -67,6 +68,19 @@ def _sky(model: Model) -> str:
     return (
         f"{number:,} real stars of Gaia DR3, without labels" if number else "no real star was used"
     )
+
+
+def _populations(model: Model) -> list[str]:
+    """What a posterior assumes, if the model knows it."""
+    populations = model.populations
+    if populations is None:
+        return []
+    shares = zip(populations.names, populations.share.tolist(), strict=True)
+    listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
+    return [
+        "## Prior\n\nA posterior assumes that a star is drawn like the training stars, by selections of the mock "
+        f"survey: {listed}. `predict --prior NAME` assumes one of them instead."
+    ]
 
 
 def _before(model: Model) -> str:

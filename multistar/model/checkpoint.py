@@ -23,13 +23,15 @@ from multistar.model.nuisance import (
     quantity_of,
     save_projection,
 )
+from multistar.model.populations import FILE as POPULATIONS
+from multistar.model.populations import Populations, load_populations, save_populations
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import LABELS
 
 CARD = "README.md"
 PROJECTION_FILES = {name: projection_file(name) for name in LABELS}
-OWNED = (WEIGHTS, CONFIG, CARD, REPORT, *PROJECTION_FILES.values())
+OWNED = (WEIGHTS, CONFIG, CARD, REPORT, POPULATIONS, *PROJECTION_FILES.values())
 PARTS = ("network", "standardiser", "domain", "recalibrator")
 # Format 1 had a flat vocabulary.
 FOLDER = Kind("a model", CONFIG, 2, (1, 2), "copy the folder again")
@@ -40,7 +42,8 @@ class Model:
     """Network, standardiser, domain and recalibrator of one training.
 
     hash: SHA-256 of the weights file; provenance: run settings, number of stars and steps, last loss;
-    card: Markdown that tells what the model is, "" if nobody wrote one; projections: by the quantity that they erase.
+    card: Markdown that tells what the model is, "" if nobody wrote one; projections: by the quantity that they erase;
+    populations: that a prior may assume instead of all training stars.
     """
 
     config: ModelConfig
@@ -53,6 +56,7 @@ class Model:
     provenance: dict = dataclasses.field(default_factory=dict)
     card: str = ""
     projections: dict[str, NuisanceProjection] = dataclasses.field(default_factory=dict)
+    populations: Populations | None = None
 
     @classmethod
     def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
@@ -163,6 +167,8 @@ def save_model(model: Model, folder: str | Path, overwrite: bool = False) -> Non
         for name, projection in model.projections.items():
             if projection.model_sha256 == model.hash:
                 save_projection(projection, temporary / PROJECTION_FILES[name])
+        if model.populations is not None and model.populations.model_sha256 == model.hash:
+            save_populations(model.populations, temporary / POPULATIONS)
 
 
 def device_of(name: str | None) -> torch.device:
@@ -206,6 +212,8 @@ def load_model(name: str | Path) -> Model:
         name: folder / file for name, file in PROJECTION_FILES.items() if (folder / file).is_file()
     }
     model.projections = {name: load_projection(file, model.hash) for name, file in files.items()}
+    if (folder / POPULATIONS).is_file():
+        model.populations = load_populations(folder / POPULATIONS, model.hash)
     model.network.eval()
     return model
 

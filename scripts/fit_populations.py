@@ -1,0 +1,34 @@
+"""Learn the populations that `predict --prior` can assume -> MODEL/populations.safetensors, a minute.
+
+    python scripts/fit_populations.py mini/joint4 --run mini/core/joint4.toml
+
+The tables are those of the run file that the model was trained with.
+"""
+
+import argparse
+from pathlib import Path
+
+from multistar.model.checkpoint import load_model
+from multistar.model.populations import FILE, save_populations
+from multistar.training.populations import fit_populations, read_populations
+from multistar.training.run import load_run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("model", help="model folder")
+    parser.add_argument("--run", required=True, help="run file (TOML)")
+    parser.add_argument("--overwrite", action="store_true")
+    args = parser.parse_args()
+    tables = [Path(table) for table in load_run(args.run).data.train]
+    labels, stars = read_populations(tables)
+    for name, number in sorted(stars.items()):
+        print(f"{name:16} {number:9,} stars")
+    populations = fit_populations(labels, stars, load_model(args.model).hash)
+    save_populations(populations, Path(args.model) / FILE, args.overwrite)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Populations as priors: weights against known densities, and mock stars of which the population is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from multistar.api import MultiStar
+from multistar.inference.prior import count_effective, resample, weighted_quantiles
+from multistar.mock.survey import SurveyConfig, survey_block
+from multistar.model.checkpoint import load_model, save_model
+from multistar.model.populations import (
+    FILE,
+    LABELS,
+    Populations,
+    load_populations,
+    make_classifier,
+    save_populations,
+)
+from multistar.training import populations as training
+from multistar.training.populations import fit_populations, read_populations
+
+N = 20_000
+
+
+def draw_population(mean: float, seed: int) -> dict[str, np.ndarray]:
+    """Labels of which log g alone differs from population to population: N(mean, 0.5)."""
+    rng = np.random.default_rng(seed)
+    labels = {name: np.exp(0.2 * rng.standard_normal(N)) for name in LABELS}
+    return labels | {"logg": mean + 0.5 * rng.standard_normal(N)}
+
+
+@pytest.fixture(scope="module")
+def two() -> Populations:
+    """Dwarfs at 4.5 and giants at 3.5, of which there are three times as many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "STEPS", 300)
+        patch.setattr(training, "BATCH", 512)
+        labels = {"dwarf": draw_population(4.5, 0), "giant": draw_population(3.5, 1)}
+        return fit_populations(labels, {"dwarf": 1000, "giant": 3000}, "0" * 64)
+
+
+@pytest.fixture(scope="module")
+def tilted(mock_table, star_model) -> Populations:
+    """The mock giants as they are, and with 0.3 dex more in log g."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "STEPS", 300)
+        patch.setattr(training, "BATCH", 512)
+        labels = {name: mock_table[f"true_{name}"].to_numpy() for name in LABELS}
+        higher = labels | {"logg": labels["logg"] + 0.3}
+        both = {"as they are": labels, "higher": higher}
+        return fit_populations(both, dict.fromkeys(both, 600), star_model.model.hash)
+
+
+def flat(names: tuple[str, ...], model_sha256: str) -> Populations:
+    """Populations that do not differ."""
+    classifier = make_classifier(len(names))
+    with torch.no_grad():
+        for parameter in classifier.parameters():
+            parameter.zero_()
+    share = torch.full((len(names),), 1 / len(names)).double()
+    zero, one = torch.zeros(len(LABELS)).double(), torch.ones(len(LABELS)).double()
+    return Populations(names, share, zero, one, classifier, model_sha256)
+
+
+def test_weights_are_the_ratio_of_the_densities(two):
+    logg = np.linspace(3.0, 5.0, 21)[None]
+    draws = {name: np.ones_like(logg) for name in LABELS} | {"logg": logg}
+    dwarf, giant = (np.exp(-0.5 * ((logg - mean) / 0.5) ** 2) for mean in (4.5, 3.5))
+    truth = dwarf / (0.25 * dwarf + 0.75 * giant)
+    found = two.weigh("dwarf", draws)
+    np.testing.assert_allclose(found.sum(1), 1)
+    np.testing.assert_allclose(found, truth / truth.sum(), atol=0.012)  # of at most 0.11
+
+
+def test_a_draw_has_at_most_the_weight_that_the_share_allows(two):
+    """p_k / p <= 1 / share_k, so that draws of a star of the other kind keep an even weight."""
+    draws = {name: np.ones((1, 2)) for name in LABELS} | {"logg": np.array([[-20.0, 30.0]])}
+    weight = two.weigh("giant", draws)
+    assert np.isfinite(weight).all() and weight[0, 0] > weight[0, 1]
+
+
+def test_an_unknown_population_is_named(two):
+    with pytest.raises(ValueError, match="no population is called 'bulge'; the model knows dwarf"):
+        two.find("bulge")
+    with pytest.raises(ValueError, match="two populations or more are needed"):
+        fit_populations({"dwarf": draw_population(4.5, 0)}, {"dwarf": 1}, "0" * 64)
+
+
+def test_populations_survive_saving_and_belong_to_one_model(two, tmp_path):
+    save_populations(two, tmp_path / FILE)
+    again = load_populations(tmp_path / FILE, "0" * 64)
+    draws = {name: np.ones((1, 3)) for name in LABELS} | {"logg": np.array([[3.0, 4.0, 5.0]])}
+    assert again.names == two.names
+    np.testing.assert_array_equal(again.weigh("dwarf", draws), two.weigh("dwarf", draws))
+    with pytest.raises(ValueError, match="made for the model 000000000000, this one is 1111"):
+        load_populations(tmp_path / FILE, "1" * 64)
+    (tmp_path / FILE).write_bytes(b"something else")
+    with pytest.raises(ValueError, match="not readable as populations"):
+        load_populations(tmp_path / FILE, "0" * 64)
+
+
+def test_numbers_that_are_not_finite_are_refused(two, tmp_path):
+    broken = dataclasses.replace(two, scale=torch.full_like(two.scale, torch.nan))
+    save_populations(broken, tmp_path / FILE)
+    with pytest.raises(ValueError, match="numbers that are not finite"):
+        load_populations(tmp_path / FILE, "0" * 64)
+
+
+def test_quantiles_of_even_weights_are_those_of_the_draws():
+    x = np.random.default_rng(0).standard_normal((3, 400))
+    levels = np.array([0.16, 0.5, 0.84])
+    even = np.full(x.shape, 1 / 400)
+    found = weighted_quantiles(x, even, levels)
+    np.testing.assert_allclose(found, np.quantile(x, levels, axis=1, method="hazen").T)
+
+
+def test_a_draw_of_weight_two_counts_as_two():
+    x = np.array([[1.0, 2.0, 3.0, 4.0]])
+    weight = np.array([[1.0, 2.0, 1.0, 0.0]]) / 4
+    assert weighted_quantiles(x, weight, np.array([0.5])) == pytest.approx(2.0)
+    assert count_effective(weight) == pytest.approx(16 / 6)
+
+
+def test_draws_are_chosen_as_often_as_their_weights_say():
+    rng = np.random.default_rng(0)
+    weight = rng.dirichlet(np.full(50, 0.3), 20)
+    chosen = resample(weight, 200, rng.random(20))
+    counts = np.stack([np.bincount(row, minlength=50) for row in chosen])
+    assert np.abs(counts - 200 * weight).max() < 1 + 1e-9
+    assert chosen.max() < 50
+
+
+def test_populations_that_do_not_differ_change_nothing(star_model, mock_table):
+    model = dataclasses.replace(
+        star_model.model, populations=flat(("one", "other"), star_model.model.hash)
+    )
+    same = MultiStar(model).predict(mock_table[:60], prior="one", samples=64)
+    plain = star_model.predict(mock_table[:60])
+    for name in ("teff", "age"):
+        width = (plain[f"{name}_upper"].to_numpy() - plain[f"{name}_lower"].to_numpy()) / 2
+        difference = same[name].to_numpy() - plain[name].to_numpy()
+        # the median of 256 draws has an error of 0.08 of the width
+        assert np.std(difference / width) < 0.16
+    assert same.schema.metadata[b"prior"] == b"one"
+    assert not any("unlike_prior" in word for word in same["status"].to_pylist())
+    assert len(same["teff_samples"][0]) == 64 and "covariance" in same.column_names
+
+
+def test_samples_and_columns_are_of_the_same_weighted_posterior(star_model, mock_table, tilted):
+    model = MultiStar(dataclasses.replace(star_model.model, populations=tilted))
+    told = model.predict(mock_table[:50], prior="higher", samples=256, labels=["logg", "ebv"])
+    assert [name for name in told.column_names if name.startswith("logg")] == [
+        "logg",
+        "logg_lower",
+        "logg_upper",
+        "logg_samples",
+    ]
+    assert "mass" not in told.column_names
+    drawn = np.stack(list(told["logg_samples"].to_numpy(zero_copy_only=False)))
+    width = told["logg_upper"].to_numpy() - told["logg_lower"].to_numpy()
+    effective = np.array(["unlike_prior" not in word for word in told["status"].to_pylist()])
+    difference = np.abs(np.median(drawn, 1) - told["logg"].to_numpy()) / width
+    assert effective.any() and difference[effective].max() < 0.1
+    plain = model.predict(mock_table[:50], labels=["logg"])
+    assert np.mean(told["logg"].to_numpy() - plain["logg"].to_numpy()) > 0
+
+
+def test_a_model_without_populations_says_how_to_get_them(star_model, mock_table):
+    with pytest.raises(ValueError, match="knows no populations, so prior='young' cannot"):
+        star_model.predict(mock_table[:2], prior="young")
+
+
+def test_a_model_keeps_its_populations(star_model, two, tmp_path):
+    populations = dataclasses.replace(two, model_sha256=star_model.model.hash)
+    model = dataclasses.replace(star_model.model, populations=populations)
+    save_model(model, tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    assert again.populations is not None and again.populations.names == ("dwarf", "giant")
+
+
+def test_tables_are_known_by_the_selection_that_made_them(mock_file, tmp_path):
+    labels, stars = read_populations([mock_file, mock_file])
+    assert stars == {"apogee-like": 1200} and len(labels["apogee-like"]["teff"]) == 600
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"true_teff": [5000.0]}), tmp_path / "mine.parquet")
+    with pytest.raises(ValueError, match="not a table of multistar mock"):
+        read_populations([tmp_path / "mine.parquet"])
+
+
+@pytest.fixture(scope="module")
+def young() -> dict[str, np.ndarray]:
+    """Gaia magnitudes and parallaxes of 160 young mock stars, with the truth."""
+    table = survey_block(SurveyConfig(seed=91, selection="young"), block=0)[:160]
+    measured = ["source_id", "parallax", "parallax_error"]
+    measured += [f"phot_{band}_mean_mag" for band in ("g", "bp", "rp")]
+    columns = {name: np.asarray(table[name]) for name in measured}
+    return columns | {name: np.asarray(table[name]) for name in ("true_age", "true_ebv")}
+
+
+def test_stars_that_are_known_to_be_young_have_calibrated_and_better_ages(young):
+    model = MultiStar.from_pretrained("mini", device="cpu")
+    measured = {name: x for name, x in young.items() if not name.startswith("true_")}
+    plain, told = (
+        model.predict(measured, origin="mock", labels=["age", "ebv"], prior=prior)
+        for prior in (None, "young")
+    )
+    for name in ("age", "ebv"):
+        truth = young[f"true_{name}"]
+        errors = [np.abs(t[name].to_numpy() - truth) for t in (plain, told)]
+        assert np.median(errors[1]) < np.median(errors[0])
+        inside = (told[f"{name}_lower"].to_numpy() < truth) & (
+            truth < told[f"{name}_upper"].to_numpy()
+        )
+        assert 0.56 < inside.mean() < 0.8  # of 160, three standard deviations
