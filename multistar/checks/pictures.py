@@ -15,8 +15,9 @@ from multistar.index.umap_map import coloured_map
 from multistar.inference.inpaint import inpaint
 from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
+from multistar.mock.light_curves import light_curve_of, with_views
 from multistar.mock.shards import write_survey
-from multistar.mock.survey import SurveyConfig
+from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.checkpoint import Model
 from multistar.plots import plot_calibration, plot_corner, plot_kiel, plot_spectrum
 from multistar.plots.style import DPI, INK, SERIES, name_with_unit, new_figure, styled
@@ -24,7 +25,8 @@ from multistar.quantities import QUANTITIES
 from multistar.stars import read_stars
 
 SEED = 77  # of mock stars that no model has seen
-STARS, GIANTS = 1000, 3000
+STARS, GIANTS, CURVES = 1000, 3000, 300
+MISSION = "kepler"
 SAMPLES = 1024
 GIANT = (2.2, 2.8)  # log g of the star whose posterior is shown
 REAL_LABELS = ("teff", "logg", "m_h")
@@ -74,6 +76,7 @@ def draw_mock_pictures(model: Model) -> dict[str, Figure]:
         "spectrum": plot_spectrum(inpaint(model, stars, bands=["bp"]), star, table),
         "calibration": plot_calibration(calibration(model, stars)),
         "maps": draw_maps(maps),
+        "light_curve": draw_light_curves(model),
     }
 
 
@@ -89,6 +92,31 @@ def _pick_giant(logg: np.ndarray) -> int:
     """Row of the first star with a gravity in GIANT."""
     low, high = GIANT
     return int(np.argmax((logg > low) & (logg < high)))
+
+
+def draw_light_curves(model: Model) -> Figure:
+    """The light curve of a giant, and gravities of giants of which nothing but light curves is known."""
+    survey = survey_block(SurveyConfig(SEED, "kepler-like"), block=0)
+    giants = with_views(survey[:CURVES], MISSION, SEED)
+    seen = giants.select(["source_id", "light_curve_value", "light_curve_sigma"])
+    predicted = predict(model, read_stars(seen, origin="mock"), quiet=True)
+    truth = giants["true_logg"].to_numpy()
+    row = _pick_giant(truth)
+    curve = light_curve_of(giants.slice(row, 1).to_pylist()[0], MISSION, SEED)
+    median, low, high = (predicted[f"logg{end}"].to_numpy() for end in ("", "_lower", "_upper"))
+    with styled():
+        picture = new_figure(8.6, 3.4)
+        left, right = picture.subplots(1, 2, width_ratios=(1.4, 1))
+        left.plot(curve.time, 1e6 * (curve.flux - np.median(curve.flux)), ",", color=SERIES[0])
+        left.set(xlabel="time [d]", ylabel="flux, relative [ppm]")
+        left.set_title(f"a mock giant, log g = {truth[row]:.2f}: the input")
+        errors = np.stack([median - low, high - median])
+        right.errorbar(truth, median, errors, fmt=".", color=SERIES[0], ms=3, lw=0.5, alpha=0.6)
+        limits = (truth.min(), truth.max())
+        right.plot(limits, limits, color=INK, lw=0.8)
+        right.set(xlabel="true log g", ylabel="predicted log g")
+        right.set_title(f"{CURVES} giants by their light curves alone")
+    return picture
 
 
 def draw_maps(maps: pa.Table) -> Figure:
