@@ -22,6 +22,7 @@ from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
 from multistar.model.checkpoint import Model, load_model
+from multistar.plots.style import INK, SERIES, STAR, in_style, new_figure
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars, read_stars
 from multistar.training.data import held_out
@@ -154,24 +155,26 @@ def _add_scatter(demo: Demonstration, predicted: pd.DataFrame, report: Report) -
     print_rows("residuals against the true labels", rows)
 
 
+@in_style
 def _draw_truth(demo: Demonstration, predicted: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(13, 6.5), layout="constrained")
-    style: dict[str, Any] = {"gridsize": 60, "bins": "log", "cmap": "viridis", "mincnt": 1}
+    figure = new_figure(13, 6.5)
+    style: dict[str, Any] = {"gridsize": 60, "bins": "log", "mincnt": 1}
     for axis, name in zip(figure.subplots(2, 4).flat, DIGITS, strict=True):
         truth = demo.truth(name)
         limits = np.percentile(truth, [0.2, 99.8])
         axis.hexbin(truth, predicted[name], extent=(*limits, *limits), **style)
-        axis.plot(limits, limits, color="crimson", lw=1)
+        axis.plot(limits, limits, color=STAR, lw=1)
         axis.set(xlabel=f"true {_with_unit(name)}", ylabel="predicted", xlim=limits, ylim=limits)
     return figure
 
 
+@in_style
 def _draw_kiel(demo: Demonstration, predicted: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure = new_figure(11, 5)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     truth = {name: demo.truth(name) for name in ("teff", "logg", "m_h")}
     for axis, stars, title in ((left, truth, "true"), (right, predicted, "predicted")):
-        style: dict[str, Any] = {"s": 3, "cmap": "coolwarm", "vmin": -1, "vmax": 0.4}
+        style: dict[str, Any] = {"s": 3, "vmin": -1, "vmax": 0.4}
         dots = axis.scatter(stars["teff"], stars["logg"], c=stars["m_h"], **style)
         axis.set(xlabel="Teff [K]", ylabel="logg [dex]", title=title)
     right.invert_xaxis()
@@ -180,16 +183,17 @@ def _draw_kiel(demo: Demonstration, predicted: pd.DataFrame) -> Figure:
     return figure
 
 
+@in_style
 def _draw_map(demo: Demonstration, embeddings: Embeddings) -> Figure:
     import umap
 
     mapper = umap.UMAP(metric="cosine", random_state=0, n_jobs=1)
     place = np.asarray(mapper.fit_transform(embeddings.vector))
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = new_figure(12, 5)
     for axis, name in zip(figure.subplots(1, 2), ("teff", "ebv"), strict=True):
         value = demo.truth(name)
         low, high = np.percentile(value, [2, 98])
-        style: dict[str, Any] = {"s": 3, "cmap": "plasma", "vmin": low, "vmax": high}
+        style: dict[str, Any] = {"s": 3, "vmin": low, "vmax": high}
         dots = axis.scatter(place[:, 0], place[:, 1], c=value, **style)
         axis.set(xticks=[], yticks=[], title=f"true {name}")
         figure.colorbar(dots, label=_with_unit(name))
@@ -224,12 +228,13 @@ def _sample_spectrum(stars: Stars, row: int) -> np.ndarray:
     return np.r_[stars.xp["bp"].value[row], stars.xp["rp"].value[row]] @ flux_matrix()
 
 
+@in_style
 def _draw_spectra(spectra: list[np.ndarray], labels: list[str]) -> Figure:
     """Spectra over their medians; the first is the query."""
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    figure = new_figure(10, 4.5)
     axis = figure.subplots()
     for i, (flux, label) in enumerate(zip(spectra, labels, strict=True)):
-        style: dict[str, Any] = {"lw": 1} if i else {"lw": 2, "color": "black"}
+        style: dict[str, Any] = {"lw": 1} if i else {"lw": 2, "color": INK}
         axis.plot(WAVELENGTH, flux / np.median(flux), label=label, **style)
     axis.set(xlabel="wavelength [nm]", ylabel="flux / median")
     axis.set_title("XP spectra: the star and its neighbours")
@@ -237,16 +242,17 @@ def _draw_spectra(spectra: list[np.ndarray], labels: list[str]) -> Figure:
     return figure
 
 
+@in_style
 def _add_joint(demo: Demonstration, report: Report) -> None:
     """The joint posterior of the first star: temperature against reddening, mass against age."""
     star = demo.test.select(slice(0, 1))
     table = predict(demo.model, star, quiet=True, samples=JOINT_SAMPLES).to_pandas()
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = new_figure(11, 4.5)
     for axis, (x, y) in zip(figure.subplots(1, 2), PLANES, strict=True):
         samples = (table[f"{name}_samples"][0] for name in (x, y))
         axis.plot(*samples, ".", ms=2, alpha=0.6, label="joint samples")
         truth = (demo.truth(name)[0] for name in (x, y))
-        axis.plot(*truth, "+", ms=14, mew=2, color="crimson", label="truth")
+        axis.plot(*truth, "+", ms=14, mew=2, color=STAR, label="truth")
         axis.set(xlabel=_with_unit(x), ylabel=_with_unit(y))
     axis.legend()
     text = "What is uncertain together: temperature and dust, mass and age."
@@ -255,6 +261,7 @@ def _add_joint(demo: Demonstration, report: Report) -> None:
     report.figure(figure, description)
 
 
+@in_style
 def _add_generated(demo: Demonstration, report: Report) -> None:
     """A spectrum made from labels and G, beside the star's own."""
     star = demo.test.select(slice(0, 1))
@@ -263,11 +270,11 @@ def _add_generated(demo: Demonstration, report: Report) -> None:
     table = _generate(demo.model, given)
     flux, error = (np.array(table[name][0].as_py()) for name in ("flux", "flux_error"))
     own = _sample_spectrum(star, 0)
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    figure = new_figure(10, 4.5)
     axis = figure.subplots()
-    axis.plot(WAVELENGTH, own, color="black", lw=1, label="observed")
-    axis.plot(WAVELENGTH, flux, color="C0", label="generated from its labels and G")
-    axis.fill_between(WAVELENGTH, flux - error, flux + error, color="C0", alpha=0.3)
+    axis.plot(WAVELENGTH, own, color=INK, lw=1, label="observed")
+    axis.plot(WAVELENGTH, flux, color=SERIES[0], label="generated from its labels and G")
+    axis.fill_between(WAVELENGTH, flux - error, flux + error, color=SERIES[0], alpha=0.3)
     highest = 1.3 * np.nanmax(own[WAVELENGTH > 400])
     axis.set(xlabel="wavelength [nm]", ylabel="flux [W m-2 nm-1]", ylim=(0, highest))
     axis.legend()

@@ -22,6 +22,7 @@ from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
 from multistar.io.write import write_table
 from multistar.model.checkpoint import Model
+from multistar.plots.style import INK, SERIES, in_style, new_figure
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars
 
@@ -200,13 +201,14 @@ def _append_map(table: pa.Table, other: pa.Table, suffix: str) -> pa.Table:
     return table.replace_schema_metadata(metadata)
 
 
+@in_style
 def draw_probes(result: dict) -> Figure:
     """Draw R2 of all probes as bars, with that of permuted targets and its scatter."""
-    picture = Figure(figsize=(9, 3.6), layout="constrained")
+    picture = new_figure(9, 3.6)
     panels = picture.subplots(1, 2, sharey=True)
     for axis, question in zip(panels, QUESTIONS, strict=True):
         names, bars, colours = [], [], []
-        for space, colour in zip(result["spaces"], ("C0", "C2"), strict=False):
+        for space, colour in zip(result["spaces"], (SERIES[0], "C2"), strict=False):
             for kind in ("linear", "knn"):
                 names.append(f"{space}\n{kind}")
                 bars.append(result["spaces"][space][question][kind])
@@ -218,11 +220,12 @@ def draw_probes(result: dict) -> Figure:
         axis.errorbar(places, chance, error, fmt="k.", label="chance")
         axis.set(title=f"{question}, R2", ylim=(-0.25, 1.05))
         name_ticks(axis, names, fontsize=8)
-        axis.axhline(0, color="black", lw=0.5)
+        axis.axhline(0, color=INK, lw=0.5)
         axis.legend(fontsize=8)
     return picture
 
 
+@in_style
 def draw_maps(maps: pa.Table, suffix: str = "") -> Figure:
     """Draw one map, coloured by each label.
 
@@ -233,7 +236,7 @@ def draw_maps(maps: pa.Table, suffix: str = "") -> Figure:
     suffix : str
         Of the names of the coordinates: WITHOUT_DUST for the map after erasing dust.
     """
-    picture = Figure(figsize=(13.5, 7.6), layout="constrained")
+    picture = new_figure(13.5, 7.6)
     x = maps[f"umap_x{suffix}"].to_numpy()
     y = maps[f"umap_y{suffix}"].to_numpy()
     for axis, name in zip(picture.subplots(2, 3).flat, COLOURS, strict=True):

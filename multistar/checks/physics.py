@@ -21,6 +21,7 @@ from multistar.inference.predict import predict
 from multistar.mock.phases import SOLAR_LOGG, SOLAR_TEFF
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
 from multistar.model.checkpoint import Model
+from multistar.plots.style import INK, in_style, new_figure
 from multistar.stars import Stars, read_stars
 
 OWNED = JSON, PICTURE = "physics.json", "physics.png"
@@ -314,12 +315,13 @@ def _rms_error(guess: np.ndarray, stars: Stars, band: str) -> float:
     return float(np.nanmedian(rms))
 
 
+@in_style
 def draw_physics(result: dict) -> Figure:
     """Draw the extinction curve and the age-metallicity relation beside what they should be.
 
     Without the truth of mock stars both panels stay empty.
     """
-    picture = Figure(figsize=(11, 4), layout="constrained")
+    picture = new_figure(11, 4)
     left, right = picture.subplots(1, 2)
     if "extinction" in result:
         _draw_extinction(left, result["extinction"])
@@ -330,7 +332,7 @@ def draw_physics(result: dict) -> Figure:
 def _draw_extinction(axis, dust: dict) -> None:
     label = "Gordon et al. (2023), R_V = 3.1"
     axis.plot(dust["wavelength"], dust["curve"], label="generated")
-    axis.plot(dust["wavelength"], dust["g23"], color="black", lw=1, label=label)
+    axis.plot(dust["wavelength"], dust["g23"], color=INK, lw=1, label=label)
     axis.set(xlabel="wavelength [nm]", ylabel="A / E(B-V)", ylim=(0, 6))
     axis.legend()
 

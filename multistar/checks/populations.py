@@ -19,6 +19,7 @@ from multistar.checks.neighbours import average_neighbours
 from multistar.inference.views import embed_views
 from multistar.modalities.light_curve.features import SAMPLING, SUMMARY
 from multistar.model.checkpoint import Model
+from multistar.plots.style import INK, in_style, new_figure
 from multistar.stars import Stars
 
 OWNED = JSON, PICTURE = "populations.json", "populations.png"
@@ -351,15 +352,16 @@ def _map_synchronised(
     }
 
 
+@in_style
 def draw_populations(result: dict) -> Figure:
     """Draw the scores of every feature set, and the map of synchronised and young stars."""
-    picture = Figure(figsize=(15, 4.5), layout="constrained")
+    picture = new_figure(15, 4.5)
     left, middle, right = picture.subplots(1, 3)
     _draw_scores(left, result["kinds"], "auc")
     _draw_scores(middle, result["numbers"], "r2")
     left.set_title("area under the ROC curve")
     middle.set_title("R2, few shots")
-    left.axhline(0.5, color="black", lw=1)
+    left.axhline(0.5, color=INK, lw=1)
     handles, names = middle.get_legend_handles_labels()
     picture.legend(handles, names, loc="outside lower left", ncols=len(FEATURE_SETS), fontsize=8)
     if result["map"]:

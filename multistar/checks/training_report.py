@@ -12,6 +12,7 @@ from multistar.checks.results import print_rows
 from multistar.inference.predict import predict
 from multistar.io.tables import read_columns
 from multistar.model.checkpoint import Model
+from multistar.plots.style import STAR, in_style, new_figure
 from multistar.stars import Stars, concatenate_stars
 from multistar.training.data import held_out, read_labelled, tables
 from multistar.training.run import RunConfig
@@ -146,19 +147,20 @@ def make_training_report(run: RunConfig, model: Model, quiet: bool = False) -> R
     return report
 
 
+@in_style
 def _draw(found: Judgement) -> Figure:
     n = len(found.known)
     columns = min(n, 4)
     rows = -(-n // columns)
-    figure = Figure(figsize=(3.4 * columns, 3.3 * rows), layout="constrained")
+    figure = new_figure(3.4 * columns, 3.3 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).flat
     for axis, (name, known) in zip(axes, found.known.items(), strict=False):
         seen = np.isfinite(known)
         limits = np.percentile(known[seen], [0.5, 99.5])
         unit = f" [{found.units[name]}]" if found.units[name] else ""
-        style = {"gridsize": 50, "bins": "log", "cmap": "viridis", "mincnt": 1}
+        style = {"gridsize": 50, "bins": "log", "mincnt": 1}
         axis.hexbin(known[seen], found.middle[name][seen], extent=(*limits, *limits), **style)
-        axis.plot(limits, limits, color="crimson", lw=1)
+        axis.plot(limits, limits, color=STAR, lw=1)
         axis.set(xlabel=f"{name}{unit} of the table", ylabel="predicted", xlim=limits, ylim=limits)
     for axis in list(axes)[n:]:
         axis.remove()

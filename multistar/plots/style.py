@@ -1,8 +1,10 @@
 """One style for all pictures: colours that colour-blind readers tell apart, and type."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcsetup
 from matplotlib.figure import Figure
 
 INK, MUTED, LINE = "#1d2733", "#5b6773", "#d9dee4"
@@ -24,12 +26,27 @@ RC: Any = {
     "ytick.labelcolor": MUTED,
     "text.color": INK,
     "legend.frameon": False,
+    "axes.prop_cycle": rcsetup.cycler(color=SERIES),
+    "image.cmap": COLOUR_MAP,
 }
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 def styled():
     """Context in which matplotlib draws in this style."""
     return rc_context(RC)
+
+
+def in_style(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function that draws, so that it draws in this style."""
+
+    @wraps(draw)
+    def styled_draw(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with styled():
+            return draw(*args, **kwargs)
+
+    return styled_draw
 
 
 def name_with_unit(name: str, unit: str) -> str:
