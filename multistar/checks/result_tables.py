@@ -16,6 +16,17 @@ NAMES = {"teff": "Teff", "logg": "log g", "m_h": "[M/H]", "alpha_m": "[alpha/M]"
 # How labels are written: digits behind the point.
 DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "mass": 3, "age": 2}
 HEADLINE = ("teff", "logg", "m_h", "mass", "age", "ebv")
+SPEED_VERBS = (
+    "predict",
+    "predict, photometry",
+    "predict, 2 of 8 labels",
+    "predict, 16 joint samples",
+    "predict, 64 joint samples",
+    "predict, 256 joint samples",
+    "embed",
+    "embed, light curves alone",
+    "embed, light curves and the rest",
+)
 
 Rows = Sequence[Sequence[str]]
 
@@ -170,6 +181,31 @@ def make_clusters(figures: Mapping[str, Any]) -> str:
     return format_rows([*header, "E(B-V), bias [mag]"], rows)
 
 
+def make_members(figures: Mapping[str, Any]) -> str:
+    """Single members of young clusters, with and without a prior: a row per prior."""
+    rows: dict[str, list[str]] = {}
+    for row in figures["members"]:
+        cell = f"{row['bias']:+.2f}, {row['mad_std']:.2f}, {_percent(row['held'])}"
+        rows.setdefault(f"{row['prior']}, {row['stars']:,} stars", []).append(cell)
+    header = ["prior", "age [dex]: bias, MAD-std, in the 68 % interval", "E(B-V) [mag]"]
+    return format_rows(header, [[prior, *cells] for prior, cells in rows.items()])
+
+
+def make_speed(figures: Mapping[str, Any]) -> str:
+    """Stars per second of CPU time, and how many times those of a network of the predecessor's size."""
+    ratios = {
+        turn["verb"]: f"{turn['ratio_by_clock']:.1f}"
+        for turn in figures["turns"]
+        if turn["processes"] == 1
+    }
+    rows = [
+        [verb, f"{figures['verbs'][verb]:,.0f}", ratios.get(verb, "")]
+        for verb in SPEED_VERBS
+        if verb in figures["verbs"]
+    ]
+    return format_rows(["", "stars/s of CPU time", "times the predecessor, by the clock"], rows)
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -182,4 +218,6 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "sky-intervals": ("sky", lambda f: make_sky(f, ("teff", "logg", "m_h", "mass", "age"), True)),
     "sun": ("sky", make_sun),
     "clusters": ("sky", make_clusters),
+    "members": ("sky", make_members),
+    "speed": ("speed", make_speed),
 }
