@@ -7,11 +7,10 @@
 # - the core's 22,000 steps saw errors that were functions of the magnitude alone, and too little dust;
 # - the encoder of light curves was that of weights of before (c1c38484), which light_curves.toml and
 #   a joint run on an older mock had made;
-# - the joint run was four: 3,000 steps after errors scattered as they do now; 4,500 more, the last
+# - the joint run was three: 3,000 steps after errors scattered as they do now; 4,500 more, the last
 #   500 of them with XP truncated star by star; then the centres of Pan-STARRS and WISE colours were
-#   moved by what their zero points had lacked, and 2,200 and 6,500 steps followed on tables of the
-#   present mock, with its dust and zero points (seeds 301-311, 411-419), in the 6,500 with the
-#   giants read twice (learning rates 2e-3 and 3e-3).
+#   moved by what their zero points had lacked, and 2,200 steps followed on tables of the present
+#   mock, with its dust and zero points (seeds 301-311, 411-419).
 # A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."
