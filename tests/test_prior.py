@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from multistar.api import MultiStar
+from multistar.batch.job import Job
 from multistar.inference.prior import count_effective, resample, weighted_quantiles
 from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.checkpoint import load_model, save_model
@@ -189,6 +190,15 @@ def test_tables_are_known_by_the_selection_that_made_them(mock_file, tmp_path):
     pq.write_table(pa.table({"true_teff": [5000.0]}), tmp_path / "mine.parquet")
     with pytest.raises(ValueError, match="not a table of multistar mock"):
         read_populations([tmp_path / "mine.parquet"])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [({"prior": "bulge"}, "knows no populations"), ({"labels": ["bulge"]}, "are none of this")],
+)
+def test_a_folder_is_refused_before_a_table_is_read(option, message, model_folder):
+    with pytest.raises(ValueError, match=message):
+        Job("predict", str(model_folder), option).described()
 
 
 @pytest.fixture(scope="module")

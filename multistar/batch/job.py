@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from multistar import __version__, status
 from multistar.api import MultiStar
+from multistar.inference.request import Request
 from multistar.io.chunks import ROWS, read_chunks
 from multistar.io.columns import Columns
 from multistar.io.files import atomic_write, sha256
@@ -84,7 +85,11 @@ class Job:
         return MultiStar.from_pretrained(self.model, self.adapters, self.precision, self.device)
 
     def described(self) -> dict:
-        """As JSON gives it back; equal for jobs that write the same."""
+        """As JSON gives it back; equal for jobs that write the same.
+
+        Raises ValueError for labels and a prior that the model does not have, before any table is read.
+        """
+        self._check_options()
         model, ignore = find_model(self.model), self.options.get("ignore")
         return {
             "multistar": __version__,
@@ -99,6 +104,16 @@ class Job:
             "nuisance_projection": self.star_model.model.projection(ignore).name if ignore else "",
             "rows_at_once": ROWS,  # parts have seeds of their own
         }
+
+    def _check_options(self) -> None:
+        if self.command != "predict":
+            return
+        request = Request(
+            labels=tuple(self.options.get("labels", ())), prior=self.options.get("prior")
+        )
+        request.populations(self.star_model.model)
+        if not self.adapters:
+            request.names(self.star_model.model)
 
     def write(
         self,
