@@ -11,6 +11,7 @@ from multistar.batch.job import Job
 from multistar.inference.prior import count_effective, resample, weighted_quantiles
 from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.checkpoint import load_model, save_model
+from multistar.model.extend import with_labels
 from multistar.model.populations import (
     FILE,
     LABELS,
@@ -19,6 +20,7 @@ from multistar.model.populations import (
     make_classifier,
     save_populations,
 )
+from multistar.quantities import QUANTITIES
 from multistar.training import populations as training
 from multistar.training.populations import fit_populations, read_populations
 
@@ -75,11 +77,18 @@ def test_weights_are_the_ratio_of_the_densities(two):
     np.testing.assert_allclose(found, truth / truth.sum(), atol=0.012)  # of at most 0.11
 
 
-def test_a_draw_has_at_most_the_weight_that_the_share_allows(two):
-    """p_k / p <= 1 / share_k, so that draws of a star of the other kind keep an even weight."""
-    draws = {name: np.ones((1, 2)) for name in LABELS} | {"logg": np.array([[-20.0, 30.0]])}
-    weight = two.weigh("giant", draws)
-    assert np.isfinite(weight).all() and weight[0, 0] > weight[0, 1]
+def test_no_draw_outweighs_others_by_more_than_the_share_allows(two):
+    """p_k / p is 1 where both populations are as dense, and at most 1 / share_k = 4 / 3."""
+    draws = {name: np.ones((1, 2)) for name in LABELS} | {"logg": np.array([[2.5, 4.0]])}
+    sure, even = two.weigh("giant", draws)[0]
+    assert 1.2 < sure / even < 1.4
+
+
+def test_a_model_without_the_labels_of_populations_is_refused(star_model, tilted):
+    fewer = with_labels(star_model.model, [QUANTITIES["teff"]])
+    model = MultiStar(dataclasses.replace(fewer, populations=tilted))
+    with pytest.raises(ValueError, match="a prior needs a model with the labels .* has no logg"):
+        model.predict({"source_id": [1], "phot_g_mean_mag": [12.0]}, prior="higher")
 
 
 def test_an_unknown_population_is_named(two):

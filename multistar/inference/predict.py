@@ -129,7 +129,7 @@ def predict_stars(
     # the weights of a prior need some more labels than come out
     more = () if populations is None else POPULATION_LABELS
     drawn_labels = tuple(dict.fromkeys([*request.labels, *more]))
-    marginals = _Marginals(model, stars, replace(request, labels=drawn_labels))
+    marginals = _Marginals(model, stars, request, drawn_labels)
     draws = None
     if request.samples or populations is not None:
         draws = _Draws(model, len(stars), request, drawn_labels)
@@ -173,7 +173,8 @@ class _Marginals:
     model : Model
     stars : Stars
     request : Request
-        With the names of all labels that come out.
+    labels : tuple of str
+        Those that come out, and what a prior needs beside them.
 
     Attributes
     ----------
@@ -181,14 +182,14 @@ class _Marginals:
         Of which a given label contradicts all the rest.
     """
 
-    def __init__(self, model: Model, stars: Stars, request: Request):
+    def __init__(self, model: Model, stars: Stars, request: Request, labels: tuple[str, ...]):
         self.model, self.request = model, request
-        self.asked = request.labels
+        self.asked = labels
         if "parallax" in stars.scalars:
             # the check of parallaxes asks for some more labels than come out
             known = model.vocabulary.labels
-            more = [n for n in LUMINOSITY_LABELS if n in known and n not in request.labels]
-            self.asked = (*request.labels, *more)
+            more = [n for n in LUMINOSITY_LABELS if n in known and n not in labels]
+            self.asked = (*labels, *more)
         rows_of = [model.vocabulary.labels.index(name) for name in self.asked]
         self.levels = model.recalibrator(torch.tensor(LEVELS))[rows_of]
         self.quantiles = np.empty((len(stars), len(self.asked), len(LEVELS)))

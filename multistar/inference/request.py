@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from multistar.inference.given import Given
 from multistar.model.checkpoint import Model
+from multistar.model.populations import LABELS as POPULATION_LABELS
 from multistar.model.populations import Populations
 
 
@@ -44,6 +45,11 @@ class Request:
             raise ValueError(
                 f"the model {model.hash[:12]} knows no populations, so prior={self.prior!r} cannot "
                 "be assumed; make them: python scripts/fit_populations.py"
+            )
+        if missing := [n for n in POPULATION_LABELS if n not in model.vocabulary.labels]:
+            raise ValueError(
+                f"a prior needs a model with the labels {', '.join(POPULATION_LABELS)}; this one "
+                f"has no {', '.join(missing)}"
             )
         model.populations.find(self.prior)
         return model.populations
