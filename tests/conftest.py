@@ -12,6 +12,7 @@ import pytest
 import torch
 from pyarrow import feather
 
+from multistar import precision
 from multistar.api import MultiStar
 from multistar.io.write import to_astropy
 from multistar.mock.survey import SurveyConfig, survey_block
@@ -61,6 +62,21 @@ def few_threads():
     Before each test, as numba sets OpenMP's threads, which are torch's, when UMAP begins to use it.
     """
     torch.set_num_threads(THREADS)
+
+
+REAL_BFLOAT16_IS_FAST = precision.bfloat16_is_fast
+
+
+@pytest.fixture(scope="session", autouse=True)
+def float32():
+    """What tests compare is float32 on every processor; test_precision.py asks the real one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            precision,
+            "bfloat16_is_fast",
+            lambda device_type: device_type != "cpu" and REAL_BFLOAT16_IS_FAST(device_type),
+        )
+        yield
 
 
 def make_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from conftest import REAL_BFLOAT16_IS_FAST
 from timm.optim import muon as timm_muon
 from timm.optim.muon import Muon
 
@@ -18,6 +19,11 @@ from multistar.training.run import TrainingConfig
 
 CPU = torch.device("cpu")
 KEY = b"precision"
+
+
+@pytest.fixture(autouse=True)
+def real_processor(monkeypatch):
+    monkeypatch.setattr(precision, "bfloat16_is_fast", REAL_BFLOAT16_IS_FAST)
 
 
 @pytest.fixture

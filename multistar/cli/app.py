@@ -74,6 +74,7 @@ def _mock(args) -> None:
         args.correlations,
         tuple(args.light_curves),
         args.views,
+        args.spectra,
     )
     if args.describe:
         from multistar.mock.describe import print_description
@@ -187,6 +188,12 @@ def _add_mock_options(mock: argparse.ArgumentParser) -> None:
     )
     mock.add_argument(
         "--views", action="store_true", help="of light curves, only what a model sees: 5 kB a star"
+    )
+    mock.add_argument(
+        "--spectra",
+        default="",
+        metavar="KIND",
+        help="lamost-like, sdss-like, desi-like, blue, normalised, low-resolution",
     )
     mock.add_argument(
         "--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)"

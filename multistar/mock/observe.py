@@ -46,8 +46,12 @@ def _xp_matrix() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _extinction_curves() -> np.ndarray:
-    """(10, n_wave) A(lambda)/A(V) for each R_V of RV_GRID, float32."""
-    wavelength = load_sed_table().wavelength
+    """(10, n_wave) of tabulate_extinction on the wavelengths of the table of spectra."""
+    return tabulate_extinction(load_sed_table().wavelength)
+
+
+def tabulate_extinction(wavelength: np.ndarray) -> np.ndarray:
+    """(10, n_wave) A(lambda)/A(V) at wavelengths [nm] for each R_V of RV_GRID, float32."""
     covered = np.clip(wavelength, *CURVE_RANGE) * u.nm
     curves = []
     for r_v in RV_GRID:
@@ -56,20 +60,22 @@ def _extinction_curves() -> np.ndarray:
     return np.array(curves, np.float32)
 
 
-def extinction_curve(r_v: np.ndarray) -> np.ndarray:
+def extinction_curve(r_v: np.ndarray, curves: np.ndarray | None = None) -> np.ndarray:
     """Extinction curves of Gordon et al. (2023), linear between tabulated R_V.
 
     Parameters
     ----------
     r_v : (n,) array
         A(V) / E(B-V).
+    curves : (10, n_wave) array, optional
+        Of tabulate_extinction; those of the table of spectra if not given.
 
     Returns
     -------
     (n, n_wave) array
         A(lambda) / A(V), float32.
     """
-    curves = _extinction_curves()
+    curves = _extinction_curves() if curves is None else curves
     step = RV_GRID[1] - RV_GRID[0]
     place = (r_v - RV_GRID[0]) / step
     place = np.clip(place, 0, len(RV_GRID) - 1.001)

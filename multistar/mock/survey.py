@@ -23,6 +23,7 @@ from multistar.mock.observe import Observation, observe
 from multistar.mock.population import Population, draw_population
 from multistar.mock.sed import BANDS
 from multistar.mock.selection import SELECTIONS
+from multistar.mock.spectra import SPECTROGRAPHS, with_spectra
 from multistar.mock.variability.missions import MISSIONS
 from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.quantities import QUANTITIES
@@ -86,11 +87,14 @@ class SurveyConfig:
         Names in `MISSIONS`, whose light curves are written as list columns.
     views : bool
         Whether to write, instead of the light curve, what a model sees of it (one mission only).
+    spectra : str
+        Name in `SPECTROGRAPHS`, whose spectra are written; "" for none.
 
     Raises
     ------
     ValueError
-        For an unknown selection, layout or mission, and for `views` without exactly one mission.
+        For an unknown selection, layout, mission or spectrograph, and for `views` without exactly
+        one mission.
     """
 
     seed: int = 0
@@ -99,8 +103,11 @@ class SurveyConfig:
     correlations: bool = False
     light_curves: tuple[str, ...] = ()
     views: bool = False
+    spectra: str = ""
 
     def __post_init__(self):
+        if self.spectra:
+            _require_known("spectra", self.spectra, SPECTROGRAPHS)
         _require_known("selection", self.selection, SELECTIONS)
         _require_known("layout", self.layout, LAYOUTS)
         unknown = sorted(set(self.light_curves) - set(MISSIONS))
@@ -287,6 +294,8 @@ class SurveyCursor:
                 loaded = self.block
                 table = survey_block(self.config, self.block)
             part = table[self.row : self.row + n_stars]
+            if self.config.spectra and len(part):
+                part = with_spectra(part, self.config.spectra, self.config.seed)
             if self.config.light_curves:
                 part = self._add_light_curves(part[:LIGHT_CURVES_AT_ONCE])
             n_stars -= len(part)

@@ -65,7 +65,9 @@ class Grid:
         return self.pixels // self.pixels_per_band
 
 
-def make_smoothing(grid: Grid, wavelength: np.ndarray, resolving_power: float) -> csr_array:
+def make_smoothing(
+    grid: Grid, wavelength: np.ndarray, resolving_power: float | np.ndarray
+) -> csr_array:
     """Make the matrix that smooths a spectrum to a grid.
 
     Parameters
@@ -73,8 +75,8 @@ def make_smoothing(grid: Grid, wavelength: np.ndarray, resolving_power: float) -
     grid : Grid
     wavelength : (w,) ndarray
         Rising, nm.
-    resolving_power : float
-        lambda / FWHM of the spectrum; NaN = much higher than the grid's.
+    resolving_power : float or (g,) ndarray
+        lambda / FWHM of the spectrum, at the pixels of the grid; NaN = much higher than the grid's.
 
     Returns
     -------
@@ -83,8 +85,8 @@ def make_smoothing(grid: Grid, wavelength: np.ndarray, resolving_power: float) -
     """
     ln, centre = np.log(wavelength), grid.ln_wavelength
     width = np.gradient(ln)
-    own = 0.0 if np.isnan(resolving_power) else 1 / resolving_power
-    sigma = FWHM_TO_SIGMA * np.sqrt(max(grid.resolving_power**-2 - own**2, 0))
+    own = np.nan_to_num(1 / np.asarray(resolving_power, float))
+    sigma = FWHM_TO_SIGMA * np.sqrt(np.maximum(grid.resolving_power**-2 - own**2, 0))
     spacing = np.maximum(np.interp(centre, ln, width), grid.step / PIXELS_PER_FWHM)
     sigma = np.maximum(sigma, SAMPLES_PER_SIGMA * spacing)
     first = np.searchsorted(ln, centre - REACH * sigma)

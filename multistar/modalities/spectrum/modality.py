@@ -24,11 +24,14 @@ from multistar.modalities.spectrum.read import read_spectra
 from multistar.modalities.spectrum.spectra import Spectra, concatenate_spectra, empty_spectra
 
 MOST_PIXELS = 3000  # of a model's grid: a token for every 24
+# Of the finest spectra's resolving power, that of a model's grid: smoothing to it takes a kernel that
+# samples of half a resolution element can carry, so that the finest and finer ones look the same.
+COARSER = 0.7
 DEPTH = 2  # blocks of the encoder's own
 RUN = 16  # pixels that are shown or hidden together
 NARROWEST = 0.1  # share of the grid that a window shows, at least
-# Relative errors of the mock's spectra, beside those that vary from star to star smoothly.
-LINE_MISMATCH, SHAPE_MISMATCH = 0.012, 0.015
+# Relative errors of the mock's spectra, beside those that the mock itself draws.
+LINE_MISMATCH, SHAPE_MISMATCH = 0.004, 0.01
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Spectrum(Modality):
 
     @classmethod
     def of(cls, block: Spectra) -> Self | None:
-        """The range that any star covers, at the resolution of the finest, but at most FINEST."""
+        """The range that any star covers, at COARSER times the resolution of the finest."""
         if not block.has_any.any():
             return None
         grids = block.grids[np.unique(block.grid_of[block.has_any])]
@@ -100,7 +103,7 @@ class Spectrum(Modality):
         power = float(known.max()) if len(known) else 1 / (PIXELS_PER_FWHM * spacing)
         low, high = float(np.nanmin(grids)), float(np.nanmax(grids))
         affordable = MOST_PIXELS / (PIXELS_PER_FWHM * np.log(high / low))
-        return cls(round(low, 2), round(high, 2), round(min(power, affordable), 1))
+        return cls(round(low, 2), round(high, 2), round(min(COARSER * power, affordable), 1))
 
     def transform(
         self, blocks: Blocks, n: int, center: np.ndarray
