@@ -50,10 +50,14 @@ def mean_squared_score(model: Model, stars: Stars, quiet: bool = False) -> np.nd
     """
     out = np.full(len(stars), np.nan)
     in_hidden_run = [slot for slot in model.vocabulary.askable if (slot // RUN) % 2 == 0]
-    hidden = torch.tensor(in_hidden_run)
     labels = torch.tensor(list(model.vocabulary.label_slots))
-    hidden = hidden[~torch.isin(hidden, labels)]
+    every_hidden = torch.tensor(in_hidden_run)
+    every_hidden = every_hidden[~torch.isin(every_hidden, labels)]
     for rows, m in stream_measurements(model, stars, "consistency of", quiet):
+        # what no star of the batch has costs nothing
+        hidden = every_hidden[m.observed[:, every_hidden].any(0).cpu()]
+        if not len(hidden):
+            continue
         shown = m.observed.clone()
         shown[:, hidden] = False
         memory = model.network.encode(Measurement(m.value, m.sigma, shown))

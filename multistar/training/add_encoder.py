@@ -1,6 +1,7 @@
 """An encoder that was trained apart is added to a model: the two are then trained together."""
 
 import dataclasses
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -52,6 +53,38 @@ def add_encoder(core: Model, other: Model) -> Model:
             state[name] = own[name]
     model.load_state(state)
     return model
+
+
+def freeze_core(model: Model, core: Model) -> None:
+    """Let training change nothing of a model that `core` has.
+
+    Gradients of tensors that both have are not computed; of those with a row for each slot, the
+    rows of core's slots are set to zero.
+
+    Parameters
+    ----------
+    model : Model
+        Of add_encoder.
+    core : Model
+        What it was made from.
+    """
+    own = dict(core.network.named_parameters())
+    slots = torch.zeros(model.vocabulary.n_slots, dtype=torch.bool)
+    for modality in core.vocabulary.modalities:
+        slots[model.vocabulary.places[modality.name]] = True
+    for name, parameter in model.network.named_parameters():
+        if name not in own:
+            continue
+        if own[name].shape == parameter.shape:
+            parameter.requires_grad_(False)
+        else:
+            parameter.register_hook(partial(_without_rows, rows=slots))
+
+
+def _without_rows(gradient: Tensor, rows: Tensor) -> Tensor:
+    changed = gradient.clone()
+    changed[rows.to(gradient.device)] = 0
+    return changed
 
 
 def _join_rows(

@@ -21,7 +21,7 @@ from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES, Quantity
 from multistar.reading import describe_reading, readable_names
 from multistar.stars import Stars, concatenate_stars, read_stars
-from multistar.training.add_encoder import add_encoder
+from multistar.training.add_encoder import add_encoder, freeze_core
 from multistar.training.labels import parse_labels
 from multistar.training.run import KINDS, DataConfig, RunConfig
 from multistar.training.sky import with_gaia_photometry
@@ -143,6 +143,8 @@ def _begin(config: RunConfig) -> Model:
         if not config.add_encoder:
             return model
         larger = add_encoder(model, load_model(config.add_encoder))
+        if config.training.only_added:
+            freeze_core(larger, model)
         larger.hash = model.hash  # for the provenance: what the run goes on from
         return larger
     if config.add_encoder:

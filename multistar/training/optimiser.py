@@ -69,10 +69,13 @@ def build(network: nn.Module, config: TrainingConfig) -> StackedMuon:
     """Muon orthogonalises the update of a matrix, which suits inputs as collinear as XP coefficients.
 
     Embedding tables and per-slot maps are stacks of vectors, not one linear map: they get AdamW, as do
-    biases and norms, which are not decayed.
+    biases and norms, which are not decayed. What has no gradients is left out; tables are not decayed
+    where only some of their rows are trained.
     """
     matrices, tables, vectors = [], [], []
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if parameter.ndim < 2 or name.endswith(".bias"):
             vectors.append(parameter)
         elif (
@@ -85,7 +88,11 @@ def build(network: nn.Module, config: TrainingConfig) -> StackedMuon:
             tables.append(parameter)
     groups = [
         {"params": matrices},
-        {"params": tables, "use_fallback": True},
+        {
+            "params": tables,
+            "use_fallback": True,
+            "weight_decay": 0.0 if config.only_added else config.weight_decay,
+        },
         {"params": vectors, "use_fallback": True, "weight_decay": 0.0},
     ]
     return StackedMuon(

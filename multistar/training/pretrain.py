@@ -95,7 +95,7 @@ class Trainer:
         weights = network.state_dict(keep_vars=True)
         return engine.Engine(
             weights,
-            list(network.parameters()),
+            [parameter for parameter in network.parameters() if parameter.requires_grad],
             optimiser.build(network, settings),
             engine.Schedule(
                 settings.learning_rate,
@@ -169,7 +169,7 @@ class Trainer:
 
     @torch.no_grad()
     def finish(self) -> dict:
-        """Take the averaged weights, and fit domain and recalibrator.
+        """Take the averaged weights, and fit domain and recalibrator to them.
 
         Returns
         -------
@@ -177,7 +177,20 @@ class Trainer:
             The provenance that is saved with the weights: settings, numbers of stars, last loss.
         """
         self.model.network.load_state_dict(self.engine.average.tensors)
-        network = self.model.network.cpu().eval()
+        self.model.network.cpu().eval()
+        if not self.config.training.only_added:  # else they are those of the model it began with
+            self._fit_domain_and_recalibrator()
+        return {
+            "run": self._describe_run(),
+            "training_stars": len(self.train.value),
+            "sky_stars": len(self.sky.value),
+            "continues": self.start,
+            "steps": self.step,
+            "final_loss": float(np.mean(self.losses[-200:])),
+        }
+
+    def _fit_domain_and_recalibrator(self) -> None:
+        network = self.model.network
         self.generator.manual_seed(self.config.training.seed)
         some = torch.randperm(len(self.train.value), generator=self.generator)[:DOMAIN_STARS]
         train, validation = (
@@ -196,14 +209,6 @@ class Trainer:
                 mixture.cdf(stars.value[:, labels], torch.nan_to_num(stars.sigma[:, labels]))
             )
         self.model.recalibrator.fit(torch.cat(pit), self.validation.observed[:, labels])
-        return {
-            "run": self._describe_run(),
-            "training_stars": len(self.train.value),
-            "sky_stars": len(self.sky.value),
-            "continues": self.start,
-            "steps": self.step,
-            "final_loss": float(np.mean(self.losses[-200:])),
-        }
 
     def _with_sky(self, mock: Measurement) -> Measurement:
         """Replace the first rows by stars of the sky, in the share that each batch has of them."""

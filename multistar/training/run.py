@@ -64,6 +64,8 @@ class TrainingConfig:
     clip: float = 1.0  # largest norm of the gradient
     # Most that the average of the weights keeps of itself per step; the average is what is saved
     ema: float = 0.999
+    # Train what `add_encoder` adds, and nothing else: the model says what it said of stars without it
+    only_added: bool = False
     compile: bool = False  # torch.compile for the encoder's blocks
     checkpoint_every: int = 500  # steps
     # Write loss and speed to the folder `out`.tensorboard (pip install tensorboard)
@@ -123,6 +125,10 @@ class RunConfig:
     start: str = ""
     # Folder of a model, of light curves for instance, whose encoder is added to `start`: see add_encoder.py
     add_encoder: str = ""
+
+    def __post_init__(self):
+        if self.training.only_added and not self.add_encoder:
+            raise ValueError("training.only_added needs add_encoder, which says what is added")
 
 
 def read_hiding(run: RunConfig, vocabulary: Vocabulary) -> dict[str, Hiding]:

@@ -21,6 +21,7 @@ from scipy.optimize import minimize
 
 from multistar.mock.optical import AXES, GRID, SUN_THETA, OpticalSpectra, table_nodes
 from multistar.modalities.spectrum.grid import make_smoothing, smooth_spectra
+from multistar.modalities.spectrum.read import to_vacuum
 
 COMPONENTS = 40
 KEPT_ASIDE = 5  # one star in so many
@@ -77,7 +78,7 @@ def read_miles(folder: str | Path) -> LibraryStars:
     """Read spectra/miles.npz of the folder of real data; stars without labels are left out."""
     library = np.load(Path(folder) / "spectra" / "miles.npz", allow_pickle=False)
     labels = np.stack([library["teff"], library["logg"], library["fe_h"]], axis=1)
-    wavelength = library["wave_angstrom"] / 10
+    wavelength = to_vacuum(library["wave_angstrom"] / 10)  # the library's are in air
     flux = np.where(library["flux"] > 0, library["flux"], np.nan)
     smoothing = make_smoothing(GRID, wavelength, np.exp(GRID.ln_wavelength) / FWHM)
     smooth, _ = smooth_spectra(smoothing, flux, np.full_like(flux, np.nan))
