@@ -75,6 +75,7 @@ def _mock(args) -> None:
         tuple(args.light_curves),
         args.views,
         args.spectra,
+        args.published,
     )
     if args.describe:
         from multistar.mock.describe import print_description
@@ -194,6 +195,11 @@ def _add_mock_options(mock: argparse.ArgumentParser) -> None:
         default="",
         metavar="KIND",
         help="lamost-like, sdss-like, desi-like, blue, normalised, low-resolution",
+    )
+    mock.add_argument(
+        "--published",
+        action="store_true",
+        help="labels on the scale of that spectrograph's pipeline, which is named in label_scale",
     )
     mock.add_argument(
         "--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)"

@@ -1,6 +1,7 @@
 """multistar check ...: parse, call, print; no logic."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multistar.cli.arguments import check_inputs, check_model, check_output, column_mapping
@@ -17,6 +18,7 @@ QUESTIONS = {
     "populations": "what do vectors tell of binaries, rotation and ages?",
     "garbage": "who is told when sound stars are made wrong?",
     "sky": "labels of real stars against known ones, the Sun first",
+    "surveys": "do the same stars get the same labels from different surveys?",
 }
 
 
@@ -33,6 +35,7 @@ def add_check_command(commands: Any) -> None:
         "populations": (_check_populations, _add_seed),
         "garbage": (_check_garbage, _add_seed),
         "sky": (_check_sky, lambda sub: None),
+        "surveys": (_check_surveys, _add_surveys_options),
     }
     for name, (run, add_options) in checks.items():
         sub = kinds.add_parser(name, help=QUESTIONS[name], description=QUESTIONS[name])
@@ -64,7 +67,7 @@ def _checked(run):
     """The check, after its files and names have been looked at."""
 
     def first_look(args) -> None:
-        check_inputs(args.table, getattr(args, "reference", None))
+        check_inputs(args.table, getattr(args, "reference", None), *getattr(args, "others", []))
         check_model(args.model)
         check_output(args.out, args.overwrite)
         column_mapping(getattr(args, "columns", []))
@@ -80,6 +83,23 @@ def _add_seed(sub: argparse.ArgumentParser) -> None:
 def _add_calibration_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--samples", type=int, default=256, help="joint draws per star (default: 256)")
     _add_seed(sub)
+
+
+def _add_surveys_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--and",
+        dest="others",
+        nargs="+",
+        required=True,
+        metavar="TABLE",
+        help="the other surveys' tables; stars are joined by source_id",
+    )
+    sub.add_argument(
+        "--label-scale",
+        default="",
+        metavar="NAME",
+        help="also with all labels on this scale, one that the model learnt",
+    )
 
 
 def _add_physics_options(sub: argparse.ArgumentParser) -> None:
@@ -212,6 +232,25 @@ def _check_sky(args) -> None:
         if result[key]:
             print_rows(title, result[key])
     write_sky(result, model, args.out, args.overwrite)
+    print(f"in {args.out}: {', '.join(OWNED)}")
+
+
+def _check_surveys(args) -> None:
+    from multistar.checks.results import print_rows
+    from multistar.checks.surveys import OWNED, check_surveys, write_surveys
+    from multistar.io.files import refuse_existing
+    from multistar.model.checkpoint import load_model
+    from multistar.stars import read_stars
+
+    refuse_existing(args.out, args.overwrite, OWNED)
+    model = load_model(args.model)
+    columns, declared = column_mapping(args.columns), model.vocabulary.declared
+    surveys = {}
+    for path in (args.table, *args.others):
+        surveys[Path(path).stem] = read_stars(path, columns, labels=False, declared=declared)
+    result = check_surveys(model, surveys, args.label_scale)
+    print_rows("the same stars, first minus second survey", result["rows"])
+    write_surveys(result, args.out, args.overwrite)
     print(f"in {args.out}: {', '.join(OWNED)}")
 
 

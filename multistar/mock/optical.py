@@ -66,20 +66,36 @@ class OpticalSpectra:
         """
         return self._mean + self._find_scores(_find_place(teff, logg, m_h)) @ self._vectors
 
+    @property
+    def n_draws(self) -> int:
+        """How many random numbers a star takes."""
+        return 2 * len(self._vectors) + len(self._mean)
+
     def draw(
-        self, teff: np.ndarray, logg: np.ndarray, m_h: np.ndarray, rng: np.random.Generator
+        self, teff: np.ndarray, logg: np.ndarray, m_h: np.ndarray, normal: np.ndarray
     ) -> np.ndarray:
-        """Draw ln F_lambda (n, g) of single stars: `ln_flux`, and what it may be wrong by."""
+        """Draw ln F_lambda of single stars: `ln_flux`, and what it may be wrong by.
+
+        Parameters
+        ----------
+        teff, logg, m_h : (n,) ndarray
+            As for ln_flux.
+        normal : (n, n_draws) ndarray
+            Standard normal random numbers.
+
+        Returns
+        -------
+        (n, g) ndarray
+        """
+        k = len(self._vectors)
         place = _find_place(teff, logg, m_h)
-        scores = self._find_scores(place)
         variance = map_coordinates(self._variance, place, order=1, mode="nearest")
         unknown = np.sqrt(np.maximum(variance, 0))[:, None]
-        n, k = scores.shape
-        scores += unknown * rng.normal(size=(n, k)) * self._prior_root
         scatter = np.interp(place[0], np.arange(len(self._scatter)), self._scatter)[:, None]
-        scores += scatter * rng.normal(size=(n, k)) @ self._scatter_root.T
-        pixels = self._pixel_scatter * rng.normal(size=(n, len(self._mean)))
-        return self._mean + scores @ self._vectors + pixels
+        scores = self._find_scores(place)
+        scores += unknown * normal[:, :k] * self._prior_root
+        scores += scatter * normal[:, k : 2 * k] @ self._scatter_root.T
+        return self._mean + scores @ self._vectors + self._pixel_scatter * normal[:, 2 * k :]
 
     def _find_scores(self, place: np.ndarray) -> np.ndarray:
         """(n, k) scores at places (3, n) in steps of the axes."""

@@ -6,12 +6,14 @@ resolution, and noise.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 from scipy.ndimage import gaussian_filter1d
+from scipy.special import ndtr
 
 from multistar.mock.observe import extinction_curve, tabulate_extinction
 from multistar.mock.optical import load_optical_spectra
@@ -41,6 +43,9 @@ class Spectrograph:
         Standard deviation of every term of the smooth relative error of the flux.
     normalised : bool
         Whether spectra are divided by their continuum.
+    systematics : dict of str to (float, float)
+        Label -> constant and slope of what the survey's pipeline adds to it: the slope is per unit of
+        the label beyond SOLAR.
     """
 
     arms: tuple[tuple[float, float], ...]
@@ -48,18 +53,45 @@ class Spectrograph:
     signal_to_noise: tuple[float, float] = (10.0, 200.0)
     calibration: float = 0.03
     normalised: bool = False
+    systematics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-# Ranges and signals like those of the surveys named, at the resolution that the table has.
+SOLAR = {"teff": 5772.0, "logg": 4.44, "m_h": 0.0}
+# Ranges and signals like those of the surveys named, at the resolution that the table has. Their
+# systematics are invented, of the size by which pipelines differ.
 SPECTROGRAPHS = {
-    "lamost-like": Spectrograph(((370.0, 735.0),), calibration=0.06),
-    "sdss-like": Spectrograph(((380.0, 735.0),), calibration=0.03),
-    "desi-like": Spectrograph(((362.0, 580.0), (576.0, 735.0)), calibration=0.02),
-    "blue": Spectrograph(((390.0, 545.0),), calibration=0.06),
-    "normalised": Spectrograph(
-        ((480.0, 680.0),), signal_to_noise=(30.0, 300.0), normalised=True
+    "lamost-like": Spectrograph(
+        ((370.0, 735.0),),
+        calibration=0.06,
+        systematics={"teff": (40.0, 0.02), "logg": (-0.05, 0.04), "m_h": (-0.04, 0.05)},
     ),
-    "low-resolution": Spectrograph(((362.0, 735.0),), resolving_power=300.0, calibration=0.02),
+    "sdss-like": Spectrograph(
+        ((380.0, 735.0),),
+        calibration=0.03,
+        systematics={"teff": (-30.0, -0.03), "logg": (0.08, -0.05), "m_h": (0.05, 0.02)},
+    ),
+    "desi-like": Spectrograph(
+        ((362.0, 580.0), (576.0, 735.0)),
+        calibration=0.02,
+        systematics={"teff": (90.0, 0.01), "logg": (0.12, 0.03), "m_h": (-0.10, -0.06)},
+    ),
+    "blue": Spectrograph(
+        ((390.0, 545.0),),
+        calibration=0.06,
+        systematics={"teff": (-80.0, 0.04), "logg": (-0.15, 0.06), "m_h": (0.08, 0.08)},
+    ),
+    "normalised": Spectrograph(
+        ((480.0, 680.0),),
+        signal_to_noise=(30.0, 300.0),
+        normalised=True,
+        systematics={"teff": (20.0, -0.01), "logg": (0.03, 0.02), "m_h": (0.02, -0.03)},
+    ),
+    "low-resolution": Spectrograph(
+        ((362.0, 735.0),),
+        resolving_power=300.0,
+        calibration=0.02,
+        systematics={"teff": (120.0, 0.05), "logg": (-0.20, 0.08), "m_h": (-0.12, 0.10)},
+    ),
 }
 
 
@@ -87,29 +119,33 @@ def with_spectra(table: pa.Table, name: str, seed: int) -> pa.Table:
         With the columns that modalities/spectrum/read.py names. The primary's spectrum stands for
         both stars of a pair.
     """
-    own = SPECTROGRAPHS[name]
-    rng = np.random.default_rng([seed, int(table["source_id"][0].as_py()) % 2**32, len(name)])
-    optical = load_optical_spectra()
+    own, optical = SPECTROGRAPHS[name], load_optical_spectra()
+    pixels = optical.grid.pixels
+    numbers = _draw_normal(table["source_id"].to_pylist(), seed, name, optical.n_draws + 2 * pixels)
+    normal, noise, others = np.split(numbers, [optical.n_draws, optical.n_draws + pixels], axis=1)
     labels = (table[f"true_{label}"].to_numpy() for label in ("teff", "logg", "m_h"))
-    ln_flux = optical.draw(*labels, rng)
+    ln_flux = optical.draw(*labels, normal)
     r_v, ebv = table["r_v"].to_numpy(), table["true_ebv"].to_numpy()
     ln_flux += LN_FLUX_PER_MAG * (r_v * ebv)[:, None] * extinction_curve(r_v, _extinction())
-    ln_flux = _shift(ln_flux, optical.grid.step, rng)
+    is_unknown = ndtr(others[:, 0]) < UNKNOWN
+    velocity = np.where(is_unknown, UNKNOWN_VELOCITY, VELOCITY_ERROR) * others[:, 1]
+    ln_flux = _shift(ln_flux, velocity / LIGHT_SPEED / optical.grid.step)
+    least, largest = np.log(own.signal_to_noise)
+    relative = np.exp(-least - (largest - least) * ndtr(others[:, 2:3]))
     wavelength = np.exp(optical.grid.ln_wavelength)
     flux, arm, where = [], [], []
     for number, (low, high) in enumerate(own.arms):
         here = np.flatnonzero((wavelength >= low) & (wavelength <= high))
         ln_arm, kept = _degrade(ln_flux, here, own, optical.grid.resolving_power)
-        flux.append(np.exp(ln_arm + _draw_calibration(ln_arm.shape, own.calibration, rng)))
+        first = 3 + number * CALIBRATION_TERMS
+        terms = own.calibration * others[:, first : first + CALIBRATION_TERMS]
+        flux.append(np.exp(ln_arm + terms @ _smooth_terms(len(kept)).T))
         arm += [number] * len(kept)
-        where.append(wavelength[kept])
+        where.append(kept)
     value = np.concatenate(flux, axis=1)
     value /= np.median(value, axis=1, keepdims=True)
-    least, largest = np.log(own.signal_to_noise)
-    noise = np.exp(-rng.uniform(least, largest, (len(table), 1)))
-    # photon noise: relative to the square root of the flux
-    error = noise * np.sqrt(value)
-    value = value + error * rng.normal(size=value.shape)
+    error = relative * np.sqrt(value)  # of photons
+    value = value + error * noise[:, : value.shape[1]]
     columns = {FLUX: value, ERROR: error}
     if len(own.arms) > 1:
         columns[ARM] = np.broadcast_to(np.array(arm, np.float32), value.shape)
@@ -119,17 +155,46 @@ def with_spectra(table: pa.Table, name: str, seed: int) -> pa.Table:
         table = table.append_column(column, vectors)
     for column, number in ((POWER, own.resolving_power), (NORMALISED, float(own.normalised))):
         table = table.append_column(column, pa.array(np.full(len(table), number, np.float32)))
-    grid = json.dumps(np.round(np.concatenate(where), 5).tolist())
+    grid = json.dumps(np.round(wavelength[np.concatenate(where)], 5).tolist())
     metadata = {**(table.schema.metadata or {}), GRID.encode(): grid.encode()}
     return table.replace_schema_metadata(metadata)
 
 
-def _shift(ln_flux: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
-    """Spectra (n, g) moved by what their velocities are wrong by, which is less than a pixel."""
-    is_unknown = rng.random(len(ln_flux)) < UNKNOWN
-    size = np.where(is_unknown, UNKNOWN_VELOCITY, VELOCITY_ERROR)
-    velocity = size * rng.normal(size=len(ln_flux))
-    pixels = velocity / LIGHT_SPEED / step
+def as_published(table: pa.Table, name: str) -> pa.Table:
+    """Put the labels of a mock survey on the scale of a spectrograph's pipeline.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows of a mock survey.
+    name : str
+        A name in SPECTROGRAPHS.
+
+    Returns
+    -------
+    pyarrow.Table
+        With changed columns of the labels in `systematics`, and `label_scale`; true values are as
+        they were.
+    """
+    for label, (constant, slope) in SPECTROGRAPHS[name].systematics.items():
+        values = table[label].to_numpy()
+        changed = values + constant + slope * (values - SOLAR[label])
+        place = table.schema.get_field_index(label)
+        table = table.set_column(place, label, pa.array(changed))
+    return table.append_column("label_scale", pa.array([name] * len(table)))
+
+
+def _draw_normal(source_ids: list[int], seed: int, name: str, number: int) -> np.ndarray:
+    """(n, number) of each star's own, so that a star is the same in every table."""
+    kind = list(SPECTROGRAPHS).index(name)
+    out = np.empty((len(source_ids), number))
+    for row, source_id in enumerate(source_ids):
+        np.random.default_rng([seed, kind, source_id]).standard_normal(out=out[row])
+    return out
+
+
+def _shift(ln_flux: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Spectra (n, g) moved by (n,) pixels, which are less than one."""
     return ln_flux - pixels[:, None] * np.gradient(ln_flux, axis=1)
 
 
@@ -150,10 +215,7 @@ def _degrade(
     return ln_arm[:, ::stride], kept
 
 
-def _draw_calibration(
-    shape: tuple[int, ...], size: float, rng: np.random.Generator
-) -> np.ndarray:
-    """(n, w) smooth relative errors of the flux."""
-    n, width = shape
-    terms = np.polynomial.legendre.legvander(np.linspace(-1, 1, width), CALIBRATION_TERMS)[:, 1:]
-    return size * rng.normal(size=(n, CALIBRATION_TERMS)) @ terms.T
+def _smooth_terms(width: int) -> np.ndarray:
+    """(w, CALIBRATION_TERMS) what a calibration may be wrong by: Legendre polynomials."""
+    place = np.linspace(-1, 1, width)
+    return np.polynomial.legendre.legvander(place, CALIBRATION_TERMS)[:, 1:]

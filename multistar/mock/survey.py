@@ -23,7 +23,7 @@ from multistar.mock.observe import Observation, observe
 from multistar.mock.population import Population, draw_population
 from multistar.mock.sed import BANDS
 from multistar.mock.selection import SELECTIONS
-from multistar.mock.spectra import SPECTROGRAPHS, with_spectra
+from multistar.mock.spectra import SPECTROGRAPHS, as_published, with_spectra
 from multistar.mock.variability.missions import MISSIONS
 from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.quantities import QUANTITIES
@@ -89,6 +89,8 @@ class SurveyConfig:
         Whether to write, instead of the light curve, what a model sees of it (one mission only).
     spectra : str
         Name in `SPECTROGRAPHS`, whose spectra are written; "" for none.
+    published : bool
+        Whether labels are on the scale of that spectrograph's pipeline; see `as_published`.
 
     Raises
     ------
@@ -104,8 +106,11 @@ class SurveyConfig:
     light_curves: tuple[str, ...] = ()
     views: bool = False
     spectra: str = ""
+    published: bool = False
 
     def __post_init__(self):
+        if self.published and not self.spectra:
+            raise ValueError("published labels are those of a spectrograph: name one as spectra")
         if self.spectra:
             _require_known("spectra", self.spectra, SPECTROGRAPHS)
         _require_known("selection", self.selection, SELECTIONS)
@@ -296,6 +301,8 @@ class SurveyCursor:
             part = table[self.row : self.row + n_stars]
             if self.config.spectra and len(part):
                 part = with_spectra(part, self.config.spectra, self.config.seed)
+            if self.config.published:
+                part = as_published(part, self.config.spectra)
             if self.config.light_curves:
                 part = self._add_light_curves(part[:LIGHT_CURVES_AT_ONCE])
             n_stars -= len(part)

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from multistar.model.alignment import ALIGNED
 from multistar.model.checkpoint import Model
 from multistar.model.vocabulary import Vocabulary
 
@@ -36,11 +37,13 @@ def add_encoder(core: Model, other: Model) -> Model:
     vocabulary = core.vocabulary
     for modality in new:
         vocabulary = vocabulary.with_modality(modality)
-    config = dataclasses.replace(
-        core.config,
-        light_curve_depth=other.config.light_curve_depth,
-        alignment=other.config.alignment,
-    )
+    config = core.config
+    if any(own.name == ALIGNED for own in new):
+        config = dataclasses.replace(
+            config,
+            light_curve_depth=other.config.light_curve_depth,
+            alignment=other.config.alignment,
+        )
     model = Model.fresh(config, vocabulary)
     own, theirs = core.state(), other.state()
     state = {}

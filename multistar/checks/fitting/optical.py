@@ -63,11 +63,11 @@ class LibraryStars:
 
 def is_kept_aside(names: np.ndarray) -> np.ndarray:
     """(n,) bool: stars that judge the fit, and everything that learns from it."""
-    numbers = [int(hashlib.sha256(_plain(name).encode()).hexdigest(), 16) for name in names]
+    numbers = [int(hashlib.sha256(plain_name(name).encode()).hexdigest(), 16) for name in names]
     return np.array([number % KEPT_ASIDE == 0 for number in numbers])
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The name of a star as both libraries write it: HD004307 and HD4307 are the same."""
     letters = name.replace(" ", "").upper()
     head = letters.rstrip("0123456789")
@@ -218,7 +218,8 @@ def judge_optical_spectra(spectra: OpticalSpectra, stars: LibraryStars) -> list[
     """
     typical = spectra.ln_flux(*stars.labels.T)
     misfit = stars.ln_flux - typical
-    drawn = spectra.draw(*stars.labels.T, np.random.default_rng(0)) - typical
+    normal = np.random.default_rng(0).normal(size=(len(stars.labels), spectra.n_draws))
+    drawn = spectra.draw(*stars.labels.T, normal) - typical
     rows = []
     for low, high in zip(TEFF_EDGES[:-1], TEFF_EDGES[1:], strict=True):
         here = (stars.labels[:, 0] >= low) & (stars.labels[:, 0] < high)

@@ -1,0 +1,1 @@
+"""Room of the label scale: whose labels a row's labels are."""
