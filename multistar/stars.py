@@ -113,7 +113,7 @@ class Stars:
         """
         kept = dict(self.blocks) | blocks
         for name, block in blocks.items():
-            if block is None or block == {}:
+            if block is None or (isinstance(block, dict) and not block):
                 del kept[name]
         return dataclasses.replace(self, blocks=kept)
 

@@ -120,9 +120,12 @@ def with_spectra(table: pa.Table, name: str, seed: int) -> pa.Table:
         both stars of a pair.
     """
     own, optical = SPECTROGRAPHS[name], load_optical_spectra()
-    pixels = optical.grid.pixels
-    numbers = _draw_normal(table["source_id"].to_pylist(), seed, name, optical.n_draws + 2 * pixels)
-    normal, noise, others = np.split(numbers, [optical.n_draws, optical.n_draws + pixels], axis=1)
+    n_others = 3 + CALIBRATION_TERMS * len(own.arms)
+    n_pixels = len(own.arms) * optical.grid.pixels  # at most
+    numbers = _draw_normal(
+        table["source_id"].to_pylist(), seed, name, n_others + optical.n_draws + n_pixels
+    )
+    others, normal, noise = np.split(numbers, [n_others, n_others + optical.n_draws], axis=1)
     labels = (table[f"true_{label}"].to_numpy() for label in ("teff", "logg", "m_h"))
     ln_flux = optical.draw(*labels, normal)
     r_v, ebv = table["r_v"].to_numpy(), table["true_ebv"].to_numpy()
