@@ -122,10 +122,11 @@ def with_spectra(table: pa.Table, name: str, seed: int) -> pa.Table:
     own, optical = SPECTROGRAPHS[name], load_optical_spectra()
     n_others = 3 + CALIBRATION_TERMS * len(own.arms)
     n_pixels = len(own.arms) * optical.grid.pixels  # at most
-    numbers = _draw_normal(
-        table["source_id"].to_pylist(), seed, name, n_others + optical.n_draws + n_pixels
-    )
-    others, normal, noise = np.split(numbers, [n_others, n_others + optical.n_draws], axis=1)
+    source_ids = table["source_id"].to_pylist()
+    normal = _draw_normal(source_ids, [seed], optical.n_draws)  # the star's, in every survey
+    kind = 1 + list(SPECTROGRAPHS).index(name)
+    numbers = _draw_normal(source_ids, [seed, kind], n_others + n_pixels)
+    others, noise = np.split(numbers, [n_others], axis=1)
     labels = (table[f"true_{label}"].to_numpy() for label in ("teff", "logg", "m_h"))
     ln_flux = optical.draw(*labels, normal)
     r_v, ebv = table["r_v"].to_numpy(), table["true_ebv"].to_numpy()
@@ -187,12 +188,11 @@ def as_published(table: pa.Table, name: str) -> pa.Table:
     return table.append_column("label_scale", pa.array([name] * len(table)))
 
 
-def _draw_normal(source_ids: list[int], seed: int, name: str, number: int) -> np.ndarray:
+def _draw_normal(source_ids: list[int], seed: list[int], number: int) -> np.ndarray:
     """(n, number) of each star's own, so that a star is the same in every table."""
-    kind = list(SPECTROGRAPHS).index(name)
     out = np.empty((len(source_ids), number))
     for row, source_id in enumerate(source_ids):
-        np.random.default_rng([seed, kind, source_id]).standard_normal(out=out[row])
+        np.random.default_rng([*seed, source_id]).standard_normal(out=out[row])
     return out
 
 
