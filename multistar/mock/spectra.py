@@ -18,7 +18,15 @@ from scipy.special import ndtr
 from multistar.mock.observe import extinction_curve, tabulate_extinction
 from multistar.mock.optical import load_optical_spectra
 from multistar.modalities.spectrum.grid import FWHM_TO_SIGMA
-from multistar.modalities.spectrum.read import ARM, ERROR, FLUX, GRID, LIGHT_SPEED, NORMALISED, POWER
+from multistar.modalities.spectrum.read import (
+    ARM,
+    ERROR,
+    FLUX,
+    GRID,
+    LIGHT_SPEED,
+    NORMALISED,
+    POWER,
+)
 
 LN_FLUX_PER_MAG = -0.4 * np.log(10)
 CONTINUUM = 0.04  # ln wavelength: width of the running mean that pipelines divide by

@@ -17,7 +17,12 @@ from scipy.ndimage import gaussian_filter1d
 
 from multistar.checks.fitting.optical import is_kept_aside, plain_name
 from multistar.checks.metrics import coverage, scatter
-from multistar.checks.real.learners import predict_with_network, predict_with_trees, read_inputs
+from multistar.checks.real.learners import (
+    predict_with_kernel,
+    predict_with_network,
+    predict_with_trees,
+    read_inputs,
+)
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predict_columns
 from multistar.finetune.tune import FinetuneConfig
@@ -35,7 +40,6 @@ RELATIVE_ERROR = {"miles": 0.01, "stelib": 0.015}  # of a pixel; the libraries s
 LONGEST = 745.0  # nm: what lies beyond is not read by a model of the optical range
 JUDGED = (4000.0, 7000.0)  # K, of the catalogue
 MOST_DUST = 0.6  # mag of A_V, of spectra that are not free of it
-COMPONENTS = 40
 
 
 @dataclass(frozen=True)
@@ -211,18 +215,14 @@ def _predict_with_all(
     settings = FinetuneConfig(seed=seed)
     adapter = finetune(model, learnt, list(LABELS), mode, config=settings, quiet=True)
     columns, _ = predict_columns(adapter, asked)
-    guesses[f"fine-tuned, {adapter.request.mode}"] = {
-        label: columns[label][0] for label in LABELS
-    }
-    x, x_test = read_inputs(model, learnt), read_inputs(model, asked)
-    both = np.isfinite(x).any(0)[: min(x.shape[1], x_test.shape[1])]
-    if x.shape[1] != x_test.shape[1]:
-        raise ValueError(f"inputs of both libraries differ: {x.shape[1]} and {x_test.shape[1]}")
+    guesses[f"fine-tuned, {adapter.request.mode}"] = {label: columns[label][0] for label in LABELS}
+    x, x_test = (read_inputs(model, stars, every=True) for stars in (learnt, asked))
+    both = np.isfinite(x).any(0) & np.isfinite(x_test).any(0)
     x, x_test = x[:, both], x_test[:, both]
     labels = [to_even_scale(QUANTITIES[name], learnt.scalars[name].value) for name in LABELS]
     y = np.stack(labels, -1)
     found = {
-        "PCA + kernel ridge": _predict_with_kernel(x, y, x_test),
+        "PCA + kernel ridge": predict_with_kernel(x, y, x_test),
         "XGBoost": np.stack([predict_with_trees(x, label, x_test) for label in labels], -1),
         "small network": predict_with_network(x, y, x_test, seed),
     }
@@ -231,29 +231,6 @@ def _predict_with_all(
             name: from_even_scale(QUANTITIES[name], z[:, i]) for i, name in enumerate(LABELS)
         }
     return guesses
-
-
-def _predict_with_kernel(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
-    """(n_test, labels) by kernel ridge regression on principal components; settings by folds."""
-    from sklearn.decomposition import PCA
-    from sklearn.impute import SimpleImputer
-    from sklearn.kernel_ridge import KernelRidge
-    from sklearn.model_selection import GridSearchCV
-    from sklearn.pipeline import make_pipeline
-
-    choices = {
-        "kernelridge__alpha": [1e-3, 1e-2, 1e-1],
-        "kernelridge__gamma": [1e-4, 3e-4, 1e-3, 3e-3],
-    }
-    learner = make_pipeline(
-        SimpleImputer(), PCA(COMPONENTS, random_state=0), KernelRidge(kernel="rbf")
-    )
-    middle, width = y.mean(0), y.std(0)
-    out = []
-    for label in ((y - middle) / width).T:
-        search = GridSearchCV(learner, choices, cv=5, scoring="neg_mean_absolute_error")
-        out.append(search.fit(x, label).predict(x_test))
-    return np.stack(out, -1) * width + middle
 
 
 def compare_libraries(model: Model, folder: str | Path) -> list[dict]:
@@ -287,7 +264,9 @@ def compare_libraries(model: Model, folder: str | Path) -> list[dict]:
                 "n": len(one),
                 "bias": own["bias"],
                 "mad_std": own["mad_std"],
-                "in sigma": scatter((first - second) / np.hypot(*sigma), np.zeros(len(one)))["mad_std"],
+                "in sigma": scatter((first - second) / np.hypot(*sigma), np.zeros(len(one)))[
+                    "mad_std"
+                ],
                 "catalogue": stated["mad_std"],
             }
         )
