@@ -133,11 +133,18 @@ def shipped() -> str:
     return json.loads(WEIGHTS.read_text())["sha256"]
 
 
+def contained() -> list[str]:
+    """Weights whose figures the shipped ones share, for stars without what was added to them."""
+    return json.loads(WEIGHTS.read_text())["provenance"].get("contains", [])
+
+
 def weights_of(record: dict) -> str:
     """Which weights a result belongs to, and whether they are the shipped ones."""
     weights = record["weights_sha256"]
     if not weights:
         return "none took part"
+    if weights in contained():
+        return f"`{weights[:8]}`, which the shipped ones contain"
     return f"`{weights[:8]}`" + ("" if weights == shipped() else ", **not the shipped ones**")
 
 

@@ -226,6 +226,13 @@ def test_the_core_stands_still_while_an_encoder_is_added(added, mock_table):
     assert_same_table(core.embed(mock_table), both.embed(mock_table))
 
 
+def test_the_larger_model_names_the_weights_that_it_contains(added):
+    core, both = added
+    assert both.model.hash != core.model.hash
+    assert both.model.provenance["contains"] == [core.model.hash]
+    assert core.model.provenance["contains"] == []
+
+
 def test_what_was_added_has_learnt(added, mock_table):
     core, both = added
     spectra = with_spectra(mock_table, "blue", 1)

@@ -16,6 +16,7 @@ NAMES = {"teff": "Teff", "logg": "log g", "m_h": "[M/H]", "alpha_m": "[alpha/M]"
 # How labels are written: digits behind the point.
 DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "mass": 3, "age": 2}
 HEADLINE = ("teff", "logg", "m_h", "mass", "age", "ebv")
+SPECTRAL_LABELS = ("teff", "logg", "m_h")
 SPEED_VERBS = (
     "predict",
     "predict, photometry",
@@ -63,9 +64,10 @@ def fill_document(text: str, results: Path) -> str:
 
 def name_origin(record: Mapping[str, Any]) -> str:
     """Say which weights a table belongs to, and where its figures are."""
-    weights, machine = record["weights_sha256"][:8], record["machine"]
+    weights, machine = record["weights_sha256"], record["machine"]
+    whose = f"Weights {weights[:8]}" if weights else "Weights made on the way"
     return (
-        f"\nWeights {weights}, docs/results/{record['name']}.json, {record['date'][:10]}, "
+        f"\n{whose}, docs/results/{record['name']}.json, {record['date'][:10]}, "
         f"{machine['cores']} cores with {machine['isa']}.\n"
     )
 
@@ -191,6 +193,63 @@ def make_members(figures: Mapping[str, Any]) -> str:
     return format_rows(header, [[prior, *cells] for prior, cells in rows.items()])
 
 
+def make_library_spectra(figures: Mapping[str, Any]) -> str:
+    """Real spectra that nothing was fitted to, without fine-tuning: a row per library and cut."""
+    rows = []
+    for row in figures["zero shot"]:
+        cells = [
+            f"{_write_scatter(row, label)}, {_percent(row[f'{label} in 68 %'])}"
+            for label in SPECTRAL_LABELS
+        ]
+        rows.append([row["library"].upper(), row["spectra"], str(row["n"]), *cells])
+    header = ["library", "spectra", "stars", *map(name_label, SPECTRAL_LABELS)]
+    return format_rows(header, rows)
+
+
+def make_library_learners(figures: Mapping[str, Any]) -> str:
+    """Real spectra after learning from real ones: a row per learner."""
+    rows = []
+    for row in figures["learners"]:
+        cells = [_write_scatter(row, label) for label in SPECTRAL_LABELS]
+        rows.append([row["stars"].replace("->", "to").upper(), row["who"], *cells])
+    header = ["stars", "who", *map(name_label, SPECTRAL_LABELS)]
+    return format_rows(header, rows)
+
+
+def make_survey_precision(figures: Mapping[str, Any]) -> str:
+    """Mock surveys, each judged on its own scale: a row per survey and learner."""
+    rows = [
+        [row["survey"], row["who"], *(write_error(n, row[n]) for n in SPECTRAL_LABELS)]
+        for row in figures["precision"]
+    ]
+    return format_rows(["survey", "who", *map(name_label, SPECTRAL_LABELS)], rows)
+
+
+def make_survey_agreement(figures: Mapping[str, Any]) -> str:
+    """The same mock stars through two surveys: a row per pair, before and after the common scale."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in figures["agreement"]:
+        cell = f"{row['bias_sigma']:+.2f}, {row['mad_std_sigma']:.2f}"
+        rows.setdefault((row["surveys"], row["scale"]), []).append(cell)
+    header = ["surveys", "scale", *map(name_label, SPECTRAL_LABELS)]
+    return format_rows(header, [[*key, *cells] for key, cells in rows.items()])
+
+
+def make_few_stars(figures: Mapping[str, Any]) -> str:
+    """A survey that training never saw, by the number of stars in common."""
+    rows = [
+        [str(row["stars in common"]), row["who"]]
+        + [_write_scatter(row, label) for label in SPECTRAL_LABELS]
+        for row in figures["few stars"]
+    ]
+    return format_rows(["stars in common", "who", *map(name_label, SPECTRAL_LABELS)], rows)
+
+
+def _write_scatter(row: Mapping[str, Any], label: str) -> str:
+    sign = "+.0f" if label == "teff" else "+.2f"
+    return f"{write_error(label, row[label])} ({row[f'{label} bias']:{sign}})"
+
+
 def make_speed(figures: Mapping[str, Any]) -> str:
     """Stars per second of CPU time, and how many times those of a network of the predecessor's size."""
     ratios = {
@@ -220,4 +279,9 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "clusters": ("sky", make_clusters),
     "members": ("sky", make_members),
     "speed": ("speed", make_speed),
+    "library-spectra": ("spectra", make_library_spectra),
+    "library-learners": ("spectra", make_library_learners),
+    "survey-precision": ("surveys", make_survey_precision),
+    "survey-agreement": ("surveys", make_survey_agreement),
+    "few-stars": ("surveys", make_few_stars),
 }

@@ -135,8 +135,8 @@ def with_spectra(table: pa.Table, name: str, seed: int) -> pa.Table:
     kind = 1 + list(SPECTROGRAPHS).index(name)
     numbers = _draw_normal(source_ids, [seed, kind], n_others + n_pixels)
     others, noise = np.split(numbers, [n_others], axis=1)
-    labels = (table[f"true_{label}"].to_numpy() for label in ("teff", "logg", "m_h"))
-    ln_flux = optical.draw(*labels, normal)
+    teff, logg, m_h = (table[f"true_{label}"].to_numpy() for label in ("teff", "logg", "m_h"))
+    ln_flux = optical.draw(teff, logg, m_h, normal)
     r_v, ebv = table["r_v"].to_numpy(), table["true_ebv"].to_numpy()
     ln_flux += LN_FLUX_PER_MAG * (r_v * ebv)[:, None] * extinction_curve(r_v, _extinction())
     is_unknown = ndtr(others[:, 0]) < UNKNOWN

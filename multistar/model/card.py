@@ -27,9 +27,10 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
 
     data: what the training stars are, to be read after their number.
 
-    Raises ValueError if the benchmark is of another model.
+    Raises ValueError if the benchmark is of another model, and of none that this one contains.
     """
-    if benchmark.get("model") != model.hash:
+    contained = model.provenance.get("contains", [])
+    if benchmark.get("model") not in (model.hash, *contained):
         raise ValueError(
             f"the benchmark is of model {str(benchmark.get('model'))[:12]}, this one is {model.hash[:12]}"
         )
@@ -44,6 +45,11 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
         "Labels: "
         f"{', '.join(f'{n} [{vocabulary.quantity(n).unit}]' for n in vocabulary.labels)}.",
         f"SHA-256 of the weights: `{model.hash}`",
+        *(
+            f"What it says of stars without a spectrum is, to the bit, what the weights `{old}` say; figures "
+            "of those weights are its own."
+            for old in contained
+        ),
         f"## Training\n\n{model.provenance['training_stars']:,} {data}; {_sky(model)}. "
         f"{model.provenance['steps']:,} steps of {run['training']['batch']} stars, seed {run['training']['seed']}; "
         f"final loss {model.provenance['final_loss']:.3f}.{_before(model)}\n\n"

@@ -84,6 +84,24 @@ def freeze_core(model: Model, core: Model) -> None:
             parameter.register_hook(partial(_without_rows, rows=slots))
 
 
+def carry_over(core: Model, model: Model) -> None:
+    """Give a saved model what was fitted to `core`, which holds for it, too, as the core stood still.
+
+    Parameters
+    ----------
+    core : Model
+        What training began with.
+    model : Model
+        Of freeze_core, after it was trained and saved, so that it has its hash.
+    """
+    model.projections = {
+        name: dataclasses.replace(own, model_sha256=model.hash)
+        for name, own in core.projections.items()
+    }
+    if core.populations is not None:
+        model.populations = dataclasses.replace(core.populations, model_sha256=model.hash)
+
+
 def _without_rows(gradient: Tensor, rows: Tensor) -> Tensor:
     changed = gradient.clone()
     changed[rows.to(gradient.device)] = 0

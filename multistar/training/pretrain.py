@@ -14,12 +14,13 @@ from torch import Tensor
 
 from encoders import Measurement, concatenate_measurements
 from multistar.io.files import refuse_existing
-from multistar.model.checkpoint import OWNED, Model, save_model
+from multistar.model.checkpoint import OWNED, Model, load_model, save_model
 from multistar.model.domain import extremes
 from multistar.model.mismatch import Mismatch
 from multistar.model.network import Network
 from multistar.model.vocabulary import Vocabulary
 from multistar.training import engine, optimiser
+from multistar.training.add_encoder import carry_over
 from multistar.training.data import AT_ONCE, Dataset, load_dataset, stars_folder
 from multistar.training.masks import Splitter, draw_mismatch_sizes
 from multistar.training.objective import alignment_loss, negative_log_likelihood
@@ -185,6 +186,8 @@ class Trainer:
             "training_stars": len(self.train.value),
             "sky_stars": len(self.sky.value),
             "continues": self.start,
+            # what the model says of stars that lack what was added is what these weights say
+            "contains": [self.start] if self.config.training.only_added else [],
             "steps": self.step,
             "final_loss": float(np.mean(self.losses[-200:])),
         }
@@ -338,6 +341,9 @@ def pretrain(config: RunConfig, overwrite: bool = False, quiet: bool = False) ->
     trainer.model.card = ""  # that of the weights it began with does not fit any more
     if group.rank == 0:
         save_model(trainer.model, config.out, overwrite)
+        if config.training.only_added:
+            carry_over(load_model(config.start), trainer.model)
+            save_model(trainer.model, config.out, overwrite=True)
         engine.discard_run(partial)
         shutil.rmtree(stars_folder(config))
     return trainer.model

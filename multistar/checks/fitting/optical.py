@@ -216,10 +216,11 @@ def judge_optical_spectra(spectra: OpticalSpectra, stars: LibraryStars) -> list[
         `lines`, without what is smooth over 6 % in wavelength; `drawn`, the same of spectra that were
         drawn; `all stars`, lines minus their mean over the stars of the range.
     """
-    typical = spectra.ln_flux(*stars.labels.T)
+    teff, logg, m_h = stars.labels.T
+    typical = spectra.ln_flux(teff, logg, m_h)
     misfit = stars.ln_flux - typical
     normal = np.random.default_rng(0).normal(size=(len(stars.labels), spectra.n_draws))
-    drawn = spectra.draw(*stars.labels.T, normal) - typical
+    drawn = spectra.draw(teff, logg, m_h, normal) - typical
     rows = []
     for low, high in zip(TEFF_EDGES[:-1], TEFF_EDGES[1:], strict=True):
         here = (stars.labels[:, 0] >= low) & (stars.labels[:, 0] < high)
