@@ -127,49 +127,77 @@ def with_spectra(table: pa.Table, name: str, seed: int) -> pa.Table:
         With the columns that modalities/spectrum/read.py names. The primary's spectrum stands for
         both stars of a pair.
     """
-    own, optical = SPECTROGRAPHS[name], load_optical_spectra()
-    n_others = 3 + CALIBRATION_TERMS * len(own.arms)
-    n_pixels = len(own.arms) * optical.grid.pixels  # at most
+    own, pixels = SPECTROGRAPHS[name], load_optical_spectra().grid.pixels
     source_ids = table["source_id"].to_pylist()
-    normal = _draw_normal(source_ids, [seed], optical.n_draws)  # the star's, in every survey
+    ln_flux = _draw_at_earth(table, source_ids, seed)
     kind = 1 + list(SPECTROGRAPHS).index(name)
-    numbers = _draw_normal(source_ids, [seed, kind], n_others + n_pixels)
+    n_others = 3 + CALIBRATION_TERMS * len(own.arms)
+    numbers = _draw_normal(source_ids, [seed, kind], n_others + len(own.arms) * pixels)
     others, noise = np.split(numbers, [n_others], axis=1)
-    teff, logg, m_h = (table[f"true_{label}"].to_numpy() for label in ("teff", "logg", "m_h"))
-    ln_flux = optical.draw(teff, logg, m_h, normal)
-    r_v, ebv = table["r_v"].to_numpy(), table["true_ebv"].to_numpy()
-    ln_flux += LN_FLUX_PER_MAG * (r_v * ebv)[:, None] * extinction_curve(r_v, _extinction())
-    is_unknown = ndtr(others[:, 0]) < UNKNOWN
-    velocity = np.where(is_unknown, UNKNOWN_VELOCITY, VELOCITY_ERROR) * others[:, 1]
-    ln_flux = _shift(ln_flux, velocity / LIGHT_SPEED / optical.grid.step)
+    value, wavelength, arm = _observe_arms(ln_flux, own, others)
     least, largest = np.log(own.signal_to_noise)
     relative = np.exp(-least - (largest - least) * ndtr(others[:, 2:3]))
-    wavelength = np.exp(optical.grid.ln_wavelength)
-    flux, arm, where = [], [], []
-    for number, (low, high) in enumerate(own.arms):
-        here = np.flatnonzero((wavelength >= low) & (wavelength <= high))
-        ln_arm, kept = _degrade(ln_flux, here, own, optical.grid.resolving_power)
-        first = 3 + number * CALIBRATION_TERMS
-        terms = own.calibration * others[:, first : first + CALIBRATION_TERMS]
-        flux.append(np.exp(ln_arm + terms @ _smooth_terms(len(kept)).T))
-        arm += [number] * len(kept)
-        where.append(kept)
-    value = np.concatenate(flux, axis=1)
-    value /= np.median(value, axis=1, keepdims=True)
     error = relative * np.sqrt(value)  # of photons
-    value = value + error * noise[:, : value.shape[1]]
-    columns = {FLUX: value, ERROR: error}
+    columns = {FLUX: value + error * noise[:, : value.shape[1]], ERROR: error}
     if len(own.arms) > 1:
-        columns[ARM] = np.broadcast_to(np.array(arm, np.float32), value.shape)
+        columns[ARM] = np.broadcast_to(arm, value.shape)
     for column, values in columns.items():
         flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
         vectors = pa.FixedSizeListArray.from_arrays(flat, value.shape[1])
         table = table.append_column(column, vectors)
     for column, number in ((POWER, own.resolving_power), (NORMALISED, float(own.normalised))):
         table = table.append_column(column, pa.array(np.full(len(table), number, np.float32)))
-    grid = json.dumps(np.round(wavelength[np.concatenate(where)], 5).tolist())
+    grid = json.dumps(np.round(wavelength, 5).tolist())
     metadata = {**(table.schema.metadata or {}), GRID.encode(): grid.encode()}
     return table.replace_schema_metadata(metadata)
+
+
+def _draw_at_earth(table: pa.Table, source_ids: list[int], seed: int) -> np.ndarray:
+    """(n, g) ln flux behind dust, the same in every survey: what labels do not tell is the star's."""
+    optical = load_optical_spectra()
+    normal = _draw_normal(source_ids, [seed], optical.n_draws)
+    teff, logg, m_h = (table[f"true_{label}"].to_numpy() for label in ("teff", "logg", "m_h"))
+    r_v, ebv = table["r_v"].to_numpy(), table["true_ebv"].to_numpy()
+    loss = LN_FLUX_PER_MAG * (r_v * ebv)[:, None] * extinction_curve(r_v, _extinction())
+    return optical.draw(teff, logg, m_h, normal) + loss
+
+
+def _observe_arms(
+    ln_flux: np.ndarray, own: Spectrograph, others: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Put spectra (n, g) through a spectrograph without noise.
+
+    Parameters
+    ----------
+    ln_flux : (n, g) ndarray
+    own : Spectrograph
+    others : (n, k) ndarray
+        Standard normal numbers: two for the velocity, one that is not used here, and
+        CALIBRATION_TERMS for each arm.
+
+    Returns
+    -------
+    flux : (n, w) ndarray
+        Of all arms, with a median of 1.
+    wavelength, arm : (w,) ndarray
+    """
+    grid = load_optical_spectra().grid
+    is_unknown = ndtr(others[:, 0]) < UNKNOWN
+    velocity = np.where(is_unknown, UNKNOWN_VELOCITY, VELOCITY_ERROR) * others[:, 1]
+    ln_flux = _shift(ln_flux, velocity / LIGHT_SPEED / grid.step)
+    every = np.exp(grid.ln_wavelength)
+    flux, arm, wavelength = [], [], []
+    for number, (low, high) in enumerate(own.arms):
+        here = np.flatnonzero((every >= low) & (every <= high))
+        ln_arm, kept = _degrade(ln_flux, here, own, grid.resolving_power)
+        first = 3 + number * CALIBRATION_TERMS
+        terms = own.calibration * others[:, first : first + CALIBRATION_TERMS]
+        flux.append(np.exp(ln_arm + terms @ _smooth_terms(len(kept)).T))
+        arm.append(np.full(len(kept), number, np.float32))
+        wavelength.append(every[kept])
+    value = np.concatenate(flux, axis=1)
+    value /= np.median(value, axis=1, keepdims=True)
+    return value, np.concatenate(wavelength), np.concatenate(arm)
 
 
 def as_published(table: pa.Table, name: str) -> pa.Table:

@@ -30,6 +30,7 @@ from multistar.quantities import QUANTITIES
 
 # Candidates per block. Each block has its own random stream, so that a survey can be streamed.
 BLOCK = 16384
+SPECTRA_AT_ONCE = 2000  # stars; 150 MB while they are made
 LIGHT_CURVES_AT_ONCE = 500  # stars; 35 MB for Kepler
 
 # A Gaia source_id is (HEALPix level-12 nested pixel) * 2^35 + a running number.
@@ -300,6 +301,7 @@ class SurveyCursor:
                 table = survey_block(self.config, self.block)
             part = table[self.row : self.row + n_stars]
             if self.config.spectra and len(part):
+                part = part[:SPECTRA_AT_ONCE]
                 part = with_spectra(part, self.config.spectra, self.config.seed)
             if self.config.published:
                 part = as_published(part, self.config.spectra)
