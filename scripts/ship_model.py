@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--benchmark", required=True, help="result of scripts/benchmark_labels.py")
     parser.add_argument("--data", required=True, help="what the training stars are, for the card")
+    parser.add_argument("--added", default="", help="the same, of what was added to a core")
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     size = (Path(args.model) / WEIGHTS).stat().st_size / 1e6
@@ -34,7 +35,7 @@ def main() -> None:
         )
     model = load_model(args.model)
     benchmark = json.loads(Path(args.benchmark).read_text())["figures"]
-    model.card = card(model, args.name, args.data, benchmark)
+    model.card = card(model, args.name, args.data, benchmark, args.added)
     save_model(model, SHIPPED / args.name, args.overwrite)
     print(f"{SHIPPED.name}/{args.name}: {size:.1f} MB, SHA-256 {model.hash[:12]}")
 

@@ -22,10 +22,11 @@ MISMATCH = {
 }
 
 
-def card(model: Model, name: str, data: str, benchmark: dict) -> str:
+def card(model: Model, name: str, data: str, benchmark: dict, added: str = "") -> str:
     """Markdown with the metadata block of model hubs; `benchmark` is what scripts/benchmark_labels.py writes.
 
-    data: what the training stars are, to be read after their number.
+    data: what the training stars are, to be read after their number; added: those that taught what was added to a
+    core that stood still.
 
     Raises ValueError if the benchmark is of another model, and of none that this one contains.
     """
@@ -34,7 +35,8 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
         raise ValueError(
             f"the benchmark is of model {str(benchmark.get('model'))[:12]}, this one is {model.hash[:12]}"
         )
-    run = model.provenance["run"]
+    origin = model.provenance.get("core", model.provenance)
+    run = origin["run"]
     parameters = sum(p.numel() for p in model.network.parameters())
     vocabulary = model.vocabulary
     inputs = ", ".join(modality.describe() for modality in vocabulary.modalities)
@@ -50,10 +52,9 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
             "of those weights are its own."
             for old in contained
         ),
-        f"## Training\n\n{model.provenance['training_stars']:,} {data}; {_sky(model)}. "
-        f"{model.provenance['steps']:,} steps of {run['training']['batch']} stars, seed {run['training']['seed']}; "
-        f"final loss {model.provenance['final_loss']:.3f}.{_before(model)}\n\n"
+        f"## Training\n\n{origin['training_stars']:,} {data}; {_sky(origin)}. {_length(origin)}\n\n"
         f"```json\n{json.dumps(run, indent=1)}\n```",
+        *_added(model, added),
         *_populations(model),
         *(
             _table(variant, benchmark)
@@ -69,8 +70,28 @@ def card(model: Model, name: str, data: str, benchmark: dict) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _sky(model: Model) -> str:
-    number = model.provenance.get("sky_stars", 0)
+def _added(model: Model, added: str) -> list[str]:
+    """How an encoder was added to a core that stood still."""
+    if "core" not in model.provenance:
+        return []
+    stars, run = model.provenance["training_stars"], model.provenance["run"]
+    return [
+        f"Then an encoder was added, while all else stood still: {stars:,} {added}. "
+        f"{_length(model.provenance)}\n\n```json\n{json.dumps(run, indent=1)}\n```"
+    ]
+
+
+def _length(provenance: dict) -> str:
+    training, start = provenance["run"]["training"], provenance.get("continues", "")
+    before = f" The run went on from the weights {start[:12]}." if start else ""
+    return (
+        f"{provenance['steps']:,} steps of {training['batch']} stars, seed {training['seed']}; "
+        f"final loss {provenance['final_loss']:.3f}.{before}"
+    )
+
+
+def _sky(provenance: dict) -> str:
+    number = provenance.get("sky_stars", 0)
     return (
         f"{number:,} real stars of Gaia DR3, without labels" if number else "no real star was used"
     )
@@ -87,11 +108,6 @@ def _populations(model: Model) -> list[str]:
         "## Prior\n\nA posterior assumes that a star is drawn like the training stars, by selections of the mock "
         f"survey: {listed}. `predict --prior NAME` assumes one of them instead."
     ]
-
-
-def _before(model: Model) -> str:
-    start = model.provenance.get("continues", "")
-    return f" The run went on from the weights {start[:12]}." if start else ""
 
 
 def _table(variant: str, benchmark: dict) -> str:

@@ -145,7 +145,8 @@ def _begin(config: RunConfig) -> Model:
         larger = add_encoder(model, load_model(config.add_encoder))
         if config.training.only_added:
             freeze_core(larger, model)
-        larger.hash = model.hash  # for the provenance: what the run goes on from
+        # for the provenance: what the run goes on from
+        larger.hash, larger.provenance = model.hash, model.provenance
         return larger
     if config.add_encoder:
         raise ValueError(

@@ -65,6 +65,7 @@ class Trainer:
                 f"{self.group.size} processes"
             )
         self.start = data.model.hash
+        self.core = data.model.provenance  # of the weights that the run goes on from
         self.model = data.model
         self.train = data.train
         self.validation = data.validation
@@ -181,7 +182,8 @@ class Trainer:
         self.model.network.cpu().eval()
         if not self.config.training.only_added:  # else they are those of the model it began with
             self._fit_domain_and_recalibrator()
-        return {
+        core = {"core": self.core} if self.config.training.only_added else {}
+        return core | {
             "run": self._describe_run(),
             "training_stars": len(self.train.value),
             "sky_stars": len(self.sky.value),
