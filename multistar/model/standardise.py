@@ -67,17 +67,26 @@ class Standardiser(nn.Module):
 
     def __call__(self, stars: Stars) -> Measurement:
         """(n, n_slots) measurement of the stars; unobserved slots hold zero."""
-        value, sigma = self._transform(stars)
-        center, scale = self._numpy()
-        z, error = (value - center) / scale, sigma / scale
-        heavy = self.vocabulary.heavy_tailed()
-        error[:, heavy] /= np.sqrt(1 + z[:, heavy] ** 2)
-        z[:, heavy] = np.arcsinh(z[:, heavy])
-        observed = np.isfinite(z)
+        n, center_scale = len(stars), self._numpy()
+        shape = n, self.vocabulary.n_slots
+        standardised, error = np.zeros(shape, np.float32), np.full(shape, np.nan, np.float32)
+        observed = np.zeros(shape, bool)
+        for modality in self.vocabulary.modalities:
+            here = self.vocabulary.places[modality.name]
+            center, scale = (numbers[here] for numbers in center_scale)
+            value, sigma = modality.transform(stars.blocks, n, center)
+            known = np.isfinite(value)
+            if not known.any():  # a modality that no star has costs nothing
+                continue
+            z, width = (value - center) / scale, sigma / scale
+            if modality.heavy_tailed:
+                width /= np.sqrt(1 + z**2)
+                z = np.arcsinh(z)
+            standardised[:, here] = np.where(known, z, 0)
+            error[:, here] = np.where(known, width, np.nan)
+            observed[:, here] = known
         return Measurement(
-            torch.from_numpy(np.where(observed, z, 0).astype(np.float32)),
-            torch.from_numpy(np.where(observed, error, np.nan).astype(np.float32)),
-            torch.from_numpy(observed),
+            torch.from_numpy(standardised), torch.from_numpy(error), torch.from_numpy(observed)
         )
 
     def physical(self, name: str, z: np.ndarray) -> np.ndarray:

@@ -110,7 +110,8 @@ class Spectrum(Modality):
     ) -> tuple[np.ndarray, np.ndarray]:
         block = blocks.get(self.name)
         if block is None:
-            return np.full((n, self.n_slots), np.nan), np.full((n, self.n_slots), np.nan)
+            nothing = np.broadcast_to(np.nan, (n, self.n_slots))
+            return nothing, nothing
         return compute_features(block, self.grid)
 
     def askable(self) -> np.ndarray:
