@@ -64,7 +64,7 @@ def predict_with_kernel(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.
     x, x_test
         (n, d) and (n_test, d) inputs; NaN is replaced by the mean.
     y
-        (n, labels).
+        (n, labels); NaN is not learnt from.
 
     Returns
     -------
@@ -82,11 +82,12 @@ def predict_with_kernel(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.
     learner = make_pipeline(
         SimpleImputer(), PCA(components, random_state=0), KernelRidge(kernel="rbf")
     )
-    middle, width = y.mean(0), y.std(0)
+    middle, width = np.nanmean(y, 0), np.nanstd(y, 0)
     out = []
     for label in ((y - middle) / width).T:
+        known = np.isfinite(label)
         search = GridSearchCV(learner, KERNELS, cv=folds, scoring="neg_mean_absolute_error")
-        out.append(search.fit(x, label).predict(x_test))
+        out.append(search.fit(x[known], label[known]).predict(x_test))
     return np.stack(out, -1) * width + middle
 
 
