@@ -632,6 +632,26 @@ class MultiStar:
 
         return garbage(self.model, self._stars(table, columns), seed, quiet)
 
+    def check_surveys(
+        self,
+        tables: Mapping[str, Any],
+        label_scale: str = "",
+        columns: Columns = None,
+        origin: Origin | None = None,
+    ) -> dict:
+        """Compare the labels of the same stars, by `source_id`, in tables of several surveys.
+
+        `tables` are by the surveys' names; with `label_scale` also with all labels on that scale,
+        one that the model learnt. See `checks/surveys.py`.
+        """
+        from multistar.checks.surveys import check_surveys
+
+        surveys = {
+            name: self._stars(table, columns, labels=False, origin=origin)
+            for name, table in tables.items()
+        }
+        return check_surveys(self.model, surveys, label_scale)
+
     def check_sky(self, folder: str | Path) -> dict:
         """Compare labels of real stars with known ones, the Sun first; see `checks/sky.py`.
 

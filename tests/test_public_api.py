@@ -38,6 +38,7 @@ MULTISTAR = {
     "check_disentangle": "table ebv columns seed quiet maps origin",
     "check_populations": "table facts columns light_curves seed quiet origin",
     "check_garbage": "table columns seed quiet",
+    "check_surveys": "tables label_scale columns origin",
     "check_sky": "folder",
 }
 STAR_INDEX = {

@@ -175,6 +175,12 @@ def test_surveys_are_compared_on_their_own_scales_and_on_one(two_scales, mock_ta
     assert own["n"] == common["n"] == len(mock_table)
     assert own["bias"] < -0.6 * SHIFT and own["bias_sigma"] < -0.5
     assert common["bias"] == common["mad_std"] == 0
+    tables = {
+        scale: mock_table.append_column("label_scale", pa.array([scale] * len(mock_table)))
+        for scale in surveys
+    }
+    result = two_scales.check_surveys(tables, "high")
+    assert own in result["rows"] and common in result["rows"]
     others = read_stars(mock_table, labels=False)
     others = others.select(slice(0, 5))
     with pytest.raises(ValueError, match="stars of the same source_id"):
