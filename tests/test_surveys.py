@@ -17,6 +17,7 @@ from multistar.mock.optical import load_optical_spectra
 from multistar.mock.spectra import SPECTROGRAPHS, as_published, with_spectra
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.modalities import LabelScale
+from multistar.modalities.label_scale.cross import cross_labels
 from multistar.modalities.spectrum.features import compute_features, find_parts
 from multistar.modalities.spectrum.grid import Grid
 from multistar.stars import read_stars
@@ -156,6 +157,24 @@ def test_labels_are_asked_on_a_scale(two_scales, mock_table):
         two_scales.predict(wrong)
     with pytest.raises(ValueError, match="label_scale must hold the name or number"):
         read_stars({"source_id": [1], "label_scale": [0.5]})
+
+
+def test_stars_in_common_get_the_labels_of_every_survey():
+    one = pa.table(
+        {"source_id": [1, 2, 3], "teff": [5000.0, 5100.0, 5200.0], "flux": [1.0, 2.0, 3.0]}
+    )
+    other = pa.table(
+        {"source_id": [3, 2, 9], "teff": [6200.0, 6100.0, 6900.0], "flux": [7.0, 8.0, 9.0]}
+    )
+    crossed = cross_labels({"one": one, "other": other}, ["teff"])
+    assert crossed["one"].to_pydict() == {
+        "source_id": [1, 2, 3, 2, 3],
+        "teff": [5000.0, 5100.0, 5200.0, 6100.0, 6200.0],
+        "flux": [1.0, 2.0, 3.0, 2.0, 3.0],
+        "label_scale": ["one"] * 3 + ["other"] * 2,
+    }
+    assert crossed["other"]["teff"].to_pylist()[:2] == [5100.0, 5200.0]
+    assert sorted(crossed["other"]["flux"].to_pylist()) == [7.0, 7.0, 8.0, 8.0, 9.0]
 
 
 def test_a_scale_alone_is_no_data(two_scales):

@@ -21,6 +21,7 @@ from multistar.inference.predict import predict
 from multistar.mock.spectra import as_published
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.modalities import Spectrum
+from multistar.modalities.label_scale.cross import cross_labels
 from multistar.modalities.scalars.transforms import from_even_scale, to_even_scale
 from multistar.model.checkpoint import Model
 from multistar.model.network import ModelConfig
@@ -51,13 +52,17 @@ def make_survey(name: str, stars: int, seed: int) -> pa.Table:
 
 def train_on_surveys(folder: Path, stars: int, steps: int) -> Model:
     """Train one model on `stars` stars of each of SURVEYS."""
-    files = []
+    tables = {}
     for number, name in enumerate(SURVEYS):
         own = make_survey(name, stars - stars // COMMON, seed=910 + number)
         both = pa.concat_tables([own, make_survey(name, stars // COMMON, COMMON_SEED)])
         truth = [column for column in both.column_names if column.startswith("true_")]
-        files.append(str(folder / f"{name}.parquet"))
-        pq.write_table(both.drop_columns(truth), files[-1])
+        tables[name] = both.drop_columns(truth)
+        pq.write_table(tables[name], folder / f"{name}.parquet")
+    files = []
+    for name, table in cross_labels(tables, LABELS).items():
+        files.append(str(folder / f"{name}-crossed.parquet"))
+        pq.write_table(table, files[-1])
     data = DataConfig(files, labels=list(LABELS), only=["spectrum", "label_scale"], held_out=0.05)
     network = ModelConfig(width=96, encoder_depth=1, decoder_depth=1)
     hiding = {"spectrum": {"absent": 0.0}}
