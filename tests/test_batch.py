@@ -261,7 +261,7 @@ def unbroken(bare, model_folder, tmp_path_factory) -> Path:
     many = pa.concat_tables([bare] * 40)
     for i in range(4):
         pq.write_table(many, folder / "in" / f"{i}.parquet")
-    job = Job("embed", str(model_folder))
+    job = Job("embed", str(model_folder), precision="float32")
     prepare(folder / "whole", job)
     run(shards(folder / "in", folder / "whole"), job, quiet=True)
     return folder
@@ -279,9 +279,11 @@ def test_a_killed_run_goes_on_to_the_same_bytes(moment, unbroken, model_folder, 
         str(source),
         "--model",
         str(model_folder),
+        "--precision",
+        "float32",
         "--out",
     ]
-    job = Job("embed", str(model_folder))
+    job = Job("embed", str(model_folder), precision="float32")
     process_ = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.DEVNULL)
     while not list((tmp_path / "out").glob(".[0-9]*")) and process_.poll() is None:
         time.sleep(0.002)  # until the first result is being written

@@ -88,7 +88,8 @@ def test_a_model_with_other_labels_says_the_same_of_those_it_keeps(
     before, after = predict(base, stars), predict(other, stars)
     for label in ("teff", "logg"):
         for column in (label, f"{label}_lower", f"{label}_upper"):
-            assert before[column].equals(after[column]), column
+            # a head of another size may be multiplied by another kernel
+            np.testing.assert_allclose(before[column], after[column], rtol=1e-6, err_msg=column)
     assert "mass" not in after.column_names and "mg_fe" in after.column_names
     save_model(other, tmp_path / "other")
     assert_same_table(after, predict(load_model(tmp_path / "other"), stars))
