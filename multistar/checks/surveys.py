@@ -60,31 +60,34 @@ def compare_surveys(
         common, first, second = np.intersect1d(*ids, return_indices=True)
         if len(common) < FEWEST:
             continue
-        for label in names:
-            difference = tables[one][label][first] - tables[other][label][second]
-            sigma = np.hypot(
-                _half_width(tables[one], label)[first], _half_width(tables[other], label)[second]
-            )
-            zero = np.zeros(len(common))
-            plain, relative = scatter(difference, zero), scatter(difference / sigma, zero)
-            rows.append(
-                {
-                    "surveys": f"{one} - {other}",
-                    "scale": scale or OWN,
-                    "label": label,
-                    "n": len(common),
-                    "bias": plain["bias"],
-                    "mad_std": plain["mad_std"],
-                    "bias_sigma": relative["bias"],
-                    "mad_std_sigma": relative["mad_std"],
-                }
-            )
+        pair = {"surveys": f"{one} - {other}", "scale": scale or OWN}
+        ours = {column: values[first] for column, values in tables[one].items()}
+        theirs = {column: values[second] for column, values in tables[other].items()}
+        rows += [pair | _compare_label(ours, theirs, label) for label in names]
     if not rows:
         raise ValueError(
             f"no two of {list(surveys)} have {FEWEST} stars of the same source_id; nothing can be "
             "compared"
         )
     return rows
+
+
+def _compare_label(
+    one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], label: str
+) -> dict[str, Any]:
+    """How far a label of the same stars differs, in its unit and in stated errors."""
+    difference = one[label] - other[label]
+    sigma = np.hypot(_half_width(one, label), _half_width(other, label))
+    zero = np.zeros(len(difference))
+    plain, relative = scatter(difference, zero), scatter(difference / sigma, zero)
+    return {
+        "label": label,
+        "n": len(difference),
+        "bias": plain["bias"],
+        "mad_std": plain["mad_std"],
+        "bias_sigma": relative["bias"],
+        "mad_std_sigma": relative["mad_std"],
+    }
 
 
 def _columns(labels: Sequence[str]) -> list[str]:

@@ -14,7 +14,8 @@ from multistar.stars import Stars
 
 COMPONENTS = 40  # principal components of the kernel's inputs
 CHOOSING = 1000  # stars that choose the settings
-KERNELS = {"alpha": [1e-3, 1e-2, 1e-1], "gamma": [1e-4, 3e-4, 1e-3, 3e-3]}
+# Of scores in units of the first component's spread
+KERNELS = {"alpha": [1e-3, 1e-2, 1e-1], "gamma": [0.01, 0.03, 0.1, 0.3, 1.0]}
 
 
 def read_inputs(
@@ -80,6 +81,8 @@ def predict_with_kernel(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.
         SimpleImputer(), PCA(min(COMPONENTS, len(x) - 1, x.shape[1]), random_state=0)
     )
     scores, test = components.fit_transform(x), components.transform(x_test)
+    unit = scores[:, 0].std()
+    scores, test = scores / unit, test / unit
     middle, width = np.nanmean(y, 0), np.nanstd(y, 0)
     out = []
     for label in ((y - middle) / width).T:
