@@ -43,16 +43,19 @@ def test_a_star_is_found_by_its_other_view(kind):
         optimiser.step()
     after = recall(alignment, *test)
     assert before < 0.1
-    assert after > {"dual": 0.15, "free": 0.3, "vicreg": 0.3, "clip": 0.3}[kind]  # chance is 0.005
+    assert (
+        after > {"dual": 0.15, "free": 0.3, "vicreg": 0.3, "clip": 0.3, "dual-clip": 0.15}[kind]
+    )  # chance is 0.005
 
 
-def test_dual_uses_one_matrix_and_its_transpose():
-    alignment = Alignment(SIZE, "dual")
+@pytest.mark.parametrize("kind, temperatures", [("dual", 0), ("dual-clip", 1)])
+def test_dual_uses_one_matrix_and_its_transpose(kind, temperatures):
+    alignment = Alignment(SIZE, kind)
     e1, e2 = two_views(5, torch.Generator().manual_seed(0))
     p1, p2 = alignment(e1, e2)
     torch.testing.assert_close(p1, 4 * e1 @ alignment.first.T)
     torch.testing.assert_close(p2, 4 * e2 @ alignment.first)
-    assert sum(p.numel() for p in alignment.parameters()) == SIZE**2
+    assert sum(p.numel() for p in alignment.parameters()) == SIZE**2 + temperatures
 
 
 @pytest.mark.parametrize("kind", sorted(ALIGNMENTS))

@@ -13,6 +13,7 @@ from multistar.cli.app import main
 from multistar.io.tables import read_columns
 from multistar.mock import galaxy
 from multistar.mock.binaries import (
+    SOLAR_RADII_PER_AU,
     Orbits,
     draw_orbits,
     is_eclipsing,
@@ -37,6 +38,7 @@ from multistar.mock.sed import BANDS
 from multistar.mock.selection import SELECTIONS
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig, survey
+from multistar.mock.variability.close_binaries import lobe_radius
 
 
 def test_both_ways_to_draw_places_have_the_same_density():
@@ -97,6 +99,7 @@ def _orbits(n: int, scaled_axis: float, inclination, companion: Evolved) -> Orbi
         np.broadcast_to(inclination, n),
         np.full(n, 0.8),
         np.ones(n),
+        np.full(n, np.nan),
         companion,
     )
 
@@ -244,7 +247,7 @@ def test_light_curves_beside_a_star_are_those_made_on_the_fly():
         np.testing.assert_array_equal(
             table["tess_flux"][index].values.to_numpy(), curve.flux.astype("f4")
         )
-    with pytest.raises(ValueError, match=r"unknown missions \['hst'\].*known are \['gaia'"):
+    with pytest.raises(ValueError, match=r"unknown missions \['hst'\].*known are .*'gaia'"):
         SurveyConfig(light_curves=("hst",))
 
 
@@ -257,6 +260,18 @@ def test_every_kind_of_pulsator_comes_with_its_period():
         "cepheid": (1, 100),
         "delta_scuti": (0.02, 0.3),
         "lpv": (10, 2000),
+        "rrd": (0.3, 0.5),
+        "cepheid_1o": (0.3, 7),
+        "cepheid_ii": (1, 65),
+        "sx_phe": (0.02, 0.2),
+        "gamma_dor": (0.3, 3),
+        "spb": (0.5, 4),
+        "beta_cep": (0.07, 0.4),
+        "osarg": (2, 120),
+        "mira": (120, 600),
+        "alpha2_cvn": (0.5, 25),
+        "flare_star": (0.2, 15),
+        "be": (50, 1000),
     }
     assert set(kinds) == set(typical)
     for kind, (low, high) in typical.items():
@@ -266,6 +281,34 @@ def test_every_kind_of_pulsator_comes_with_its_period():
     scuti = np.array(ordinary["variability"].to_pylist()) == "delta_scuti"
     assert not scuti[~strip].any()
     assert 0.3 < scuti[strip].mean() < 0.7
+
+
+def test_close_binaries_fill_their_lobes_and_obey_kepler():
+    table = pa.concat_tables(survey(1500, SurveyConfig(4, selection="close-binaries")))
+    row = {name: table[name].to_numpy() for name in ("orbital_period", "scaled_axis", "mass_ratio")}
+    ratio, axis = row["mass_ratio"], row["scaled_axis"]
+    axis_in_suns = axis * table["radius"].to_numpy()
+    total_mass = table["true_mass"].to_numpy() * (1 + ratio)
+    pairs = np.isfinite(axis)
+    assert pairs.mean() > 0.95
+    np.testing.assert_allclose(
+        axis_in_suns[pairs],
+        (semi_major_axis(row["orbital_period"], total_mass) * SOLAR_RADII_PER_AU)[pairs],
+        rtol=2e-3,
+    )
+    contact = np.isfinite(table["fill_out"].to_numpy())
+    filled_1 = 1 / axis / lobe_radius(1 / ratio)
+    filled_2 = table["radius_ratio"].to_numpy() / axis / lobe_radius(ratio)
+    assert contact.sum() > 200
+    # spheres as large as stars between the inner and the outer lobe
+    assert np.all((filled_1[contact] > 0.97) & (filled_1[contact] < 1.3))
+    assert np.all((filled_2[contact] > 0.97) & (filled_2[contact] < 1.45))
+    semidetached = ~contact & (filled_2 > 0.97)
+    assert semidetached.sum() > 200
+    assert np.all(filled_1[semidetached] < 0.99)
+    others = pairs & ~contact & ~semidetached
+    assert np.all(filled_2[others] < 0.97)
+    assert table["eclipsing"].to_numpy(zero_copy_only=False).mean() > 0.7
 
 
 def test_describe_prints_the_populations_and_writes_nothing(tmp_path, monkeypatch, capsys):

@@ -15,7 +15,10 @@ CLUMP = StarParameters(
 )
 QUIET = StarParameters(2, mass=2.2, radius=2.0, teff=9000, g_mag=14, rp_mag=13.9)  # too hot to vary
 GRID = np.fft.rfftfreq(5760, 0.0864 * 29.4244 / 1440)  # muHz, 118 d of Kepler
-KEPLER_LIKE = sorted(set(MISSIONS) - {"gaia"})
+KEPLER_LIKE = sorted(name for name, mission in MISSIONS.items() if mission.visits is None)
+FROM_THE_GROUND = ("asas", "ztf")
+# Their periods are those of rotation, discs or g modes.
+NOT_P_MODES = ("gamma_dor", "spb", "osarg", "alpha2_cvn", "flare_star", "be")
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -261,8 +264,9 @@ class TestPulsators:
         assert stars.radius**2 * (stars.teff / 5772) ** 4 == pytest.approx(stars.luminosity)
         # pulsation constants Q = P sqrt(mean density) of the radial modes of all classes are within
         # a factor of a few
-        constant = stars.period * np.sqrt(stars.mass / stars.radius**3)
-        assert np.all((constant > 0.015) & (constant < 0.2))
+        if name not in NOT_P_MODES:
+            constant = stars.period * np.sqrt(stars.mass / stars.radius**3)
+            assert np.all((constant > 0.015) & (constant < 0.2))
         assert all(
             len(values) == 500 and np.isfinite(values).all() for values in vars(stars).values()
         )
@@ -300,8 +304,8 @@ class TestPulsators:
         assert np.median(stars.radius[mira]) > 150
 
     def test_unknown_class(self):
-        with pytest.raises(ValueError, match="unknown variability class 'mira'"):
-            pulsators.draw_pulsators("mira", 3, rng())
+        with pytest.raises(ValueError, match="unknown variability class 'quasar'"):
+            pulsators.draw_pulsators("quasar", 3, rng())
 
 
 class TestPulsation:
@@ -509,7 +513,7 @@ class TestLightCurve:
         with pytest.raises(ValueError, match="unknown mission 'plato'"):
             light_curve(CLUMP, "plato", 0)
         with pytest.raises(ValueError, match="variability_class must be"):
-            dataclasses.replace(CLUMP, variability_class="mira")
+            dataclasses.replace(CLUMP, variability_class="quasar")
         with pytest.raises(ValueError, match="pulsation_period > 0, got nan"):
             dataclasses.replace(CLUMP, variability_class="lpv")
         with pytest.raises(ValueError, match="must not be negative, got -1"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from multistar.mock.phases import GIANT_LOGG, Evolved, at_initial_mass
+from multistar.mock.variability.drawn import log_uniform
 
 FRACTION = 0.44
 LOG_PERIOD = (5.03, 2.28)  # mean and standard deviation of log10(P / d)
@@ -18,6 +19,7 @@ MASS_RATIO = (0.1, 1.0)
 ROCHE = 1.3  # periastron over the sum of the radii below which no detached pair is made
 RESOLVED = 0.6  # arcsec; wider pairs are two sources in Gaia (an effective limit, from memory)
 SOLAR_RADII_PER_AU = 215.03
+SHORT_PERIODS, ECLIPSING_SHARE = (0.5, 60.0), 0.75  # d; of pairs that are drawn for their curves
 GIANT_SHARE = 0.05  # of its age that a giant has had about its present radius
 
 
@@ -30,7 +32,13 @@ class Orbits:
     inclination: np.ndarray  # deg
     mass_ratio: np.ndarray  # M2 / M1, present masses
     radius_ratio: np.ndarray  # R2 / R1
+    fill_out: np.ndarray  # of contact binaries, 0 (inner lobe) to 1 (outer lobe); else NaN
     companion: Evolved
+
+    def select(self, rows: np.ndarray) -> "Orbits":
+        """The orbits of some rows (a mask or indices)."""
+        fields = {name: values[rows] for name, values in vars(self).items() if name != "companion"}
+        return Orbits(**fields, companion=self.companion.select(rows))
 
 
 def red_dwarf_radius(mass: np.ndarray) -> np.ndarray:
@@ -48,7 +56,11 @@ def semi_major_axis(period: np.ndarray, total_mass: np.ndarray) -> np.ndarray:
 
 
 def draw_orbits(
-    primary: Evolved, tracks: np.ndarray, distance: np.ndarray, rng: np.random.Generator
+    primary: Evolved,
+    tracks: np.ndarray,
+    distance: np.ndarray,
+    rng: np.random.Generator,
+    short: bool = False,
 ) -> Orbits:
     """Draw companions for some of the primaries.
 
@@ -65,6 +77,9 @@ def draw_orbits(
         Distance, kpc; it decides which pairs are unresolved.
     rng : numpy.random.Generator
         Source of all random numbers.
+    short : bool
+        Only pairs in whose curves the orbit is likely to be seen: SHORT_PERIODS, three quarters of
+        them eclipsing, where they do not fill their lobes.
     """
     n = len(distance)
     mass_ratio = rng.uniform(*MASS_RATIO, n)
@@ -75,21 +90,36 @@ def draw_orbits(
     radius = np.where(bright, companion.radius, red_dwarf_radius(mass))
     radius_ratio = radius / primary.radius
 
-    period = 10 ** rng.normal(*LOG_PERIOD, n)
+    period = _draw_periods(n, short, rng)
     axis = semi_major_axis(period, primary.mass + mass)
     scaled_axis = axis * SOLAR_RADII_PER_AU / primary.radius
     detached = scaled_axis > ROCHE * (1 + radius_ratio)
     unresolved = axis / (distance * 1000) < RESOLVED
-    pair = (rng.random(n) < FRACTION) & detached & unresolved
+    pair = detached & unresolved
+    if not short:
+        pair &= rng.random(n) < FRACTION
+    cosine = rng.random(n)
+    if short:
+        touching = (1 + radius_ratio) / scaled_axis
+        # touching may be above 1, but such pairs are not detached
+        cosine *= np.where(rng.random(n) < ECLIPSING_SHARE, np.minimum(touching, 1), 1)
     orbits = Orbits(
         period=period,
         scaled_axis=scaled_axis,
-        inclination=np.degrees(np.arccos(rng.random(n))),
+        inclination=np.degrees(np.arccos(cosine)),
         mass_ratio=mass / primary.mass,
         radius_ratio=radius_ratio,
+        fill_out=np.full(n, np.nan),
         companion=companion,
     )
     return _keep_pairs(orbits, pair)
+
+
+def _draw_periods(n: int, short: bool, rng: np.random.Generator) -> np.ndarray:
+    """Periods (n,) [d]."""
+    if short:
+        return log_uniform(SHORT_PERIODS, n, rng)
+    return 10 ** rng.normal(*LOG_PERIOD, n)
 
 
 def _keep_pairs(orbits: Orbits, pair: np.ndarray) -> Orbits:
@@ -108,7 +138,7 @@ def no_orbits(n: int) -> Orbits:
     """Orbits of `n` single stars: all NaN."""
     nothing = np.full(n, np.nan)
     companion = Evolved(**{field.name: nothing for field in fields(Evolved)})
-    return Orbits(nothing, nothing, nothing, nothing, nothing, companion)
+    return Orbits(nothing, nothing, nothing, nothing, nothing, nothing, companion)
 
 
 def is_eclipsing(orbits: Orbits) -> np.ndarray:

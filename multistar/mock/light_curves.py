@@ -26,6 +26,8 @@ COLUMNS = {
     "scaled_axis": "scaled_axis",
     "flux_ratio": "flux_ratio",
     "mass_ratio": "mass_ratio",
+    "companion_teff": "companion_teff",
+    "fill_out": "fill_out",
     "variability_class": "variability",
     "pulsation_period": "pulsation_period",
     "pulsation_amplitude": "pulsation_amplitude",

@@ -30,7 +30,10 @@ class Stratum:
     reach : float or None
         Radius of a cylinder around the Sun [kpc], or None for the whole sector.
     variability : str
-        A pulsation class, whose stars are then drawn instead of those of isochrones.
+        A class of variable stars, which are then drawn instead of those of isochrones.
+    pairs : str
+        A kind of close binaries, which are then drawn instead: "contact" or "semidetached"; or
+        "detached", pairs of stars of isochrones on short orbits.
     fractions : tuple of float
         Shares of the Galaxy's components (thin disc, thick disc, halo) among the stars formed.
     born : str
@@ -41,6 +44,7 @@ class Stratum:
     log_luminosity: tuple[float, float] = (-9.0, 9.0)
     reach: float | None = None
     variability: str = ""
+    pairs: str = ""
     fractions: tuple[float, float, float] = FRACTIONS
     born: str = "history"
 

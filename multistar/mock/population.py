@@ -1,11 +1,13 @@
 """Stellar systems of the Milky Way: a star, perhaps an unresolved companion, behind dust."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from multistar.mock.binaries import Orbits, draw_orbits, no_orbits
+from multistar.mock.close_pairs import KINDS, draw_close_pairs
 from multistar.mock.dust import R_SUN, DustDisc
 from multistar.mock.evolution import load_evolution
 from multistar.mock.galaxy import (
@@ -18,8 +20,8 @@ from multistar.mock.galaxy import (
     newborn_share,
 )
 from multistar.mock.phases import Evolved, Stratum, draw_evolved, most_numerous, surface_gravity
-from multistar.mock.pulsating import CLASS_NAME, OLD_CLASSES, Pulsation, draw_pulsation
-from multistar.mock.variability.pulsators import draw_pulsators
+from multistar.mock.pulsating import CLASS_NAME, Pulsation, draw_pulsation, no_pulsation
+from multistar.mock.variability.pulsators import CLASSES, draw_pulsators
 
 MAX_DISTANCE = 11.0  # kpc
 # Surface gravities at which the abundances of a giant change, and how gradually.
@@ -178,14 +180,14 @@ def distance_modulus(distance: np.ndarray) -> np.ndarray:
 def stratum_shares(strata: tuple[Stratum, ...]) -> np.ndarray:
     """How candidates are divided among strata so that all stand for as many stars ever formed.
 
-    Strata of pulsation classes are divided evenly: how many such stars there are is not modelled.
+    Strata of variable stars are divided evenly: how many such stars there are is not modelled.
 
     Returns
     -------
     (n_strata,) array
         Shares, whose sum is 1.
     """
-    if all(stratum.variability for stratum in strata):
+    if all(stratum.variability or stratum.pairs for stratum in strata):
         return np.full(len(strata), 1 / len(strata))
     stars = []
     for stratum in strata:
@@ -240,12 +242,17 @@ def draw_population(
     for size, stratum in zip(sizes, strata, strict=True):
         if size == 0:
             continue
-        draw = _draw_pulsators if stratum.variability else _draw_stratum
-        parts.append(draw(size, stratum, rng, faintest))
+        parts.append(_choose_draw(stratum)(size, stratum, rng, faintest))
     stars = concatenate(parts)
     unresolved = rng.lognormal(0, UNRESOLVED_DUST, len(stars))
     stars.ebv = unresolved * dust.ebv(stars.l, stars.b, stars.distance)
     return stars
+
+
+def _choose_draw(stratum: Stratum) -> Callable[..., Population]:
+    if stratum.variability:
+        return _draw_pulsators
+    return _draw_close_pairs if stratum.pairs in KINDS else _draw_stratum
 
 
 def _draw_stratum(
@@ -271,7 +278,9 @@ def _draw_stratum(
     places = _select_rows(places, keep)
     n_kept = len(places.distance)
     return Population(
-        orbits=draw_orbits(star, tracks[keep], places.distance, rng),
+        orbits=draw_orbits(
+            star, tracks[keep], places.distance, rng, short=stratum.pairs == "detached"
+        ),
         component=component[keep],
         age=age[keep],
         m_h=m_h[keep] - settle(star.mass, age[keep], star.logg),
@@ -290,14 +299,9 @@ def _draw_stratum(
 def _draw_pulsators(
     n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]
 ) -> Population:
-    """Single stars of one pulsation class.
-
-    RR Lyrae stars are of the halo and the thick disc, others of the thin disc.
-    """
+    """Single stars of one class of variables."""
     drawn = draw_pulsators(stratum.variability, n, rng)
-    old = stratum.variability in OLD_CLASSES
-    component = rng.choice([1, 2], n) if old else np.zeros(n, int)
-    places = draw_places(component, drawn.age, rng, stratum.reach)
+    old = CLASSES[stratum.variability].old
     star = Evolved(
         initial_mass=drawn.mass,
         mass=drawn.mass,
@@ -307,11 +311,60 @@ def _draw_pulsators(
         phase=np.full(n, -1),
     )
     variability = np.full(n, stratum.variability, CLASS_NAME)
+    return _place_stars(
+        star,
+        no_orbits(n),
+        Pulsation(variability, drawn.period, drawn.amplitude),
+        drawn.age,
+        drawn.m_h,
+        _Home(old, stratum.reach, faintest),
+        rng,
+    )
+
+
+def _draw_close_pairs(
+    n: int, stratum: Stratum, rng: np.random.Generator, faintest: dict[str, float]
+) -> Population:
+    """Contact or semi-detached binaries, of the thin disc."""
+    pairs = draw_close_pairs(stratum.pairs, n, rng)
+    return _place_stars(
+        pairs.primary,
+        pairs.orbits,
+        no_pulsation(len(pairs.age)),
+        pairs.age,
+        pairs.m_h,
+        _Home(False, stratum.reach, faintest),
+        rng,
+    )
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where stars without isochrones are: old ones in the halo and the thick disc."""
+
+    old: bool
+    reach: float | None
+    faintest: dict[str, float]
+
+
+def _place_stars(
+    star: Evolved,
+    orbits: Orbits,
+    pulsation: Pulsation,
+    age: np.ndarray,
+    m_h: np.ndarray,
+    home: _Home,
+    rng: np.random.Generator,
+) -> Population:
+    """Give stars their places, and leave out those that are too far or too faint."""
+    n = len(age)
+    component = rng.choice([1, 2], n) if home.old else np.zeros(n, int)
+    places = draw_places(component, age, rng, home.reach)
     stars = Population(
         component=component,
-        age=drawn.age,
-        m_h=np.clip(drawn.m_h, *M_H_RANGE),
-        alpha_m=np.full(n, OLD_ALPHA_M if old else 0.0),
+        age=age,
+        m_h=np.clip(m_h, *M_H_RANGE),
+        alpha_m=np.full(n, OLD_ALPHA_M if home.old else 0.0),
         natal_c_n=rng.normal(0.0, NATAL_SCATTER, n),
         l=places.l,
         b=places.b,
@@ -319,11 +372,11 @@ def _draw_pulsators(
         ebv=np.zeros(n),  # filled in by draw_population
         r_v=_draw_r_v(n, rng),
         star=star,
-        orbits=no_orbits(n),
-        pulsation=Pulsation(variability, drawn.period, drawn.amplitude),
+        orbits=orbits,
+        pulsation=pulsation,
     )
-    near = stars.distance < MAX_DISTANCE
-    return stars.select(near & _may_be_seen(star, stars.distance, faintest))
+    near = stars.distance < (home.reach or MAX_DISTANCE)
+    return stars.select(near & _may_be_seen(star, stars.distance, home.faintest))
 
 
 def _draw_r_v(n: int, rng: np.random.Generator) -> np.ndarray:

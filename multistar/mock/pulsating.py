@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from multistar.mock.phases import GIANT_LOGG, Evolved
-from multistar.mock.variability.pulsators import delta_scuti_mode, lpv_mode
+from multistar.mock.variability.main_sequence import delta_scuti_mode
+from multistar.mock.variability.red_giants import lpv_mode
 
 CLASS_NAME = "U12"  # dtype of the names of classes
-OLD_CLASSES = ("rrab", "rrc")
 STRIP = (6900.0, 8500.0)  # K, of dwarfs
 # Of the stars in the strip that pulsate; 0.5-0.7 near its centre (Murphy et al. 2019, from memory).
 SHARE_IN_STRIP = 0.5
@@ -24,6 +24,11 @@ class Pulsation:
     amplitude: np.ndarray  # peak to peak in G, mag, or 0
 
 
+def no_pulsation(n: int) -> Pulsation:
+    """Pulsation of n constant stars."""
+    return Pulsation(np.full(n, "", CLASS_NAME), np.full(n, np.nan), np.zeros(n))
+
+
 def draw_pulsation(star: Evolved, rng: np.random.Generator) -> Pulsation:
     """Draw the pulsation of stars from isochrones.
 
@@ -35,7 +40,7 @@ def draw_pulsation(star: Evolved, rng: np.random.Generator) -> Pulsation:
     in_strip &= star.logg > GIANT_LOGG
     delta_scuti = in_strip & (rng.random(n) < SHARE_IN_STRIP)
     lpv = star.logg < LPV_LOGG
-    pulsation = Pulsation(np.full(n, "", CLASS_NAME), np.full(n, np.nan), np.zeros(n))
+    pulsation = no_pulsation(n)
     for name, chosen, draw_mode in (
         ("delta_scuti", delta_scuti, delta_scuti_mode),
         ("lpv", lpv, lpv_mode),

@@ -65,7 +65,17 @@ METAL_POOR = (
     Stratum(giants=False, log_luminosity=(0.0, 9.0), fractions=OLD_DISC_AND_HALO),
     Stratum(giants=False, log_luminosity=(-9.0, 0.0), reach=2.0, fractions=OLD_DISC_AND_HALO),
 )
-PULSATORS = tuple(Stratum(variability=name) for name in CLASSES)
+PULSATORS = tuple(Stratum(variability=name, reach=own.reach) for name, own in CLASSES.items())
+CLOSE_BINARIES = (
+    Stratum(pairs="contact", reach=2.0),
+    Stratum(pairs="contact", reach=0.6),
+    Stratum(pairs="semidetached"),
+    Stratum(pairs="semidetached", reach=3.0),
+    Stratum(pairs="detached", giants=False, log_luminosity=(0.7, 9.0), reach=4.0),
+    Stratum(pairs="detached", giants=False, log_luminosity=(-1.0, 0.7), reach=1.0),
+    Stratum(pairs="detached", giants=False, log_luminosity=(0.7, 9.0), reach=4.0, born="young"),
+    Stratum(pairs="detached", giants=True, reach=4.0),
+)
 
 # The least and the most that dust can dim a star, in units of E(B-V): cool and hot stars, low and
 # high R_V.
@@ -207,9 +217,18 @@ SELECTIONS = {
         magnitude={"g": (-9.0, 17.6)},
     ),
     "pulsators": Selection(
-        description="RR Lyrae (ab, c), Cepheids, delta Scuti and long-period variables in equal "
-        "parts before 6 < G < 17.6",
+        description="RR Lyrae stars (ab, c, d), Cepheids (classical in two modes, type II), delta "
+        "Scuti, SX Phoenicis, gamma Doradus, slowly pulsating B and beta Cephei stars, red giants "
+        "of small amplitude, semiregular variables, Miras, magnetic A stars, flaring M dwarfs and "
+        "Be stars in equal parts before 6 < G < 17.6",
         strata=PULSATORS,
+        magnitude={"g": (6.0, 17.6)},
+        max_ebv=2.5,
+    ),
+    "close-binaries": Selection(
+        description="contact, semi-detached and short-period detached pairs, most of them "
+        "eclipsing, 6 < G < 17.6",
+        strata=CLOSE_BINARIES,
         magnitude={"g": (6.0, 17.6)},
         max_ebv=2.5,
     ),

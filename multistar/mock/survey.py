@@ -268,6 +268,7 @@ def _describe_stars(
         "flux_ratio": observation.flux_ratio,
         "radius_ratio": orbits.radius_ratio,
         "companion_teff": orbits.companion.teff,
+        "fill_out": orbits.fill_out,
         "variability": stars.pulsation.variability,
         "pulsation_period": stars.pulsation.period,
         "pulsation_amplitude": stars.pulsation.amplitude,

@@ -41,6 +41,7 @@ class Alignment(nn.Module):
         - "free": the same with two free matrices.
         - "vicreg": two free matrices; the covariance across the views is not penalised [2]_.
         - "clip": two free matrices, InfoNCE over the batch with a learnt temperature [3]_.
+        - "dual-clip": the same loss, with the one matrix and its transpose of "dual".
 
     Raises
     ------
@@ -183,4 +184,5 @@ ALIGNMENTS: dict[str, AlignmentKind] = {
     "free": AlignmentKind(_dual),
     "vicreg": AlignmentKind(_vicreg),
     "clip": AlignmentKind(_clip, learns_temperature=True),
+    "dual-clip": AlignmentKind(_clip, one_matrix=True, learns_temperature=True),
 }

@@ -97,6 +97,29 @@ def with_labels(model: Model, labels: Sequence[Quantity]) -> Model:
     return smaller
 
 
+def with_alignment(model: Model, kind: str) -> Model:
+    """Make a copy of a model whose views of a star are aligned in another way.
+
+    Everything else stays as it is, and the matrices, too, where both ways have them.
+
+    Parameters
+    ----------
+    model : Model
+    kind : str
+        A key of `alignment.ALIGNMENTS`.
+
+    Returns
+    -------
+    Model
+    """
+    changed = Model.fresh(dataclasses.replace(model.config, alignment=kind), model.vocabulary)
+    own = model.state()
+    changed.load_state({name: own.get(name, fresh) for name, fresh in changed.state().items()})
+    changed.hash, changed.provenance = model.hash, model.provenance
+    changed.network.eval()
+    return changed
+
+
 def _rows(tensor: Tensor, sources: Sequence[Sequence[int]]) -> Tensor:
     """For each of sources the mean of these rows."""
     return torch.stack([tensor[s[0]] if len(s) == 1 else tensor[list(s)].mean(0) for s in sources])

@@ -15,7 +15,7 @@ from multistar.io.files import refuse_existing
 from multistar.io.tables import read_columns
 from multistar.modalities import MODALITIES
 from multistar.model.checkpoint import Model, load_model
-from multistar.model.extend import with_labels
+from multistar.model.extend import with_alignment, with_labels
 from multistar.model.standardise import Standardiser
 from multistar.model.vocabulary import Vocabulary
 from multistar.quantities import QUANTITIES, Quantity
@@ -135,6 +135,8 @@ def _begin(config: RunConfig) -> Model:
     labels = parse_labels(config.data.labels)
     if config.start:
         model = load_model(config.start).with_mismatch(config.model.mismatch)
+        if config.model.alignment not in ("", model.config.alignment):
+            model = with_alignment(model, config.model.alignment)
         if labels:
             known = model.vocabulary.labels
             model = with_labels(model, labels)

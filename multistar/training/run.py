@@ -121,7 +121,8 @@ class RunConfig:
     # Modality -> how often training hides it: the fields of its class of Hiding
     hiding: dict[str, dict[str, float]] = field(default_factory=dict)
     # Model folder, or name of a shipped model, whose weights training goes on from. Vocabulary,
-    # scales and architecture are then that model's; of [model] only `mismatch` is used.
+    # scales and architecture are then that model's; of [model] only `mismatch` is used, and
+    # `alignment`, if it is not empty.
     start: str = ""
     # Folder of a model, of light curves for instance, whose encoder is added to `start`: see add_encoder.py
     add_encoder: str = ""

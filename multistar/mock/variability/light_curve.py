@@ -6,10 +6,12 @@ from functools import lru_cache
 import numpy as np
 from scipy.fft import next_fast_len
 
+from multistar.mock.variability.close_binaries import close_binary_curve, is_close
+from multistar.mock.variability.curves import variable_curve
 from multistar.mock.variability.eclipses import PairGeometry, proximity_curve, visible_fractions
-from multistar.mock.variability.missions import MISSIONS, Mission, gaia_transits
+from multistar.mock.variability.missions import MISSIONS, OUTLIER_SCALE, Mission
 from multistar.mock.variability.oscillations import granulation_variance, power_spectrum, synthesise
-from multistar.mock.variability.pulsation import VARIABILITY_CLASSES, pulsation
+from multistar.mock.variability.pulsation import VARIABILITY_CLASSES
 from multistar.mock.variability.rotation import spot_modulation
 
 LIMB_DARKENING = 0.6
@@ -41,6 +43,8 @@ class StarParameters:
     scaled_axis: float = np.nan  # a / R1
     flux_ratio: float = 0.0  # F2 / F1 in the observed band; also of a wide, unresolved companion
     mass_ratio: float = np.nan  # M2 / M1
+    companion_teff: float = np.nan  # K
+    fill_out: float = np.nan  # of a contact binary, 0 (inner lobe) to 1 (outer lobe)
     variability_class: str = ""  # or a name in VARIABILITY_CLASSES
     pulsation_period: float = np.nan  # d
     pulsation_amplitude: float = 0.0  # peak to peak in G, mag
@@ -158,21 +162,29 @@ def light_curve(star: StarParameters, mission: str, seed: int) -> LightCurve:
 
     scatter = np.exp(setup.noise_scatter * rng.standard_normal(len(time)))
     error = setup.noise(star.g_mag, star.rp_mag) * scatter
-    flux = flux + error * rng.standard_normal(len(time))
+    flux = flux + error * _draw_noise(setup, len(time), rng)
     middle = np.median(flux)
     return LightCurve(time, flux / middle, error / middle, mission)
+
+
+def _draw_noise(setup: Mission, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise (n,) in units of the quoted errors, with outliers where a mission has them."""
+    noise = rng.standard_normal(n)
+    if setup.outliers:
+        noise[rng.random(n) < setup.outliers] *= OUTLIER_SCALE
+    return noise
 
 
 def _sample_surface(
     star: StarParameters, setup: Mission, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times of a mission [d], and the change of flux by granulation, oscillations and spots."""
-    if setup.cadence:
+    if setup.visits is None:
         cadences = setup.observed(rng)
         time = setup.start + cadences * setup.cadence
         change = _granulation(star, setup, rng)[cadences]
     else:
-        time = gaia_transits(setup, rng)
+        time = setup.visits(setup, rng)
         change = _granulation_by_visit(star, time, rng)
     if star.rotation_period > 0 and star.spot_amplitude > 0:
         amplitude = setup.band_factor * star.spot_amplitude
@@ -234,13 +246,17 @@ def _flux_of_both(
     proximity = 0.0
     if star.orbital_period > 0:
         pair = _pair_geometry(star, phase_rng)
+        if is_close(pair, star.mass_ratio):
+            teff_ratio = star.companion_teff / star.teff
+            change = close_binary_curve(moments, pair, star.mass_ratio, teff_ratio, star.fill_out)
+            return np.mean(change, axis=1) * surface
         primary, companion = visible_fractions(moments, pair, LIMB_DARKENING)
         proximity = proximity_curve(
             moments[:, 1], pair, star.mass_ratio, star.flux_ratio, LIMB_DARKENING
         )
     if star.variability_class:
         amplitude = setup.pulsation_factor * star.pulsation_amplitude
-        magnitude = pulsation(
+        magnitude = variable_curve(
             moments, star.variability_class, star.pulsation_period, amplitude, phase_rng
         )
         primary = primary * 10 ** (-0.4 * magnitude)

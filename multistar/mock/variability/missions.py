@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LOST = 0.01  # fraction of cadences lost at random: cosmic rays, momentum dumps, failed reductions
+OUTLIER_SCALE = 8.0
 TREND_SCATTER = 0.5  # in ln, of the size of trends and of K2's sawtooth from star to star
 LONG_CADENCE = 29.4244 / 1440  # d
 TEN_MINUTES = 10 / 1440  # d
@@ -27,6 +28,14 @@ GAIA_QUOTED_ERROR = (
     [2.3, 2.3, 1.7, 1.4, 1.0, 1.2, 1.5, 2.2, 3.5, 5.6, 9.0, 35.0],
 )
 GAIA_EXTRA_ERROR = 3.0  # mmag
+
+SIDEREAL_DAY, YEAR = 0.99727, 365.25  # d
+SEASON = (180, 290)  # d of a year in which a star is up at night, by its place on the sky
+NIGHT = 0.12  # d, scatter of the time of night at which a star is observed
+# Magnitude and the typical error of a point [mag]: V of ASAS-3 and r of ZTF, from memory of Pojmanski
+# (2002) and Masci et al. (2019).
+ASAS_ERROR = ([7, 8, 9, 11, 12, 13, 14, 16], [0.05, 0.03, 0.025, 0.03, 0.04, 0.07, 0.15, 0.5])
+ZTF_ERROR = ([11, 13, 15, 17, 18, 19, 20, 21], [0.03, 0.012, 0.011, 0.015, 0.022, 0.04, 0.08, 0.2])
 
 
 def kepler_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
@@ -78,6 +87,18 @@ def gaia_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
     return 1e-3 * mmag / 1.086
 
 
+def asas_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
+    """Typical error of a point of ASAS [relative flux]; G stands for V."""
+    magnitudes, errors = ASAS_ERROR
+    return np.interp(g_mag, magnitudes, errors) / 1.086
+
+
+def ztf_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
+    """Typical error of a point of ZTF [relative flux]; G stands for r."""
+    magnitudes, errors = ZTF_ERROR
+    return np.interp(g_mag, magnitudes, errors) / 1.086
+
+
 @dataclass(frozen=True)
 class Mission:
     """How a mission samples; times and lengths in days, noise and trends in relative flux."""
@@ -87,7 +108,7 @@ class Mission:
     time_format: str  # of astropy.time, as lightkurve registers them; "jd" for Gaia
     start: float  # since the epoch
     span: float
-    cadence: float  # 0: irregular
+    cadence: float  # 0: irregular, and `visits` draws the times
     exposure: float
     noise: Callable[..., np.ndarray]  # (G, RP) -> white noise per cadence
     noise_scatter: float = 0.0  # natural log, from cadence to cadence
@@ -99,6 +120,9 @@ class Mission:
     # Amplitudes of granulation, oscillations and spots relative to Kepler's band.
     band_factor: float = 1.0
     pulsation_factor: float = 1.0  # amplitudes of classical pulsation relative to G
+    visits: Callable[["Mission", np.random.Generator], np.ndarray] | None = None
+    between_visits: float = 0.0  # d, of observations from the ground
+    outliers: float = 0.0  # share of points whose errors are OUTLIER_SCALE times what is quoted
 
     @property
     def n_cadences(self) -> int:
@@ -156,6 +180,74 @@ _KEPLER = {
     "noise": kepler_noise,
 }
 
+
+def gaia_transits(mission: Mission, rng: np.random.Generator) -> np.ndarray:
+    """Draw the times of a star's transits: visits some weeks apart, each of one to a few transits.
+
+    Gaps and visits are drawn as they are distributed in the epoch photometry of 2,011 DR3 variables
+    (25 visits, 52 transits), no matter where on the sky a star is.
+
+    Parameters
+    ----------
+    mission : Mission
+        Gaia, of which start and span count.
+    rng : numpy.random.Generator
+        Source of all random numbers.
+
+    Returns
+    -------
+    (n,) array
+        Sorted times since the epoch, d.
+    """
+    n_visits = int(mission.span / 15)
+    gaps = np.interp(rng.random(n_visits), *GAIA_VISIT_GAP)
+    visits = mission.start + np.cumsum(gaps) - 30 * rng.random()
+
+    most = len(GAIA_VISIT_TRANSITS)
+    n_transits = rng.choice(most, n_visits, p=GAIA_VISIT_TRANSITS) + 1
+    late = rng.random(n_visits) < GAIA_LATE_START
+    separations = np.resize(GAIA_FIELD_SEPARATION, most)
+    passes = np.cumsum(np.r_[0, separations])  # of both fields of view over the star
+    number = np.arange(most) + late[:, None]
+    times = visits[:, None] + passes[number] - passes[number[:, :1]]
+    happens = np.arange(most) < n_transits[:, None]
+    time = times[happens]
+    end = mission.start + mission.span
+    return time[(time >= mission.start) & (time <= end)]
+
+
+def nights_on_the_ground(mission: Mission, rng: np.random.Generator) -> np.ndarray:
+    """Draw the times at which a telescope on the ground sees a star.
+
+    One or two points every few nights in the season of the year in which the star is up, at about
+    the same time of night: periods near a day have aliases, as they do in the sky.
+
+    Parameters
+    ----------
+    mission : Mission
+        With `between_visits`.
+    rng : numpy.random.Generator
+        Source of all random numbers.
+
+    Returns
+    -------
+    (n,) array
+        Sorted times since the epoch, d.
+    """
+    n_nights = int(mission.span / SIDEREAL_DAY)
+    night = np.arange(n_nights) * SIDEREAL_DAY
+    season, opposition = rng.uniform(*SEASON), YEAR * rng.random()
+    from_opposition = (night - opposition + YEAR / 2) % YEAR - YEAR / 2
+    up = np.abs(from_opposition) < season / 2
+    rate = 1 / (mission.between_visits * rng.lognormal(0, 0.3))
+    # the star culminates four minutes earlier every night
+    of_night = -from_opposition / YEAR * 0.5
+    number = rng.poisson(np.where(up, rate, 0))
+    time = np.repeat(night + of_night, number)
+    time = time + NIGHT * rng.standard_normal(len(time))
+    return mission.start + np.sort(np.clip(time, 0, mission.span))
+
+
 # Trends are what the pipelines' corrections leave, sizes from memory. Starts: Kepler Q2 and Q1, K2
 # C5, TESS sector 27.
 MISSIONS: dict[str, Mission] = {
@@ -198,40 +290,38 @@ MISSIONS: dict[str, Mission] = {
         exposure=40 / 86400,
         noise=gaia_noise,
         noise_scatter=0.35,
+        visits=gaia_transits,
+    ),
+    "asas": Mission(
+        telescope="ASAS",
+        epoch=2450000.0,
+        time_format="jd",
+        start=1870.0,
+        span=3290.0,
+        cadence=0.0,
+        exposure=180 / 86400,
+        noise=asas_noise,
+        noise_scatter=0.25,
+        trend=0.008,
+        band_factor=1.15,
+        pulsation_factor=1.15,
+        visits=nights_on_the_ground,
+        between_visits=4.5,
+        outliers=0.01,
+    ),
+    "ztf": Mission(
+        telescope="ZTF",
+        epoch=2450000.0,
+        time_format="jd",
+        start=8194.0,
+        span=2000.0,
+        cadence=0.0,
+        exposure=30 / 86400,
+        noise=ztf_noise,
+        noise_scatter=0.2,
+        trend=0.003,
+        visits=nights_on_the_ground,
+        between_visits=2.5,
+        outliers=0.005,
     ),
 }
-
-
-def gaia_transits(mission: Mission, rng: np.random.Generator) -> np.ndarray:
-    """Draw the times of a star's transits: visits some weeks apart, each of one to a few transits.
-
-    Gaps and visits are drawn as they are distributed in the epoch photometry of 2,011 DR3 variables
-    (25 visits, 52 transits), no matter where on the sky a star is.
-
-    Parameters
-    ----------
-    mission : Mission
-        `MISSIONS["gaia"]`.
-    rng : numpy.random.Generator
-        Source of all random numbers.
-
-    Returns
-    -------
-    (n,) array
-        Sorted times since the epoch, d.
-    """
-    n_visits = int(mission.span / 15)
-    gaps = np.interp(rng.random(n_visits), *GAIA_VISIT_GAP)
-    visits = mission.start + np.cumsum(gaps) - 30 * rng.random()
-
-    most = len(GAIA_VISIT_TRANSITS)
-    n_transits = rng.choice(most, n_visits, p=GAIA_VISIT_TRANSITS) + 1
-    late = rng.random(n_visits) < GAIA_LATE_START
-    separations = np.resize(GAIA_FIELD_SEPARATION, most)
-    passes = np.cumsum(np.r_[0, separations])  # of both fields of view over the star
-    number = np.arange(most) + late[:, None]
-    times = visits[:, None] + passes[number] - passes[number[:, :1]]
-    happens = np.arange(most) < n_transits[:, None]
-    time = times[happens]
-    end = mission.start + mission.span
-    return time[(time >= mission.start) & (time <= end)]

@@ -6,6 +6,7 @@ and phi_k1 = phi_k - k phi_1 (cosines of magnitudes, as of Simon & Lee 1981).
 
 import numpy as np
 
+BL_HERCULIS = 4.0  # d, the longest period of these type II Cepheids
 PHASES = np.linspace(0, 2 * np.pi, 200, endpoint=False)
 
 # Period [d], R21, R31, phi21, phi31 of fundamental-mode Cepheids: the Hertzsprung progression. Up
@@ -53,8 +54,24 @@ def _delta_scuti_shape(period: float, amplitude: float) -> tuple[list, list]:
     return [1, r21], [0, 3.74]
 
 
+def _overtone_cepheid_shape(period: float, amplitude: float) -> tuple[list, list]:
+    return [1, np.clip(0.25 - 0.05 * period, 0.04, 0.2), 0.04], [0, 4.5, 2.9]
+
+
+def _old_cepheid_shape(period: float, amplitude: float) -> tuple[list, list]:
+    return ([1, 0.3, 0.12], [0, 4.6, 2.4]) if period < BL_HERCULIS else ([1, 0.15], [0, 4.9])
+
+
 def _lpv_shape(period: float, amplitude: float) -> tuple[list, list]:
     return [1, 0.12], [0, 4.5]
+
+
+def _mira_shape(period: float, amplitude: float) -> tuple[list, list]:
+    return [1, 0.16, 0.05], [0, 4.7, 2.5]  # rises are steeper than declines
+
+
+def _sine_shape(period: float, amplitude: float) -> tuple[list, list]:
+    return [1], [0]
 
 
 SHAPES = {
@@ -63,6 +80,18 @@ SHAPES = {
     "cepheid": _cepheid_shape,
     "delta_scuti": _delta_scuti_shape,
     "lpv": _lpv_shape,
+    "rrd": _rrc_shape,
+    "cepheid_1o": _overtone_cepheid_shape,
+    "cepheid_ii": _old_cepheid_shape,
+    "sx_phe": _delta_scuti_shape,
+    "gamma_dor": _sine_shape,
+    "spb": _sine_shape,
+    "beta_cep": _sine_shape,
+    "osarg": _sine_shape,
+    "mira": _mira_shape,
+    "alpha2_cvn": _sine_shape,
+    "flare_star": _sine_shape,
+    "be": _sine_shape,
 }
 VARIABILITY_CLASSES = tuple(SHAPES)
 
@@ -92,8 +121,8 @@ def fourier_shape(
     Notes
     -----
     The shapes of RRab stars and the second harmonic of delta Scuti stars are medians over Gaia DR3
-    epoch photometry, from which single stars differ by 0.04 in R21 and 0.1 in phi21; those of RRc
-    stars and LPVs are from memory.
+    epoch photometry, from which single stars differ by 0.04 in R21 and 0.1 in phi21; all others are
+    from memory.
     """
     if variability_class not in SHAPES:
         raise ValueError(
@@ -134,77 +163,3 @@ def template(
     one_cycle = _sum_series(PHASES, ratios, phases)
     curve = _sum_series(angle, ratios, phases)
     return curve * amplitude / np.ptp(one_cycle)
-
-
-def pulsation(
-    time: np.ndarray,
-    variability_class: str,
-    period: float,
-    amplitude: float,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Change of magnitude of a pulsating star.
-
-    Delta Scuti stars have two to five further modes of at most 0.6 of the amplitude; LPVs wander in
-    phase and amplitude and have a weaker first overtone. Blazhko modulation and double-mode stars
-    are left out.
-
-    Parameters
-    ----------
-    time : array of any shape
-        Time, d.
-    variability_class : str
-        A name in VARIABILITY_CLASSES.
-    period, amplitude : float
-        Period [d] and peak-to-peak amplitude [mag].
-    rng : numpy.random.Generator
-        The phase is random, and a function of absolute time for a given state of `rng`.
-
-    Returns
-    -------
-    array
-        Magnitudes, with the shape of `time`.
-    """
-    time = np.asarray(time, float)
-    start = rng.uniform(0, 2 * np.pi)
-    angle = 2 * np.pi * time / period + start
-    if variability_class == "delta_scuti":
-        return _delta_scuti_curve(angle, period, amplitude, rng)
-    if variability_class == "lpv":
-        return _lpv_curve(time, angle, period, amplitude, rng)
-    return template(angle, variability_class, period, amplitude)
-
-
-def _delta_scuti_curve(
-    angle: np.ndarray, period: float, amplitude: float, rng: np.random.Generator
-) -> np.ndarray:
-    main = template(angle, "delta_scuti", period, amplitude)
-    n_modes = rng.integers(2, 6)
-    ratios = rng.uniform(0.85, 2.2, n_modes)  # of frequency
-    shares = rng.uniform(0.1, 0.6, n_modes)  # of amplitude
-    phases = rng.uniform(0, 6.3, n_modes)
-    others = np.zeros(np.shape(angle))
-    for ratio, share, phase in zip(ratios, shares, phases, strict=True):
-        mode_angle = ratio * angle + phase
-        others = others + share * np.cos(mode_angle)
-    return main + amplitude / 2 * others
-
-
-def _lpv_curve(
-    time: np.ndarray,
-    angle: np.ndarray,
-    period: float,
-    amplitude: float,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    slow_1, slow_2 = rng.uniform(5, 12, 2) * period
-    start_1, start_2, start_3 = rng.uniform(0, 2 * np.pi, 3)
-    phase_angle = 2 * np.pi * time / slow_1 + start_1
-    strength_angle = 2 * np.pi * time / slow_2 + start_2
-    angle = angle + 0.4 * np.sin(phase_angle)
-    strength = 1 + 0.2 * np.sin(strength_angle)
-    overtone_angle = 1.9 * angle + start_3
-    overtone = rng.uniform(0.05, 0.3) * amplitude / 2
-    overtone = overtone * np.cos(overtone_angle)
-    main = template(angle, "lpv", period, amplitude)
-    return strength * main + overtone
