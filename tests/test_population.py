@@ -264,6 +264,7 @@ def test_every_kind_of_pulsator_comes_with_its_period():
         "cepheid_1o": (0.3, 7),
         "cepheid_ii": (1, 65),
         "sx_phe": (0.02, 0.2),
+        "hads": (0.03, 0.3),
         "gamma_dor": (0.3, 3),
         "spb": (0.5, 4),
         "beta_cep": (0.07, 0.4),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from multistar.checks.real import fine_tuning, learners, reddening, spectra, xp_spectra
@@ -201,6 +202,45 @@ class TestVariability:
         x = np.random.default_rng(0).normal(size=(60, 2))
         found = variability.score_features(x, np.repeat(["A", "B"], 30), variability.make_probe)
         assert set(found) == {"accuracy"}
+
+    def test_a_class_that_was_left_out_is_far_from_the_others(self, variability):
+        rng = np.random.default_rng(0)
+        kinds = np.repeat(["ECL", "RR", "DSCT"], 80)
+        x = rng.normal(size=(240, 6))
+        chance = variability.score_left_out(x, kinds)
+        x[:80, 0] += 12
+        found = variability.score_left_out(x, kinds)
+        assert set(found) == {"ECL", "RR", "DSCT"}
+        assert found["ECL"] > 0.99
+        assert all(0.3 < auc < 0.7 for auc in chance.values())
+
+    def test_mock_stars_teach_the_classes_of_a_survey(self, star_model):
+        pytest.importorskip("sklearn")
+        from multistar.checks.real import mock_teacher, variability
+
+        rng = np.random.default_rng(0)
+        kinds = np.repeat(["RR", "CEP", "ECL", "unknown"], 10)
+        embedding = rng.normal(size=(40, star_model.model.config.embedding))
+        found = mock_teacher.score_mock_teacher(
+            star_model.model, embedding, kinds, "gaia", variability.make_probe, stars=120
+        )
+        assert set(found["recall"]) == {"RR", "CEP", "ECL"}
+        # the vectors are noise, and so is what is said of them
+        assert 0 <= found["accuracy"] < 0.75
+
+    def test_mock_stars_have_the_class_of_how_they_vary(self):
+        pytest.importorskip("sklearn")
+        from multistar.checks.real.mock_teacher import ECLIPSING, mock_classes
+        from multistar.mock.survey import SurveyConfig, survey
+
+        pairs = pa.concat_tables(survey(300, SurveyConfig(3, "close-binaries")))
+        kinds = mock_classes(pairs)
+        assert {"contact", "semidetached", "detached"} <= set(kinds)
+        contact = np.isfinite(pairs["fill_out"].to_numpy())
+        assert np.array_equal(kinds == "contact", contact)
+        assert np.all(np.isfinite(pairs["orbital_period"].to_numpy()[np.isin(kinds, ECLIPSING)]))
+        single = pa.concat_tables(survey(60, SurveyConfig(3, "pulsators")))
+        assert np.array_equal(mock_classes(single), single["variability"].to_pylist())
 
     def test_rare_classes_and_empty_light_curves_are_left_out(self, variability):
         from multistar.modalities.light_curve.points import from_points

@@ -7,6 +7,7 @@ import pytest
 from astropy.timeseries import LombScargle
 
 from multistar.mock.variability import eclipses, oscillations, pulsation, pulsators, rotation
+from multistar.mock.variability.curves import variable_curve
 from multistar.mock.variability.light_curve import StarParameters, light_curve
 from multistar.mock.variability.missions import MISSIONS, gaia_transits, kepler_noise, tess_noise
 
@@ -384,6 +385,61 @@ class TestPulsation:
         assert ranges["tess"] / ranges["kepler"] == pytest.approx(0.7, rel=0.05)
 
 
+class TestCurves:
+    TIME = np.linspace(0, 400, 40001)
+
+    @pytest.mark.parametrize("name", pulsation.VARIABILITY_CLASSES)
+    def test_every_class_varies_by_about_its_amplitude(self, name):
+        periods = {"be": 150.0, "mira": 300.0, "lpv": 80.0, "osarg": 30.0, "cepheid_ii": 8.0}
+        period = periods.get(name, 0.6)
+        ranges = []
+        for seed in range(12):
+            curve = variable_curve(self.TIME, name, period, 0.2, rng(seed))
+            assert curve.shape == self.TIME.shape
+            assert np.isfinite(curve).all()
+            low, high = np.quantile(curve, (0.02, 0.98))
+            ranges.append(high - low)
+        assert 0.1 < np.median(ranges) < 0.6
+
+    def test_phases_belong_to_absolute_time(self):
+        for name in ("rrab", "rrd", "gamma_dor", "osarg", "mira", "alpha2_cvn"):
+            whole = variable_curve(self.TIME, name, 0.6, 0.2, rng(3))
+            part = variable_curve(self.TIME[500:900], name, 0.6, 0.2, rng(3))
+            np.testing.assert_allclose(part, whole[500:900], atol=1e-12)
+
+    def test_an_rrd_star_has_both_modes(self):
+        curve = variable_curve(self.TIME, "rrd", 0.36, 0.4, rng(1))
+        frequency = np.arange(1.0, 3.5, 5e-4)
+        power = LombScargle(self.TIME, curve).power(frequency)
+        assert frequency[np.argmax(power)] == pytest.approx(1 / 0.36, abs=0.003)
+        fundamental = np.abs(frequency - 0.745 / 0.36) < 0.01
+        elsewhere = np.abs(frequency - 1.5) < 0.2
+        assert power[fundamental].max() > 20 * power[elsewhere].max()
+
+    def test_minima_of_rv_tauri_stars_alternate(self):
+        short, long = (
+            variable_curve(self.TIME, "cepheid_ii", period, 0.8, rng(2)) for period in (10.0, 40.0)
+        )
+        frequency = np.array([0.5, 1.0])
+        of_short = LombScargle(self.TIME, short).power(frequency / 10)
+        of_long = LombScargle(self.TIME, long).power(frequency / 40)
+        assert of_short[0] / of_short[1] < 0.01 < 0.02 < of_long[0] / of_long[1]
+
+    def test_flares_brighten_and_last_minutes(self):
+        time = np.arange(0, 60, 1 / 1440)
+        curves = [variable_curve(time, "flare_star", 2.0, 0.002, rng(seed)) for seed in range(8)]
+        bright = [np.mean(curve < -0.01) for curve in curves]
+        assert max(bright) > 0
+        assert max(bright) < 0.1
+        assert min(curve.min() for curve in curves) < -0.02
+
+    def test_a_be_star_brightens_at_once_and_fades_slowly(self):
+        steps = np.concatenate(
+            [np.diff(variable_curve(self.TIME, "be", 150, 0.3, rng(i))[::300]) for i in range(10)]
+        )
+        assert np.median(np.sort(steps)[:20]) < -1.5 * np.median(np.sort(steps)[-20:])
+
+
 class TestMissions:
     @pytest.mark.parametrize(
         ("name", "cadence", "span", "count"),
@@ -413,6 +469,27 @@ class TestMissions:
         assert np.median([np.ptp(time) for time in times]) == pytest.approx(960, abs=60)
         assert np.all(gaps > 0)
 
+    @pytest.mark.parametrize("name", FROM_THE_GROUND)
+    def test_nights_on_the_ground(self, name):
+        mission = MISSIONS[name]
+        times = [mission.visits(mission, rng(i)) for i in range(60)]
+        counts = [len(time) for time in times]
+        assert 250 < np.median(counts) < 800
+        for time in times:
+            assert np.all(np.diff(time) >= 0)
+            assert time.min() >= mission.start and time.max() <= mission.start + mission.span
+        # gaps of the seasons in which a star is not up
+        assert np.median([np.diff(time).max() for time in times]) > 60
+        # at night: around the same time of the sidereal day within a season
+        power = [np.abs(np.mean(np.exp(2j * np.pi * time / 0.99727))) for time in times]
+        assert np.median(power) > 0.3
+
+    def test_outliers_from_the_ground(self):
+        curves = [light_curve(QUIET, "asas", seed) for seed in range(40)]
+        deviation = np.concatenate([(c.flux - 1) / c.flux_error for c in curves])
+        far = np.mean(np.abs(deviation) > 6)
+        assert 0.002 < far < 0.008  # a hundredth of the points has errors eight times as large
+
     def test_noise_is_that_of_real_light_curves(self):
         # pipeline errors of KIC 9579641 (Kp 12.791) and EPIC 211495446 (14.03) per cadence
         assert kepler_noise(np.array([12.791, 14.03]), 0) == pytest.approx([87e-6, 152e-6], rel=0.1)
@@ -430,7 +507,10 @@ class TestMissions:
 
     def test_gaia_noise(self):
         curves = [light_curve(QUIET, "gaia", seed) for seed in range(60)]
-        deviation = np.concatenate([(curve.flux - 1) / curve.flux_error for curve in curves])
+        # quoted errors leave out 3 mmag
+        deviation = np.concatenate(
+            [(c.flux - 1) / np.hypot(c.flux_error, 0.003 / 1.086) for c in curves]
+        )
         assert deviation.std() == pytest.approx(1, abs=0.06)
 
     def test_k2_rolls(self):
@@ -498,7 +578,8 @@ class TestLightCurve:
             CLUMP, radius=80.0, teff=4000, helium_burning=False
         )  # log g = 0.7
         curves = [light_curve(giant, "gaia", seed) for seed in range(30)]
-        variance = np.mean([curve.flux.var() - np.mean(curve.flux_error**2) for curve in curves])
+        noise = (0.003 / 1.086) ** 2
+        variance = np.mean([c.flux.var() - np.mean(c.flux_error**2) - noise for c in curves])
         peak = oscillations.numax(1.2, 80.0, 4000)
         assert np.sqrt(variance) == pytest.approx(
             np.sqrt(2) * 3710e-6 * peak**-0.613 * 1.2**-0.26, rel=0.1

@@ -225,6 +225,12 @@ SELECTIONS = {
         magnitude={"g": (6.0, 17.6)},
         max_ebv=2.5,
     ),
+    "bright-variables": Selection(
+        description="pulsators and close-binaries, as small telescopes see them: 6 < G < 13.2",
+        strata=(*PULSATORS, *CLOSE_BINARIES),
+        magnitude={"g": (6.0, 13.2)},
+        max_ebv=2.5,
+    ),
     "close-binaries": Selection(
         description="contact, semi-detached and short-period detached pairs, most of them "
         "eclipsing, 6 < G < 17.6",

@@ -3,7 +3,9 @@
 A logistic regression on the model's embeddings (the model has seen mock stars only); LightGBM on
 the features of the package light-curve (Malanchev et al. 2021), on the slots of the view, and on
 metadata alone (number of points, span, median error), which must not be what tells the classes
-apart; the model fine-tuned to the classes. Five folds by star. Needs the extra `variability`.
+apart; the model fine-tuned to the classes; a probe that has seen mock variables only; and whether
+the distance of an embedding from those of training tells a class that was left out. Five folds by
+star. Needs the extra `variability`.
 """
 
 import importlib
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from rich.progress import track
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
@@ -23,6 +26,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from encoders import Measurement
+from multistar.checks.real.mock_teacher import score_mock_teacher
 from multistar.checks.results import keep_result
 from multistar.finetune.finetune import finetune
 from multistar.finetune.predict import predict_columns
@@ -38,6 +43,7 @@ from multistar.modalities.light_curve.features import (
 from multistar.modalities.light_curve.joining import join
 from multistar.modalities.light_curve.read import read_light_curves
 from multistar.model.checkpoint import Model
+from multistar.model.domain import Domain
 from multistar.stars import Stars, read_stars
 
 FOLDS, SEED = 5, 0
@@ -220,18 +226,50 @@ def _make_table(stars: LabelledCurves, rows: np.ndarray) -> dict[str, np.ndarray
     }
 
 
+def embed_curves(model: Model, stars: LabelledCurves) -> np.ndarray:
+    """Embed stars by their light curves alone: (n, d)."""
+    known = Stars.of_light_curves(stars.curves)
+    return np.stack(embed(model, known, quiet=True)["embedding"].to_pylist())
+
+
+def score_left_out(embedding: np.ndarray, kinds: np.ndarray) -> dict[str, float]:
+    """Tell stars of a class that was left out by how far they are from the stars of the others.
+
+    Parameters
+    ----------
+    embedding : (n, d) array
+        Of the stars.
+    kinds : (n,) array of str
+        Their classes.
+
+    Returns
+    -------
+    dict
+        Class -> area under the curve, of the distance that raises the flag `outside_finetuning`,
+        for its stars against stars of the other classes that nothing was fitted to.
+    """
+    train, test = next(_iterate_folds(kinds))
+    aucs = {}
+    for name in np.unique(kinds):
+        known = train[kinds[train] != name]
+        asked = np.concatenate([test[kinds[test] != name], np.flatnonzero(kinds == name)])
+        domain = Domain(embedding.shape[1], 1)
+        fitted = torch.from_numpy(embedding[known]).float()
+        nothing = torch.zeros(len(fitted), 1)
+        seen = Measurement(nothing, nothing, nothing.bool())
+        domain.fit(fitted, torch.zeros(1), torch.zeros(1), (fitted, seen))
+        distance = domain.distance(torch.from_numpy(embedding[asked]).float()).numpy()
+        aucs[str(name)] = float(roc_auc_score(kinds[asked] == name, distance))
+    return aucs
+
+
 def score_baselines(
     model: Model, stars: LabelledCurves, cache: Path | None, name: str
 ) -> dict[str, dict]:
     """Score the probe of the embedding, and the trees on each kind of features."""
-
-    def embed_curves() -> np.ndarray:
-        known = Stars.of_light_curves(stars.curves)
-        return np.stack(embed(model, known, quiet=True)["embedding"].to_pylist())
-
     tasks = {
-        "embedding, linear probe": (embed_curves, make_probe),
-        "embedding, LightGBM": (embed_curves, make_trees),
+        "embedding, linear probe": (lambda: embed_curves(model, stars), make_probe),
+        "embedding, LightGBM": (lambda: embed_curves(model, stars), make_trees),
         "published features, LightGBM": (
             lambda: compute_published_features(stars.curves),
             make_trees,
@@ -265,19 +303,26 @@ def evaluate_variability(
     kinds
         (n,) names of the classes.
     name
-        Under which parts are kept in the cache.
+        "gaia" or "asas"; parts are kept in the cache under it.
 
     Returns
     -------
     dict
-        `stars`, `classes`, and `scores`: what -> score_features.
+        `stars`, `classes`, `scores`: what -> score_features, `mock`: score_mock_teacher, and
+        `left_out`: score_left_out.
     """
     stars = select_classes(curves, kinds)
     scores = score_baselines(model, stars, cache, name)
     for mode in modes:
         scores[f"fine-tuned, {mode}"] = score_fine_tuning(model, stars, mode, cache, name)
-    classes = len(np.unique(stars.kinds))
-    return {"stars": len(stars.kinds), "classes": classes, "scores": scores}
+    embedding = embed_curves(model, stars)
+    return {
+        "stars": len(stars.kinds),
+        "classes": len(np.unique(stars.kinds)),
+        "scores": scores,
+        "mock": score_mock_teacher(model, embedding, stars.kinds, name, make_probe),
+        "left_out": score_left_out(embedding, stars.kinds),
+    }
 
 
 def summarise_scores(scores: dict[str, dict]) -> list[dict]:

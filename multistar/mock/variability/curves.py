@@ -10,7 +10,11 @@ from multistar.mock.variability.drawn import log_uniform
 from multistar.mock.variability.pulsation import template
 
 RRD_RATIO = 0.745  # period of the first overtone over that of the fundamental mode
+HADS_RATIO = 0.772  # the same of delta Scuti stars
 RV_TAURI = 20.0  # d, beyond which minima of type II Cepheids alternate
+# Frequencies of other modes of semiregular variables over that of the main one: overtones, beats,
+# long secondary periods.
+OTHER_MODES = (0.12, 0.3, 0.55, 0.8, 1.25, 1.9, 2.3)
 FLARES_PER_DAY = (0.1, 2.0)
 FLARE_MINUTES = (5.0, 40.0)  # of decay
 TYPICAL_FLARE, FLARE_SCATTER = 0.03, 1.0  # mag; in ln
@@ -108,6 +112,15 @@ def _double_mode(cycle: Cycle, rng: np.random.Generator) -> np.ndarray:
     return cycle.template("rrd") + cycle.amplitude / 2 * other
 
 
+def _radial_modes(cycle: Cycle, rng: np.random.Generator) -> np.ndarray:
+    """The fundamental mode, and in a third of the stars a weaker first overtone."""
+    main = cycle.template("hads")
+    if rng.random() > 1 / 3:
+        return main
+    overtone = cycle.angle / HADS_RATIO + rng.uniform(0, 2 * np.pi)
+    return main + rng.uniform(0.05, 0.5) * cycle.amplitude / 2 * np.cos(overtone)
+
+
 def _old_cepheid(cycle: Cycle, rng: np.random.Generator) -> np.ndarray:
     """Beyond 20 d minima alternate and cycles wander."""
     if cycle.period < RV_TAURI:
@@ -126,18 +139,21 @@ def _wander(cycle: Cycle, rng: np.random.Generator, size: float) -> Cycle:
 
 
 def _semiregular(cycle: Cycle, rng: np.random.Generator) -> np.ndarray:
-    """Long-period variables wander in phase and amplitude and have a weaker first overtone."""
-    slow_1, slow_2 = rng.uniform(5, 12, 2) * cycle.period
-    start_1, start_2, start_3 = rng.uniform(0, 2 * np.pi, 3)
-    phase_angle = 2 * np.pi * cycle.time / slow_1 + start_1
-    strength_angle = 2 * np.pi * cycle.time / slow_2 + start_2
-    angle = cycle.angle + 0.4 * np.sin(phase_angle)
-    strength = 1 + 0.2 * np.sin(strength_angle)
-    overtone_angle = 1.9 * angle + start_3
-    overtone = rng.uniform(0.05, 0.3) * cycle.amplitude / 2
-    overtone = overtone * np.cos(overtone_angle)
-    main = template(angle, "lpv", cycle.period, cycle.amplitude)
-    return strength * main + overtone
+    """Long-period variables wander in phase, and other modes come and go beside the main one.
+
+    How much beside the main mode is drawn from none to as much again, as Gaia's long-period
+    variables have it: a sinusoid explains a half to two thirds of their variance in the median.
+    """
+    wandering = _wander(cycle, rng, 0.5)
+    main = wandering.template("lpv")
+    irregularity = rng.uniform(0, 1)
+    others = np.zeros(np.shape(cycle.angle))
+    for ratio in rng.choice(OTHER_MODES, 3, replace=False):
+        slow = rng.uniform(2, 6) * cycle.period
+        start, phase = rng.uniform(0, 2 * np.pi, 2)
+        strength = 0.5 + 0.5 * np.cos(2 * np.pi * cycle.time / slow + start)
+        others = others + strength * np.cos(ratio * wandering.angle + phase)
+    return main + irregularity * cycle.amplitude / 2 * others
 
 
 def _mira(cycle: Cycle, rng: np.random.Generator) -> np.ndarray:
@@ -176,7 +192,7 @@ def _flaring(cycle: Cycle, rng: np.random.Generator) -> np.ndarray:
     flares = np.zeros(cycle.time.shape)
     if number:
         latest = np.searchsorted(begun, cycle.time, side="right") - 1
-        since = cycle.time - begun[latest]
+        since = np.maximum(cycle.time - begun[latest], 0)
         lit = latest >= 0
         flares[lit] = (size[latest] * np.exp(-since / decay[latest]))[lit]
     return _spotted_surface(cycle, rng) - flares
@@ -224,6 +240,7 @@ CURVES: dict[str, Callable[[Cycle, np.random.Generator], np.ndarray]] = {
         frequency=(0.9, 1.15),
         share=(0.1, 0.7),
     ),
+    "hads": _radial_modes,
     "rrd": _double_mode,
     "cepheid_ii": _old_cepheid,
     "lpv": _semiregular,

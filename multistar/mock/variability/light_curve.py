@@ -162,13 +162,13 @@ def light_curve(star: StarParameters, mission: str, seed: int) -> LightCurve:
 
     scatter = np.exp(setup.noise_scatter * rng.standard_normal(len(time)))
     error = setup.noise(star.g_mag, star.rp_mag) * scatter
-    flux = flux + error * _draw_noise(setup, len(time), rng)
+    flux = flux + np.hypot(error, setup.unquoted) * _draw_noise(setup, len(time), rng)
     middle = np.median(flux)
     return LightCurve(time, flux / middle, error / middle, mission)
 
 
 def _draw_noise(setup: Mission, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise (n,) in units of the quoted errors, with outliers where a mission has them."""
+    """Noise (n,) in units of the errors, with outliers where a mission has them."""
     noise = rng.standard_normal(n)
     if setup.outliers:
         noise[rng.random(n) < setup.outliers] *= OUTLIER_SCALE

@@ -1,5 +1,7 @@
 """Pulsators of the main sequence, from F to B: p modes of hours, g modes of days."""
 
+import dataclasses
+
 import numpy as np
 
 from multistar.mock.variability.drawn import (
@@ -65,6 +67,16 @@ def draw_delta_scuti(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
         radius=radius,
         m_h=m_h,
         age=lifetime(mass) * main_sequence_share(logg),
+    )
+
+
+def draw_hads(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
+    """Delta Scuti stars of large amplitude: slow rotators in the fundamental mode, 0.06-0.25 d."""
+    drawn = draw_delta_scuti(m_h, rng)
+    return dataclasses.replace(
+        drawn,
+        period=DELTA_SCUTI_CONSTANTS[0] * np.sqrt(drawn.radius**3 / drawn.mass),
+        amplitude=np.clip(rng.lognormal(np.log(0.3), 0.5, len(m_h)), 0.08, 0.9),
     )
 
 

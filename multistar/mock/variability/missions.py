@@ -27,14 +27,16 @@ GAIA_QUOTED_ERROR = (
     [8.5, 9.5, 10.5, 11.5, 12.5, 13.5, 14.5, 15.5, 16.5, 17.5, 18.5, 20.5],
     [2.3, 2.3, 1.7, 1.4, 1.0, 1.2, 1.5, 2.2, 3.5, 5.6, 9.0, 35.0],
 )
-GAIA_EXTRA_ERROR = 3.0  # mmag
+# Relative flux, that quoted errors leave out: transits of slow variables 106.5 min apart differ by
+# more than their errors say (6-8 mmag rms in crowded red giants, which is an upper limit).
+GAIA_UNQUOTED = 3.0e-3 / 1.086
 
 SIDEREAL_DAY, YEAR = 0.99727, 365.25  # d
 SEASON = (180, 290)  # d of a year in which a star is up at night, by its place on the sky
 NIGHT = 0.12  # d, scatter of the time of night at which a star is observed
-# Magnitude and the typical error of a point [mag]: V of ASAS-3 and r of ZTF, from memory of Pojmanski
-# (2002) and Masci et al. (2019).
-ASAS_ERROR = ([7, 8, 9, 11, 12, 13, 14, 16], [0.05, 0.03, 0.025, 0.03, 0.04, 0.07, 0.15, 0.5])
+# Magnitude and the typical error of a point [mag]: V of ASAS-3, whose quoted errors of 900 variables
+# are 0.033, and r of ZTF; faint ends from memory of Pojmanski (2002) and Masci et al. (2019).
+ASAS_ERROR = ([7, 8, 11, 12, 13, 14, 16], [0.05, 0.034, 0.033, 0.036, 0.05, 0.12, 0.5])
 ZTF_ERROR = ([11, 13, 15, 17, 18, 19, 20, 21], [0.03, 0.012, 0.011, 0.015, 0.022, 0.04, 0.08, 0.2])
 
 
@@ -75,16 +77,10 @@ def tess_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
 
 
 def gaia_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
-    """Typical error of a G transit [relative flux].
-
-    Medians of the errors quoted in DR3 epoch photometry, and 3 mmag that they leave out: transits
-    of slow variables 106.5 min apart differ by more than their errors say (6-8 mmag rms in crowded
-    red giants, which is an upper limit).
-    """
+    """Typical quoted error of a G transit [relative flux]: medians of DR3 epoch photometry."""
     magnitudes, errors = GAIA_QUOTED_ERROR
     quoted = np.exp(np.interp(g_mag, magnitudes, np.log(errors)))
-    mmag = np.hypot(quoted, GAIA_EXTRA_ERROR)
-    return 1e-3 * mmag / 1.086
+    return 1e-3 * quoted / 1.086
 
 
 def asas_noise(g_mag: np.ndarray, rp_mag: np.ndarray) -> np.ndarray:
@@ -122,6 +118,7 @@ class Mission:
     pulsation_factor: float = 1.0  # amplitudes of classical pulsation relative to G
     visits: Callable[["Mission", np.random.Generator], np.ndarray] | None = None
     between_visits: float = 0.0  # d, of observations from the ground
+    unquoted: float = 0.0  # noise that quoted errors leave out, relative flux
     outliers: float = 0.0  # share of points whose errors are OUTLIER_SCALE times what is quoted
 
     @property
@@ -290,6 +287,7 @@ MISSIONS: dict[str, Mission] = {
         exposure=40 / 86400,
         noise=gaia_noise,
         noise_scatter=0.35,
+        unquoted=GAIA_UNQUOTED,
         visits=gaia_transits,
     ),
     "asas": Mission(
@@ -297,7 +295,7 @@ MISSIONS: dict[str, Mission] = {
         epoch=2450000.0,
         time_format="jd",
         start=1870.0,
-        span=3290.0,
+        span=2720.0,
         cadence=0.0,
         exposure=180 / 86400,
         noise=asas_noise,

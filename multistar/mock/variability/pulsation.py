@@ -84,6 +84,7 @@ SHAPES = {
     "cepheid_1o": _overtone_cepheid_shape,
     "cepheid_ii": _old_cepheid_shape,
     "sx_phe": _delta_scuti_shape,
+    "hads": _delta_scuti_shape,
     "gamma_dor": _sine_shape,
     "spb": _sine_shape,
     "beta_cep": _sine_shape,

@@ -34,6 +34,7 @@ CLASSES = {
     "cepheid_1o": PulsatorClass(cepheids.draw_overtone_cepheids, 0.05, 0.10),
     "cepheid_ii": PulsatorClass(cepheids.draw_old_cepheids, -1.0, 0.4, old=True),
     "sx_phe": PulsatorClass(main_sequence.draw_sx_phe, -1.2, 0.4, old=True),
+    "hads": PulsatorClass(main_sequence.draw_hads, 0.0, 0.15),
     "gamma_dor": PulsatorClass(main_sequence.draw_gamma_dor, 0.0, 0.15),
     "spb": PulsatorClass(main_sequence.draw_spb, 0.0, 0.15),
     "beta_cep": PulsatorClass(main_sequence.draw_beta_cep, 0.0, 0.15),

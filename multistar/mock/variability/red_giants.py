@@ -98,7 +98,7 @@ def draw_osargs(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     radius = radius_of(luminosity, teff)
     fundamental, _ = lpv_mode(mass, radius, rng)
     period = 0.35 * fundamental
-    amplitude = 0.015 * (period / 20) ** 0.8 * rng.lognormal(0, 0.4, n)
+    amplitude = 0.025 * (period / 20) ** 0.8 * rng.lognormal(0, 0.4, n)
     return Pulsators(
         period=period,
         amplitude=np.clip(amplitude, 0.003, 0.15),
