@@ -7,7 +7,7 @@ CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
 export NO_MKDOCS_2_WARNING := 1 # of the theme: what another version of MkDocs will break
 
-.PHONY: demo demo-train test test-lowest lint docs docs-serve audit clean
+.PHONY: demo demo-train test test-lowest lint docs docs-serve audit results clean
 
 # constraints.txt pins torch; where a local CPU build of it is offered (UV_FIND_LINKS), uv takes that one.
 .venv/ready: pyproject.toml constraints.txt
@@ -36,6 +36,11 @@ test-lowest:
 		--resolution lowest-direct --editable '.[$(FAISS),lightcurves,test]'
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses $(CORES) \
 		--dist loadfile --no-loadscope-reorder
+
+# Measures the shipped weights again, two hours: needs MULTISTAR_REAL_DATA.
+results: .venv/ready
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[trees,variability]'
+	sh scripts/measure.sh
 
 # Known vulnerabilities of what is installed; asks PyPI.
 audit: .venv/ready

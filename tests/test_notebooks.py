@@ -31,5 +31,5 @@ def test_notebooks_run(path, monkeypatch, tmp_path):
 
 def test_there_are_notebooks():
     names = ["01_mock_survey", "02_population_study", "03_similarity_search", "04_fine_tuning"]
-    names.append("05_heterogeneous_spectra")
+    names += ["05_heterogeneous_spectra", "06_variable_stars"]
     assert [p.stem for p in NOTEBOOKS] == names

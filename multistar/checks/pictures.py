@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from multistar.checks.calibration import calibration
 from multistar.checks.disentangle import WITHOUT_DUST, disentangle
 from multistar.checks.sky import read_samples
+from multistar.checks.variable_pictures import draw_variables
 from multistar.index.umap_map import coloured_map
 from multistar.inference.inpaint import inpaint
 from multistar.inference.predict import predict
@@ -41,7 +42,7 @@ def draw_pictures(model: Model, folder: Path, real: Path | None = None) -> list[
     model : Model
     folder : Path
     real : Path, optional
-        The folder of real tables; without it the picture of real stars stays as it is.
+        The folder of real tables; without it the pictures of real stars stay as they are.
 
     Returns
     -------
@@ -51,6 +52,7 @@ def draw_pictures(model: Model, folder: Path, real: Path | None = None) -> list[
     pictures = draw_mock_pictures(model)
     if real is not None:
         pictures["sky"] = draw_sky(model, real)
+        pictures["variables"] = draw_variables(real)
     written = []
     for name, picture in pictures.items():
         path = folder / f"{name}.png"

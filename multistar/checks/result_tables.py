@@ -245,6 +245,41 @@ def make_few_stars(figures: Mapping[str, Any]) -> str:
     return format_rows(["stars in common", "who", *map(name_label, SPECTRAL_LABELS)], rows)
 
 
+def make_variable_classes(figures: Mapping[str, Any]) -> str:
+    """Classes of real light curves in five folds: a row per classifier."""
+    names = dict.fromkeys(name for sample in figures.values() for name in sample["scores"])
+    rows = []
+    for name in names:
+        cells = []
+        for sample in figures.values():
+            folds = sample["scores"].get(name, {}).get("accuracy")
+            cells.append(f"{sum(folds) / len(folds):.3f}" if folds else "")
+        rows.append([name, *cells])
+    header = [
+        f"{name}, {of['stars']:,} stars, {of['classes']} classes" for name, of in figures.items()
+    ]
+    return format_rows(["", *header], rows)
+
+
+def make_variables_of_the_mock(figures: Mapping[str, Any]) -> str:
+    """Classes of real light curves by a probe that saw mock ones only: a row per class."""
+    rows = []
+    for sample, of in figures.items():
+        rows.append([sample, "balanced accuracy", f"{of['mock']['accuracy']:.3f}"])
+        rows += [[sample, name, _percent(share)] for name, share in of["mock"]["recall"].items()]
+    return format_rows(["light curves", "class", "found"], rows)
+
+
+def make_unknown_variables(figures: Mapping[str, Any]) -> str:
+    """How well stars of a class that was left out are told from the others."""
+    rows = [
+        [sample, name, f"{auc:.2f}"]
+        for sample, of in figures.items()
+        for name, auc in of["left_out"].items()
+    ]
+    return format_rows(["light curves", "class left out", "AUC"], rows)
+
+
 def _write_scatter(row: Mapping[str, Any], label: str) -> str:
     sign = "+.0f" if label == "teff" else "+.2f"
     return f"{write_error(label, row[label])} ({row[f'{label} bias']:{sign}})"
@@ -284,4 +319,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "survey-precision": ("surveys", make_survey_precision),
     "survey-agreement": ("surveys", make_survey_agreement),
     "few-stars": ("surveys", make_few_stars),
+    "variable-classes": ("variability", make_variable_classes),
+    "variables-of-the-mock": ("variability", make_variables_of_the_mock),
+    "unknown-variables": ("variability", make_unknown_variables),
 }

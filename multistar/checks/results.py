@@ -134,11 +134,17 @@ def describe_machine() -> dict[str, Any]:
 
 
 def find_commit() -> str | None:
-    """Return the commit of the code, with "+changes" if files differ; None without git."""
+    """Return the commit of the code, with "+changes" if files differ; None without git.
+
+    Results themselves are no changes: one command may write many.
+    """
     here = Path(__file__).parent
     try:
         commit = _run_git(here, "rev-parse", "HEAD")
-        changed = _run_git(here, "status", "--porcelain", "--untracked-files=no")
+        top = Path(_run_git(here, "rev-parse", "--show-toplevel"))
+        changed = _run_git(
+            top, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/results"
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit}+changes" if changed else commit
