@@ -13,8 +13,10 @@ from conftest import small_run
 from encoders import Measurement
 from multistar.api import MultiStar
 from multistar.cli.app import main
+from multistar.inference.predict import predict
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.modalities.light_curve.features import LAYOUT, LightCurveFeatures
+from multistar.model.extend import with_alignment
 from multistar.stars import read_stars
 from multistar.training.add_encoder import add_encoder
 from multistar.training.data import load_dataset
@@ -69,6 +71,20 @@ def test_slots_follow_the_layout_and_survive_saving(model, table):
     np.testing.assert_array_equal(
         m.observed[:, vocabulary.slots("light_curve").start :], np.isfinite(seen)
     )
+
+
+@pytest.mark.parametrize("kind", ["dual-clip", "clip"])
+def test_another_alignment_leaves_the_rest_as_it_is(model, table, kind):
+    """What both have is kept to the bit; a run file's [model] alignment comes here."""
+    changed = with_alignment(model.model, kind)
+    assert changed.network.alignment.kind == changed.config.alignment == kind
+    own, new = model.model.state(), changed.state()
+    for name in set(own) & set(new):
+        assert torch.equal(own[name], new[name]), name
+    others = set(own) ^ set(new)
+    assert others and all(name.startswith("network.alignment.") for name in others)
+    stars = read_stars(table[:5])
+    assert predict(changed, stars).equals(predict(model.model, stars))
 
 
 COLUMNS = {
