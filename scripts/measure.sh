@@ -40,6 +40,8 @@ part variability "$python" scripts/evaluate_variability.py \
     --asas "$curves/asas_debosscher.parquet" --cache "$done/variability-cache"
 part alignment "$python" scripts/evaluate_alignment.py mini --train mini/test/curves.parquet \
     --test mini/test/curves-asked.parquet --train-pairs 12000
+part modalities "$python" scripts/benchmark_modalities.py --train mini/test/curves.parquet \
+    --test mini/test/curves-asked.parquet --light-curves mini --core mini --fused mini
 part given "$python" scripts/evaluate_given.py "$data"
 part sampled_xp "$python" scripts/evaluate_sampled_xp.py \
     "$data/xp/gaia_dr3_xp_continuous_field.fits"

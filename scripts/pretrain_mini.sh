@@ -5,14 +5,14 @@
 # targets, as they did for the shipped weights; without it the model knows mock stars alone.
 # The shipped weights were made this way, with these differences, since the mock was mended on the way:
 # - the core's 22,000 steps saw errors that were functions of the magnitude alone, and too little dust;
-# - the encoder of light curves was that of weights of before (c1c38484), which light_curves.toml and
-#   a joint run on an older mock had made;
+# - the encoder of light curves began as that of weights of before (c1c38484), on a mock with few kinds
+#   of variables;
 # - the joint run was three: 3,000 steps after errors scattered as they do now; 4,500 more, the last
 #   500 of them with XP truncated star by star; then the centres of Pan-STARRS and WISE colours were
 #   moved by what their zero points had lacked, and 2,200 steps followed on tables of the present
 #   mock, with its dust and zero points (seeds 301-311, 411-419).
-# Then the encoder of spectra was added (spectra.toml, mini_spectra.toml) while all else stood still;
-# 6,000 and 4,000 steps of 128, an hour. What it needs of those weights is in multistar/weights.
+# Then the encoder of spectra was added (spectra.toml, mini_spectra.toml) while all else stood still,
+# 6,000 and 4,000 steps of 128; and all learnt together (mini_everything.toml), half an hour.
 # A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."
@@ -49,34 +49,52 @@ spectra giants-normalised 8000 507 apogee-like normalised
 spectra everything-low 8000 508 everything low-resolution
 spectra everything-normalised 6000 509 everything normalised
 spectra kepler-lamost 8000 510 kepler-like lamost-like
-curves giants 20000 211 kepler-like kepler
-curves bright 10000 213 bright kepler
-curves bright-tess 5000 218 bright tess
-curves pulsators-gaia 8000 216 pulsators gaia
-curves pulsators-kepler 4000 217 pulsators kepler
-curves all-sky-gaia 5000 219 all-sky gaia
-curves giants-test 4000 12 kepler-like kepler
+curves giants 12000 625 kepler-like kepler
+curves bright 8000 626 bright kepler
+curves bright-tess 5000 635 bright tess
+curves pulsators-gaia 12000 621 pulsators gaia
+curves pulsators-kepler 4000 627 pulsators kepler
+curves pulsators-tess 4000 628 pulsators tess
+curves pulsators-ztf 6000 631 pulsators ztf
+curves binaries-gaia 9000 623 close-binaries gaia
+curves binaries-kepler 4000 629 close-binaries kepler
+curves binaries-tess 4000 630 close-binaries tess
+curves binaries-ztf 5000 632 close-binaries ztf
+curves variables-asas 16000 622 bright-variables asas
+curves all-sky-gaia 6000 633 all-sky gaia
+curves all-sky-asas 4000 634 bright asas
+curves giants-test 4000 636 kepler-like kepler
 curves populations 12000 24 bright kepler
+mkdir -p mini/core2
+mock core2/giants 100000 601 apogee-like
+mock core2/everything 160000 602 everything
+mock core2/high-latitude 120000 603 high-latitude
+mock core2/young 60000 604 young
+mock core2/nearby 40000 605 nearby
+mock core2/halo 60000 606 halo
+mock core2/kepler 30000 607 kepler-like
 sky=${MULTISTAR_REAL_DATA:+$MULTISTAR_REAL_DATA/xp/gaia_dr3_xp_continuous_field.fits}
 test -e mini/core || "$multistar" pretrain scripts/mini.toml ${sky:+--sky "$sky"}
 test -e mini/lc/model || "$multistar" pretrain scripts/light_curves.toml
 test -e mini/joint || "$multistar" pretrain scripts/mini_joint.toml ${sky:+--sky "$sky"}
-mock erase-giants 16000 221 apogee-like
-mock erase-sky 24000 222 everything
-test -e mini/joint/erase_ebv.safetensors ||
-    "$multistar" erase mini/erase-giants.parquet mini/erase-sky.parquet \
-        --model mini/joint --quantity dust --out mini/joint/erase_ebv.safetensors
 python=.venv/bin/python
-test -e mini/joint/populations.safetensors ||
-    "$python" scripts/fit_populations.py mini/joint --run scripts/mini_joint.toml
 test -e mini/spectra/model || "$multistar" pretrain scripts/spectra.toml
 test -e mini/with-spectra || "$multistar" pretrain scripts/mini_spectra.toml
-"$python" scripts/benchmark_labels.py mini/joint --train mini/giants.parquet \
+test -e mini/everything ||
+    "$multistar" pretrain scripts/mini_everything.toml ${sky:+--sky "$sky"}
+mock erase-giants 16000 221 apogee-like
+mock erase-sky 24000 222 everything
+test -e mini/everything/erase_ebv.safetensors ||
+    "$multistar" erase mini/erase-giants.parquet mini/erase-sky.parquet \
+        --model mini/everything --quantity dust --out mini/everything/erase_ebv.safetensors
+test -e mini/everything/populations.safetensors ||
+    "$python" scripts/fit_populations.py mini/everything --run scripts/mini_everything.toml
+"$python" scripts/benchmark_labels.py mini/everything --train mini/giants.parquet \
     --held-out 0.03 --cache mini/benchmark --no-parallax
 "$python" scripts/benchmark_modalities.py --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --light-curves mini/lc/model --core mini/core \
-    --fused mini/joint
-"$python" scripts/evaluate_alignment.py mini/joint --train mini/lc/giants.parquet \
+    --fused mini/everything
+"$python" scripts/evaluate_alignment.py mini/everything --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --train-pairs 12000
-"$multistar" check populations mini/lc/populations.parquet --model mini/joint \
+"$multistar" check populations mini/lc/populations.parquet --model mini/everything \
     --out mini/populations --overwrite

@@ -9,7 +9,8 @@ import pytest
 from astropy.table import Table
 
 from multistar.cli.app import main
-from multistar.index.umap_map import map_figure, umap_map, with_numbers
+from multistar.index.umap_map import umap_map, with_numbers
+from multistar.plots import plot_map
 
 
 def vectors(n: int = 300, seed: int = 0) -> tuple[pa.Table, np.ndarray]:
@@ -60,7 +61,7 @@ def test_what_cannot_be_mapped_is_refused(made):
     with pytest.raises(ValueError, match="NaN or infinity .first: star 12"):
         umap_map(bad)
     with pytest.raises(ValueError, match=r"no column \['teff'\] to colour by"):
-        map_figure(made, ["teff"])
+        plot_map(made, ["teff"])
 
 
 def test_numbers_join_the_map_and_colour_it(made):
@@ -68,7 +69,7 @@ def test_numbers_join_the_map_and_colour_it(made):
     table = with_numbers(made, labels)
     np.testing.assert_array_equal(table["teff"].to_numpy()[:290], labels["teff"])
     assert np.isnan(table["teff"].to_numpy()[290:]).all()
-    picture = map_figure(table, ["teff", "umap_x"])
+    picture = plot_map(table, ["teff", "umap_x"])
     assert (
         sum(axis.has_data() and axis.get_visible() for axis in picture.axes) == 4
     )  # two maps, two colour bars

@@ -14,7 +14,7 @@ from multistar.checks.physics import measure_extinction, select_generated
 from multistar.checks.probes import correlate_residuals, probe_targets
 from multistar.checks.report import Report
 from multistar.checks.verdict import judge
-from multistar.index.umap_map import coloured_map, umap_map
+from multistar.index.umap_map import umap_map
 from multistar.inference.dust_maps import COLUMN, Reddening, open_map, reddening
 from multistar.inference.embed import embed
 from multistar.inference.erase import known_label
@@ -22,6 +22,7 @@ from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
 from multistar.io.write import write_table
 from multistar.model.checkpoint import Model
+from multistar.plots.map import coloured_map
 from multistar.plots.style import INK, SERIES, in_style, new_figure
 from multistar.quantities import QUANTITIES
 from multistar.stars import Stars

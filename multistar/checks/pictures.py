@@ -12,7 +12,6 @@ from multistar.checks.calibration import calibration
 from multistar.checks.disentangle import WITHOUT_DUST, disentangle
 from multistar.checks.sky import read_samples
 from multistar.checks.variable_pictures import draw_variables
-from multistar.index.umap_map import coloured_map
 from multistar.inference.inpaint import inpaint
 from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
@@ -20,7 +19,13 @@ from multistar.mock.light_curves import light_curve_of, with_views
 from multistar.mock.shards import write_survey
 from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.model.checkpoint import Model
-from multistar.plots import plot_calibration, plot_corner, plot_kiel, plot_spectrum
+from multistar.plots import (
+    coloured_map,
+    plot_calibration,
+    plot_corner,
+    plot_kiel,
+    plot_spectrum,
+)
 from multistar.plots.style import DPI, INK, SERIES, name_with_unit, new_figure, styled
 from multistar.quantities import QUANTITIES
 from multistar.stars import read_stars

@@ -280,6 +280,24 @@ def make_unknown_variables(figures: Mapping[str, Any]) -> str:
     return format_rows(["light curves", "class left out", "AUC"], rows)
 
 
+def make_alignment(figures: Mapping[str, Any]) -> str:
+    """How often a star is found by its light curve among others known by everything else."""
+    rows = []
+    for name, recall in figures.items():
+        rows.append([name, *(f"{share:.2f}" for share in recall.values())])
+    header = ["alignment", *(name.replace("_", " ") for name in next(iter(figures.values())))]
+    return format_rows(header, rows)
+
+
+def make_modalities(figures: Mapping[str, Any]) -> str:
+    """Mock giants by what is known of them: MAD-std to the truth, a row per subset."""
+    labels = [name for name in HEADLINE if name in next(iter(figures.values()))]
+    rows = []
+    for name, scores in figures.items():
+        rows.append([name, *(write_error(label, scores[label]["mad_std"]) for label in labels)])
+    return format_rows(["known", *map(name_label, labels)], rows)
+
+
 def _write_scatter(row: Mapping[str, Any], label: str) -> str:
     sign = "+.0f" if label == "teff" else "+.2f"
     return f"{write_error(label, row[label])} ({row[f'{label} bias']:{sign}})"
@@ -319,6 +337,8 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "survey-precision": ("surveys", make_survey_precision),
     "survey-agreement": ("surveys", make_survey_agreement),
     "few-stars": ("surveys", make_few_stars),
+    "alignment": ("alignment", make_alignment),
+    "modalities": ("modalities", make_modalities),
     "variable-classes": ("variability", make_variable_classes),
     "variables-of-the-mock": ("variability", make_variables_of_the_mock),
     "unknown-variables": ("variability", make_unknown_variables),

@@ -48,14 +48,15 @@ def _umap(args) -> None:
         check_output(path, args.overwrite)
     import pyarrow.parquet as pq
 
-    from multistar.index.umap_map import map_figure, umap_map, with_numbers
+    from multistar.index.umap_map import umap_map, with_numbers
     from multistar.io.files import atomic_write
     from multistar.io.write import write_table
+    from multistar.plots.map import plot_map
 
     given = pq.read_table(args.vectors)
     table = umap_map(given, args.sample, args.seed, args.neighbours, args.min_distance, quiet=False)
     table = with_numbers(table, args.metadata) if args.metadata else table
-    picture = map_figure(table, args.colour) if args.figure else None
+    picture = plot_map(table, args.colour) if args.figure else None
     write_table(table, args.out, args.overwrite)
     dropped = table["status"].to_pylist().count("dropped")
     print(

@@ -12,29 +12,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from matplotlib.figure import Figure
 from rich.progress import track
 
 from multistar.index.embeddings import Embeddings
-from multistar.index.metadata import Metadata, joined
+from multistar.index.metadata import joined
 from multistar.index.source import check_vectors
 from multistar.io.write import to_arrow
 
 FIT = 20_000  # stars, which one core maps in about a minute
 CHUNK = 5000  # stars that are placed at once
-TRAITS = ("teff", "logg", "m_h", "mass", "age", "ebv")
 EMBEDDED = "embedding_status"  # column of a map: the status of the vectors, where they have one
-# The quantities of a map are told apart by their colours.
-COLOUR_MAPS = {
-    "teff": "RdYlBu",
-    "logg": "viridis",
-    "m_h": "plasma",
-    "alpha_m": "cividis",
-    "mass": "YlGnBu",
-    "age": "copper_r",
-    "ebv": "magma_r",
-    "distance": "GnBu",
-}
 
 
 def umap_map(
@@ -115,69 +102,3 @@ def with_numbers(table: pa.Table, metadata: Any) -> pa.Table:
                 pa.field(name, pa.float64(), metadata={"unit": unit}), pa.array(numbers[name])
             )
     return table
-
-
-def map_figure(table: pa.Table, colours: list[str]) -> Figure:
-    """The map, once for each column of numbers it is coloured by.
-
-    ValueError for columns that it does not have.
-    """
-    if absent := sorted(set(colours) - set(table.column_names)):
-        raise ValueError(
-            f"the map has no column {absent} to colour by; it has {table.column_names}: add "
-            "--metadata"
-        )
-    columns = min(3, len(colours))
-    rows = -(-len(colours) // columns)
-    picture = Figure(figsize=(4.6 * columns, 4 * rows), layout="constrained")
-    axes = picture.subplots(rows, columns, squeeze=False).flat
-    units = dict(zip((of := Metadata.of(table)).names, of.units, strict=True))
-    for axis, name in zip(axes, colours, strict=False):
-        unit = f" [{units[name]}]" if units.get(name) else ""
-        x, y = table["umap_x"].to_numpy(), table["umap_y"].to_numpy()
-        coloured_map(axis, x, y, of[name], name + unit, name)
-        _mark_outside(axis, table, x, y)
-    for axis in list(axes):
-        axis.set_visible(False)
-    return picture
-
-
-def _mark_outside(axis, table: pa.Table, x: np.ndarray, y: np.ndarray) -> None:
-    """Cross out the stars whose vectors are flagged as unlike the training stars."""
-    if EMBEDDED not in table.column_names:
-        return
-    words = table[EMBEDDED].to_pylist()
-    outside = np.array(["outside_training" in (word or "") for word in words])
-    if outside.any():
-        style = {"s": 12, "marker": "x", "lw": 0.6, "color": "black", "rasterized": True}
-        axis.scatter(x[outside], y[outside], label="outside_training", **style)
-        axis.legend(fontsize=7)
-
-
-def coloured_map(
-    axis, x: np.ndarray, y: np.ndarray, colour: np.ndarray, label: str, name: str = ""
-) -> None:
-    """Points (n,) coloured by a number, from its 2nd to its 98th percentile.
-
-    Grey where it is not known. name: of the quantity, which has colours of its own; those of log g
-    run downwards, as in a Kiel diagram.
-    """
-    known = np.isfinite(colour)
-    axis.scatter(x[~known], y[~known], s=1, color="0.85", rasterized=True)
-    low, high = np.nanpercentile(colour, [2, 98]) if known.any() else (0, 1)
-    size = float(np.clip(2e4 / max(len(x), 1), 0.5, 8))
-    dots = axis.scatter(
-        x[known],
-        y[known],
-        c=colour[known],
-        s=size,
-        vmin=low,
-        vmax=high,
-        lw=0,
-        cmap=COLOUR_MAPS.get(name, "viridis"),
-        rasterized=True,
-    )
-    bar = axis.figure.colorbar(dots, ax=axis, label=label)
-    if name == "logg":
-        bar.ax.invert_yaxis()
-    axis.set(xlabel="UMAP x", ylabel="UMAP y")
