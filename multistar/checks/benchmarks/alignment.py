@@ -59,11 +59,16 @@ def measure_recall(first: torch.Tensor, second: torch.Tensor) -> dict[str, float
 def learn_alignment(kind: str, pairs: Pairs, seed: int = 0) -> Alignment:
     """Learn an alignment of one kind (a key of ALIGNMENTS) from embeddings, which stay as they are."""
     torch.manual_seed(seed)
-    alignment = Alignment(pairs.curve.shape[1], kind)
+    return teach(Alignment(pairs.curve.shape[1], kind), pairs, seed)
+
+
+def teach(alignment: Alignment, pairs: Pairs, seed: int = 0) -> Alignment:
+    """Take STEPS steps of AdamW from where an alignment stands, at a rate that falls as a cosine."""
+    generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(alignment.parameters(), RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
-    for _ in track(range(STEPS), kind):
-        rows = torch.randint(len(pairs.curve), (BATCH,))
+    for _ in track(range(STEPS), alignment.kind):
+        rows = torch.randint(len(pairs.curve), (BATCH,), generator=generator)
         optimiser.zero_grad()
         alignment.loss(pairs.curve[rows], pairs.rest[rows]).backward()
         optimiser.step()
