@@ -27,7 +27,7 @@ def index(mini, mock_table):
     "names", [("teff", "logg", "mass"), ("teff", "logg", "m_h"), ("teff", "logg", "m_h", "ebv")]
 )
 def test_stars_like_labels_have_these_labels(index, mini, mock_table, names):
-    """Five neighbours of labels that stars have: within a third of the spread, without bias to a quarter."""
+    """Five neighbours of labels that stars have: within a third of the spread, without bias to 0.3 of it."""
     truth = {name: mock_table[f"true_{name}"].to_numpy() for name in names}
     differences = []
     for row in range(0, 600, 20):
@@ -41,7 +41,7 @@ def test_stars_like_labels_have_these_labels(index, mini, mock_table, names):
         )
     spread = np.array([values.std() for values in truth.values()])
     assert np.all(np.median(np.abs(differences), 0) < spread / 3)
-    assert np.all(np.abs(np.median(differences, 0)) < spread / 4)
+    assert np.all(np.abs(np.median(differences, 0)) < 0.3 * spread)
 
 
 def test_nonsense_labels_are_refused_and_odd_ones_flagged(index, mini, star_model):

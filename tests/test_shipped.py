@@ -28,8 +28,8 @@ from multistar.stars import Scalar, Stars
 
 @pytest.fixture(scope="module")
 def new_giants() -> pa.Table:
-    """400 mock giants that no shipped model has seen."""
-    return pa.concat_tables(survey(400, SurveyConfig(77)))
+    """1,200 mock giants that no shipped model has seen."""
+    return pa.concat_tables(survey(1200, SurveyConfig(77)))
 
 
 def test_mini_works_at_once_and_is_as_good_as_its_card(new_giants):
