@@ -19,16 +19,22 @@ from multistar.stars import read_stars
 SEED = 871  # of mock stars that no model was trained on
 MOST_MOCK = 6000  # stars of each selection
 SELECTIONS = ("pulsators", "close-binaries")
+
+
+def _call_all(names: tuple[str, ...], kind: str) -> dict[str, str]:
+    return dict.fromkeys(names, kind)
+
+
 # Class of the mock -> class of a survey; stars of classes without an entry teach nothing.
 ECLIPSING = ("contact", "semidetached", "detached")
 GAIA_CLASSES = (
-    dict.fromkeys(("rrab", "rrc", "rrd"), "RR")
-    | dict.fromkeys(("cepheid", "cepheid_1o", "cepheid_ii"), "CEP")
-    | dict.fromkeys(("delta_scuti", "hads", "sx_phe", "gamma_dor"), "DSCT|GDOR|SXPHE")
-    | dict.fromkeys(("lpv", "osarg", "mira"), "LPV")
-    | dict.fromkeys(ECLIPSING, "ECL")
+    _call_all(("rrab", "rrc", "rrd"), "RR")
+    | _call_all(("cepheid", "cepheid_1o", "cepheid_ii"), "CEP")
+    | _call_all(("delta_scuti", "hads", "sx_phe", "gamma_dor"), "DSCT|GDOR|SXPHE")
+    | _call_all(("lpv", "osarg", "mira"), "LPV")
+    | _call_all(ECLIPSING, "ECL")
 )
-ASAS_CLASSES = dict.fromkeys(ECLIPSING, "eclipsing") | {
+ASAS_CLASSES = _call_all(ECLIPSING, "eclipsing") | {
     "hads": "Delta Scuti",
     "mira": "Mira",
     "rrab": "RR Lyrae, Fundamental Mode",
@@ -36,7 +42,7 @@ ASAS_CLASSES = dict.fromkeys(ECLIPSING, "eclipsing") | {
     "alpha2_cvn": "Alpha2 Canum Venaticorum",
 }
 # Class of ASAS -> the one that mock stars can teach.
-ASAS_MERGED = dict.fromkeys(
+ASAS_MERGED = _call_all(
     ("Close Binary Eclipsing Systems", "Contact Systems", "Detached", "Semidetached"), "eclipsing"
 )
 
