@@ -26,7 +26,7 @@ def main() -> None:
     )
     parser.add_argument("--model", default="mini", help="a model that reads light curves")
     parser.add_argument("--gaia", help="Gaia epoch photometry, one transit per row")
-    parser.add_argument("--labels", help="table with source_id and best_class_name")
+    parser.add_argument("--labels", help="table of source_id and best_class_name")
     parser.add_argument("--asas", help="table of light curves with a column cls")
     parser.add_argument("--modes", nargs="*", default=["trees", "auto"], help="of fine-tuning")
     parser.add_argument("--cache", type=Path, help="folder for the JSON of every row and fold")
@@ -43,8 +43,7 @@ def main() -> None:
         print_rows(f"{name}: {result['stars']} stars", summarise_scores(result["scores"]))
         print_rows("taught by mock stars", [result["mock"] | result["mock"]["recall"]])
         print_rows("a class that was left out, AUC", [result["left_out"]])
-    stars = {name: result["stars"] for name, result in figures.items()}
-    write_result("variability", figures, stars, model.hash)
+    write_result("variability", figures, {n: of["stars"] for n, of in figures.items()}, model.hash)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,6 @@ SETTINGS = {
     "max_bin": 64,
     "tree_method": "hist",
 }
-# XGBoost weighs a star by p (1 - p), which is little once its class is clear: five stars' worth of
-# it would leave no leaf for the few that are not.
-CLASS_SETTINGS = SETTINGS | {"min_child_weight": 1}
 ROUNDS = 400
 # Widths have fewer, smaller trees: a star's residual tells little of its width.
 WIDTH_SETTINGS = SETTINGS | {"max_depth": 3, "min_child_weight": 1}
@@ -170,7 +167,7 @@ def fit_classes(
 ) -> None:
     """Fit the trees of a class label to stars (n, F) and the numbers (n,) of their classes."""
     xgboost = import_xgboost()
-    settings = CLASS_SETTINGS | {"objective": "multi:softprob", "num_class": size, "seed": seed}
+    settings = SETTINGS | {"objective": "multi:softprob", "num_class": size, "seed": seed}
     settings |= {"nthread": torch.get_num_threads()}
     trees = xgboost.train(settings, xgboost.DMatrix(x, codes), ROUNDS)
     readout.boosters[f"{name}.{CLASSES}"] = trees
