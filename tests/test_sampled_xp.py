@@ -53,7 +53,7 @@ def test_labels_of_bright_mock_stars_are_those_of_the_coefficients(stars):
 def test_labels_of_real_stars_are_those_of_the_coefficients(real_data, label):
     file = real_data / "xp" / "gaia_dr3_xp_continuous_field.fits"
     moved, wider = shifts(read_stars(file, all_orders=True).select(slice(0, 150)), label)
-    assert moved < (0.6 if label == "m_h" else 0.3)
+    assert moved < (0.7 if label == "m_h" else 0.35)
     assert 0.95 < wider < 1.15
 
 
