@@ -172,6 +172,7 @@ def read_stars(
     all_orders: bool = False,
     declared: Collection[Quantity] = (),
     origin: Origin | None = None,
+    measured: bool = True,
 ) -> Stars:
     """Read a catalogue. Every input row becomes one row, in order.
 
@@ -195,6 +196,8 @@ def read_stars(
     origin : {"sky", "mock"}, optional
         Whether the stars are real. By default the table's own metadata says so, which `multistar
         mock` writes; stars of a table that says nothing are real.
+    measured : bool
+        False lets a table without any measurement pass, whose stars get their light curves apart.
 
     Raises
     ------
@@ -213,7 +216,7 @@ def read_stars(
         block = modality.read(table, options, flags)
         if block is not None:
             blocks[name] = block
-    if not blocks:
+    if measured and not blocks:
         raise ValueError(
             f"{table.origin}: no measurement found in the columns {sorted(table.data)[:12]}; "
             "expected XP coefficients (bp_coefficients, rp_coefficients), magnitudes, parallax, or "

@@ -13,11 +13,15 @@ from conftest import small_run
 from encoders import Measurement
 from multistar.api import MultiStar
 from multistar.cli.app import main
+from multistar.finetune.finetune import finetune
+from multistar.finetune.predict import predict_columns
+from multistar.finetune.tune import FinetuneConfig
 from multistar.inference.predict import predict
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.modalities.light_curve.features import LAYOUT, LightCurveFeatures
+from multistar.modalities.light_curve.points import from_points
 from multistar.model.extend import with_alignment
-from multistar.stars import read_stars
+from multistar.stars import Stars, read_stars
 from multistar.training.add_encoder import add_encoder
 from multistar.training.data import load_dataset
 from multistar.training.masks import Splitter
@@ -308,3 +312,23 @@ def test_a_run_may_read_light_curves_alone(table, tmp_path):
     assert vocabulary.labels
     with pytest.raises(ValueError, match=r"unknown modalities \['radio'\]"):
         dataclasses.replace(run.data, only=["radio"])
+
+
+def test_classes_are_learnt_from_light_curves_and_a_table_of_classes_alone(model):
+    """As the guide says: LABELLED holds ids and classes, the light curves come apart."""
+    rng = np.random.default_rng(0)
+    time = np.tile(np.sort(rng.uniform(0, 60, 80)), 60)
+    star = np.repeat(np.arange(60), 80)
+    waves = np.where(star % 2 == 0, np.sin(2 * np.pi * time), 0.0)
+    flux = 1 + 0.2 * waves + 0.01 * rng.normal(size=len(time))
+    curves = from_points(star, time, flux, np.full(len(time), 0.01), "tess", unit="flux")
+    table = {"source_id": np.arange(60), "kind": np.where(np.arange(60) % 2 == 0, "wave", "flat")}
+    adapter = finetune(
+        model.model, table, ["kind:class"], "probe", config=FinetuneConfig(steps=60),
+        light_curves=curves,
+    )  # fmt: skip
+    found, _ = predict_columns(adapter, Stars.of_light_curves(curves))
+    share = found["kind_wave"][0]
+    assert share[::2].mean() > share[1::2].mean() + 0.2
+    with pytest.raises(ValueError, match="no measurement found"):
+        finetune(model.model, table, ["kind:class"], "probe")

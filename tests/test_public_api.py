@@ -92,7 +92,15 @@ OPTIONAL += ("lightgbm", "light_curve", "numba", "astroquery", "hypothesis", "py
 def test_exported_names():
     assert sorted(multistar.__all__) == ["MultiStar", "StarIndex", "Stars", "read_stars"]
     parameters = inspect.signature(multistar.read_stars).parameters
-    assert list(parameters) == ["source", "columns", "labels", "all_orders", "declared", "origin"]
+    assert list(parameters) == [
+        "source",
+        "columns",
+        "labels",
+        "all_orders",
+        "declared",
+        "origin",
+        "measured",
+    ]
 
 
 @pytest.mark.parametrize("cls, methods", [(MultiStar, MULTISTAR), (StarIndex, STAR_INDEX)])

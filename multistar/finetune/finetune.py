@@ -75,7 +75,9 @@ def finetune(
             raise ValueError(f"dropout={config.dropout}: trees have no dropout; use mode lora")
     if out is not None:
         refuse_existing(out, overwrite, OWNED)
-    request, stars, codes = read_labelled(base.vocabulary, table, labels, inputs, modes[0], columns)
+    request, stars, codes = read_labelled(
+        base.vocabulary, table, labels, inputs, modes[0], columns, measured=light_curves is None
+    )
     if light_curves is not None:
         stars = stars.with_light_curves(light_curves)
     taught = {}

@@ -63,6 +63,7 @@ def read_labelled(
     inputs: Collection[str | Quantity] = (),
     mode: str = "head",
     columns: Mapping[str, str] | None = None,
+    measured: bool = True,
 ) -> tuple[Request, Stars, dict[str, np.ndarray]]:
     """The request that words mean for a table, its stars, and for each class label the codes (n,), -1 = missing.
 
@@ -70,6 +71,7 @@ def read_labelled(
             a class whatever its column holds (text and true/false are classes anyway)
     inputs  labels of the base that are to be read ("teff"), and columns that it does not know ("c_n", "u:magnitude").
             Measurements of quantities.py that it does not know are found in the table by themselves.
+    measured  whether the table must hold a measurement; light curves may come apart
 
     Raises ValueError for what cannot be meant: unknown columns and words, a label without any value or of one class.
     """
@@ -86,7 +88,9 @@ def read_labelled(
     if twice := sorted({n for n in request.names if request.names.count(n) > 1 or n in given}):
         raise ValueError(f"{twice}: named twice, or both as a label to be learnt and as an input")
     codes = {name: _codes(table, name, renamed.pop(name, name)) for name in classes}
-    stars = source if table is None else read_stars(table, renamed, declared=request.quantities)
+    stars = source
+    if table is not None:
+        stars = read_stars(table, renamed, declared=request.quantities, measured=measured)
     found = [
         QUANTITIES[n]
         for n in MEASUREMENTS
