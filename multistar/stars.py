@@ -217,17 +217,21 @@ def read_stars(
         if block is not None:
             blocks[name] = block
     if measured and not blocks:
-        raise ValueError(
-            f"{table.origin}: no measurement found in the columns {sorted(table.data)[:12]}; "
-            "expected XP coefficients (bp_coefficients, rp_coefficients), magnitudes, parallax, or "
-            "light_curve_value; name yours with --columns"
-        )
+        raise ValueError(_say_what_is_measured(table))
     for modality in MODALITIES.values():
         modality.complete(blocks, flags)
     _flag_missing(blocks, flags)
     if origin is None:
         origin = "mock" if set(table.metadata) >= MOCK_KEYS else "sky"
     return Stars(source_id, flags, blocks, _extra_columns(table), origin)
+
+
+def _say_what_is_measured(table: Columns) -> str:
+    return (
+        f"{table.origin}: no measurement found in the columns {sorted(table.data)[:12]}; "
+        "expected XP coefficients (bp_coefficients, rp_coefficients), magnitudes, parallax, or "
+        "light_curve_value; name yours with --columns"
+    )
 
 
 def _check_mapping(table: Columns, options: ReadOptions) -> None:

@@ -9,6 +9,7 @@ weights by their hash (nuisance projections, populations) is to be made after th
 import argparse
 from pathlib import Path
 
+from multistar.checks.benchmarks.alignment import STEPS
 from multistar.checks.fitting.alignment import fit_alignment, read_pairs
 from multistar.model.checkpoint import load_model, save_model
 from multistar.training.run import load_run
@@ -23,7 +24,9 @@ def main() -> None:
     args = parser.parse_args()
     model = load_model(args.model)
     tables = dict.fromkeys(Path(table) for table in load_run(args.run).data.train)
-    fit_alignment(model, read_pairs(list(tables)))
+    stars = read_pairs(list(tables))
+    fit_alignment(model, stars)
+    model.provenance["alignment"] = {"stars": len(stars), "steps": STEPS}
     save_model(model, args.model, overwrite=True)
     print(f"{args.model}: SHA-256 {model.hash[:12]}")
 

@@ -312,6 +312,11 @@ def test_close_binaries_fill_their_lobes_and_obey_kepler():
     assert table["eclipsing"].to_numpy(zero_copy_only=False).mean() > 0.7
 
 
+def test_an_unknown_kind_of_pairs_is_no_ordinary_star():
+    with pytest.raises(ValueError, match="unknown kind of pairs 'touching'; known are"):
+        draw_population(10, np.random.default_rng(0), DustDisc(), (Stratum(pairs="touching"),), {})
+
+
 def test_describe_prints_the_populations_and_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     main(["mock", "--describe", "--selection", "volume"])

@@ -250,9 +250,15 @@ def draw_population(
 
 
 def _choose_draw(stratum: Stratum) -> Callable[..., Population]:
+    """Say how the stars of a stratum are drawn; ValueError for an unknown kind of pairs."""
     if stratum.variability:
         return _draw_pulsators
-    return _draw_close_pairs if stratum.pairs in KINDS else _draw_stratum
+    if stratum.pairs in KINDS:
+        return _draw_close_pairs
+    if stratum.pairs not in ("", "detached"):
+        known = ["detached", *KINDS]
+        raise ValueError(f"unknown kind of pairs {stratum.pairs!r}; known are {known}")
+    return _draw_stratum
 
 
 def _draw_stratum(

@@ -1,8 +1,8 @@
 """The alignment of a trained model, learnt again with all else at rest.
 
 Pretraining compares the views of some dozens of stars at a time, while the embeddings still move.
-Once they stand still, the one matrix learns in a minute from batches of hundreds, and finds a star
-by its light curve more often by half.
+Once they stand still, the one matrix learns in a minute from batches of hundreds. docs/measured says
+what that gives.
 """
 
 from collections.abc import Sequence

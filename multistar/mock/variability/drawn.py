@@ -44,6 +44,26 @@ def main_sequence_share(logg: np.ndarray) -> np.ndarray:
     return np.clip((4.35 - logg) / 0.65, 0.05, 1)
 
 
+def radius_by_gravity(mass: np.ndarray, logg: np.ndarray) -> np.ndarray:
+    """Radius [Rsun] from mass [Msun] and log g [cgs dex]."""
+    return np.sqrt(mass * 10 ** (SOLAR_LOGG - logg))
+
+
+def variables_of_radius(
+    mass: np.ndarray,
+    radius: np.ndarray,
+    teff: np.ndarray,
+    *,
+    period: np.ndarray,
+    amplitude: np.ndarray,
+    m_h: np.ndarray,
+    age: np.ndarray,
+) -> Pulsators:
+    """Put variable stars together, whose luminosity follows from radius and Teff."""
+    luminosity = luminosity_of(radius, teff)
+    return Pulsators(period, amplitude, mass, luminosity, teff, radius, m_h, age)
+
+
 def log_uniform(limits: tuple[float, float], n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw n numbers that are uniform in their logarithms between the limits."""
     low, high = limits

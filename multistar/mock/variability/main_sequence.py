@@ -6,12 +6,12 @@ import numpy as np
 
 from multistar.mock.variability.drawn import (
     OLDEST,
-    SOLAR_LOGG,
     Pulsators,
     lifetime,
     log_uniform,
-    luminosity_of,
     main_sequence_share,
+    radius_by_gravity,
+    variables_of_radius,
 )
 
 # Pulsation constants of the first three radial modes of delta Scuti stars [d] (Breger 1979, from
@@ -56,15 +56,14 @@ def draw_delta_scuti(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     logg = rng.uniform(3.7, 4.25, n)
     teff = 7700 + 1900 * (mass - 1.8) + 1100 * (logg - 4.0) - 250 * m_h
     teff = np.clip(teff, 6800, 8500)
-    radius = np.sqrt(mass * 10 ** (SOLAR_LOGG - logg))
+    radius = radius_by_gravity(mass, logg)
     period, amplitude = delta_scuti_mode(mass, radius, rng)
-    return Pulsators(
+    return variables_of_radius(
+        mass,
+        radius,
+        teff,
         period=period,
         amplitude=amplitude,
-        mass=mass,
-        luminosity=luminosity_of(radius, teff),
-        teff=teff,
-        radius=radius,
         m_h=m_h,
         age=lifetime(mass) * main_sequence_share(logg),
     )
@@ -89,14 +88,13 @@ def draw_sx_phe(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     mass = rng.uniform(1.0, 1.3, n)
     logg = rng.uniform(3.8, 4.25, n)
     teff = rng.uniform(7200, 8200, n)
-    radius = np.sqrt(mass * 10 ** (SOLAR_LOGG - logg))
-    return Pulsators(
+    radius = radius_by_gravity(mass, logg)
+    return variables_of_radius(
+        mass,
+        radius,
+        teff,
         period=DELTA_SCUTI_CONSTANTS[0] * np.sqrt(radius**3 / mass),
         amplitude=np.clip(rng.lognormal(np.log(0.3), 0.6, n), 0.05, 1.0),
-        mass=mass,
-        luminosity=luminosity_of(radius, teff),
-        teff=teff,
-        radius=radius,
         m_h=m_h,
         age=rng.uniform(8, OLDEST, n),
     )
@@ -124,15 +122,14 @@ def draw_beta_cep(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     mass = rng.uniform(8, 15, n)
     logg = rng.uniform(3.6, 4.1, n)
     teff = hot_teff(mass, logg)
-    radius = np.sqrt(mass * 10 ** (SOLAR_LOGG - logg))
+    radius = radius_by_gravity(mass, logg)
     constant = rng.choice(DELTA_SCUTI_CONSTANTS[:2], n)
-    return Pulsators(
+    return variables_of_radius(
+        mass,
+        radius,
+        teff,
         period=np.clip(constant * np.sqrt(radius**3 / mass), 0.08, 0.35),
         amplitude=np.clip(rng.lognormal(np.log(0.025), 0.7, n), 0.003, 0.2),
-        mass=mass,
-        luminosity=luminosity_of(radius, teff),
-        teff=teff,
-        radius=radius,
         m_h=m_h,
         age=lifetime(mass) * main_sequence_share(logg),
     )
@@ -149,14 +146,13 @@ def _g_modes(
 ) -> Pulsators:
     """Stars whose strongest mode has a period that is uniform in its logarithm."""
     n = len(mass)
-    radius = np.sqrt(mass * 10 ** (SOLAR_LOGG - logg))
-    return Pulsators(
+    radius = radius_by_gravity(mass, logg)
+    return variables_of_radius(
+        mass,
+        radius,
+        teff,
         period=log_uniform(periods, n, rng),
         amplitude=np.clip(rng.lognormal(np.log(typical_amplitude), 0.7, n), 0.002, 0.15),
-        mass=mass,
-        luminosity=luminosity_of(radius, teff),
-        teff=teff,
-        radius=radius,
         m_h=m_h,
         age=lifetime(mass) * main_sequence_share(logg),
     )

@@ -245,6 +245,13 @@ def nights_on_the_ground(mission: Mission, rng: np.random.Generator) -> np.ndarr
     return mission.start + np.sort(np.clip(time, 0, mission.span))
 
 
+_ON_THE_GROUND = {
+    "epoch": 2450000.0,
+    "time_format": "jd",
+    "cadence": 0.0,
+    "visits": nights_on_the_ground,
+}
+
 # Trends are what the pipelines' corrections leave, sizes from memory. Starts: Kepler Q2 and Q1, K2
 # C5, TESS sector 27.
 MISSIONS: dict[str, Mission] = {
@@ -291,34 +298,28 @@ MISSIONS: dict[str, Mission] = {
         visits=gaia_transits,
     ),
     "asas": Mission(
+        **_ON_THE_GROUND,
         telescope="ASAS",
-        epoch=2450000.0,
-        time_format="jd",
         start=1870.0,
         span=2720.0,
-        cadence=0.0,
         exposure=180 / 86400,
         noise=asas_noise,
         noise_scatter=0.25,
         trend=0.008,
         band_factor=1.15,
         pulsation_factor=1.15,
-        visits=nights_on_the_ground,
         between_visits=4.5,
         outliers=0.01,
     ),
     "ztf": Mission(
+        **_ON_THE_GROUND,
         telescope="ZTF",
-        epoch=2450000.0,
-        time_format="jd",
         start=8194.0,
         span=2000.0,
-        cadence=0.0,
         exposure=30 / 86400,
         noise=ztf_noise,
         noise_scatter=0.2,
         trend=0.003,
-        visits=nights_on_the_ground,
         between_visits=2.5,
         outliers=0.005,
     ),

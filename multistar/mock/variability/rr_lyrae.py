@@ -40,38 +40,41 @@ def _rr_lyrae(
     return mass, 10**log_luminosity, teff
 
 
+def _pulsating(
+    star: tuple[np.ndarray, np.ndarray, np.ndarray],
+    period_share: float,
+    amplitude: np.ndarray,
+    m_h: np.ndarray,
+    rng: np.random.Generator,
+) -> Pulsators:
+    """Put stars of _rr_lyrae together; their period is a share of the fundamental mode's."""
+    mass, luminosity, teff = star
+    return Pulsators(
+        period=period_share * rr_lyrae_period(mass, luminosity, teff),
+        amplitude=amplitude,
+        mass=mass,
+        luminosity=luminosity,
+        teff=teff,
+        radius=radius_of(luminosity, teff),
+        m_h=m_h,
+        age=rng.uniform(10, OLDEST, len(m_h)),
+    )
+
+
 def draw_rrab(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     """Stars in the fundamental mode."""
     mass, luminosity, teff = _rr_lyrae(m_h, rng, 6150, 6850)
     # Bailey's diagram: the hotter, and so the shorter the period, the larger the amplitude.
     typical = 0.45 + 0.6 * (teff - 6150) / 700
     amplitude = np.clip(typical + rng.normal(0, 0.1, len(m_h)), 0.2, 1.3)
-    return Pulsators(
-        period=rr_lyrae_period(mass, luminosity, teff),
-        amplitude=amplitude,
-        mass=mass,
-        luminosity=luminosity,
-        teff=teff,
-        radius=radius_of(luminosity, teff),
-        m_h=m_h,
-        age=rng.uniform(10, OLDEST, len(m_h)),
-    )
+    return _pulsating((mass, luminosity, teff), 1.0, amplitude, m_h, rng)
 
 
 def draw_rrc(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     """Stars in the first overtone, hotter ones."""
     mass, luminosity, teff = _rr_lyrae(m_h, rng, 6700, 7250)
     amplitude = np.clip(rng.normal(0.40, 0.08, len(m_h)), 0.1, 0.6)
-    return Pulsators(
-        period=FIRST_OVERTONE * rr_lyrae_period(mass, luminosity, teff),
-        amplitude=amplitude,
-        mass=mass,
-        luminosity=luminosity,
-        teff=teff,
-        radius=radius_of(luminosity, teff),
-        m_h=m_h,
-        age=rng.uniform(10, OLDEST, len(m_h)),
-    )
+    return _pulsating((mass, luminosity, teff), FIRST_OVERTONE, amplitude, m_h, rng)
 
 
 def draw_rrd(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
@@ -81,13 +84,4 @@ def draw_rrd(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     """
     mass, luminosity, teff = _rr_lyrae(m_h, rng, 6600, 6850)
     amplitude = np.clip(rng.normal(0.38, 0.06, len(m_h)), 0.15, 0.6)
-    return Pulsators(
-        period=FIRST_OVERTONE * rr_lyrae_period(mass, luminosity, teff),
-        amplitude=amplitude,
-        mass=mass,
-        luminosity=luminosity,
-        teff=teff,
-        radius=radius_of(luminosity, teff),
-        m_h=m_h,
-        age=rng.uniform(10, OLDEST, len(m_h)),
-    )
+    return _pulsating((mass, luminosity, teff), FIRST_OVERTONE, amplitude, m_h, rng)

@@ -3,12 +3,12 @@
 import numpy as np
 
 from multistar.mock.variability.drawn import (
-    SOLAR_LOGG,
     Pulsators,
     lifetime,
     log_uniform,
-    luminosity_of,
     main_sequence_share,
+    radius_by_gravity,
+    variables_of_radius,
 )
 from multistar.mock.variability.main_sequence import hot_teff
 
@@ -19,14 +19,13 @@ def draw_alpha2_cvn(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     mass = rng.uniform(2.0, 4.0, n)
     logg = rng.uniform(3.7, 4.3, n)
     teff = hot_teff(mass, logg)
-    radius = np.sqrt(mass * 10 ** (SOLAR_LOGG - logg))
-    return Pulsators(
+    radius = radius_by_gravity(mass, logg)
+    return variables_of_radius(
+        mass,
+        radius,
+        teff,
         period=np.clip(rng.lognormal(np.log(3.0), 0.7, n), 0.7, 20),
         amplitude=np.clip(rng.lognormal(np.log(0.025), 0.6, n), 0.004, 0.15),
-        mass=mass,
-        luminosity=luminosity_of(radius, teff),
-        teff=teff,
-        radius=radius,
         m_h=m_h,
         age=lifetime(mass) * main_sequence_share(logg),
     )
@@ -41,13 +40,12 @@ def draw_flare_stars(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     mass = rng.uniform(0.2, 0.55, n)
     teff = 3250 + 1430 * (mass - 0.2) + rng.normal(0, 40, n)
     radius = 0.95 * mass**0.9
-    return Pulsators(
+    return variables_of_radius(
+        mass,
+        radius,
+        teff,
         period=log_uniform((0.3, 12.0), n, rng),
         amplitude=np.clip(rng.lognormal(np.log(0.02), 0.6, n), 0.003, 0.12),
-        mass=mass,
-        luminosity=luminosity_of(radius, teff),
-        teff=teff,
-        radius=radius,
         m_h=m_h,
         age=log_uniform((0.05, 3.0), n, rng),
     )
@@ -62,14 +60,13 @@ def draw_be_stars(m_h: np.ndarray, rng: np.random.Generator) -> Pulsators:
     mass = rng.uniform(4.0, 12.0, n)
     logg = rng.uniform(3.5, 4.2, n)
     teff = 0.93 * hot_teff(mass, logg)
-    radius = np.sqrt(mass * 10 ** (SOLAR_LOGG - logg))
-    return Pulsators(
+    radius = radius_by_gravity(mass, logg)
+    return variables_of_radius(
+        mass,
+        radius,
+        teff,
         period=log_uniform((80.0, 900.0), n, rng),
         amplitude=np.clip(rng.lognormal(np.log(0.15), 0.5, n), 0.03, 0.6),
-        mass=mass,
-        luminosity=luminosity_of(radius, teff),
-        teff=teff,
-        radius=radius,
         m_h=m_h,
         age=lifetime(mass) * main_sequence_share(logg),
     )
