@@ -1,8 +1,9 @@
 """Learn the populations that `predict --prior` can assume -> MODEL/populations.safetensors, a minute.
 
-    python scripts/fit_populations.py mini/joint4 --run mini/core/joint4.toml
+    python scripts/fit_populations.py mini/joint4 --run mini/core/joint4.toml --more clusters.parquet
 
-The tables are those of the run file that the model was trained with.
+The tables are those of the run file that the model was trained with; --more names tables of
+populations that it was not trained on, but whose kinds of stars it knows.
 """
 
 import argparse
@@ -20,12 +21,14 @@ def main() -> None:
     )
     parser.add_argument("model", help="model folder")
     parser.add_argument("--run", required=True, help="run file (TOML)")
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="tables of multistar mock")
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     tables = [Path(table) for table in load_run(args.run).data.train]
     labels, stars = read_populations(tables)
     for name, number in sorted(stars.items()):
         print(f"{name:16} {number:9,} stars")
+    labels |= read_populations(args.more)[0]
     populations = fit_populations(labels, stars, load_model(args.model).hash)
     save_populations(populations, Path(args.model) / FILE, args.overwrite)
 

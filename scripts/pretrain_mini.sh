@@ -92,8 +92,10 @@ mock erase-sky 24000 222 everything
 test -e mini/final/erase_ebv.safetensors ||
     "$multistar" erase mini/erase-giants.parquet mini/erase-sky.parquet \
         --model mini/final --quantity dust --out mini/final/erase_ebv.safetensors
+mock core2/clusters 60000 608 clusters
 test -e mini/final/populations.safetensors ||
-    "$python" scripts/fit_populations.py mini/final --run scripts/mini_final.toml
+    "$python" scripts/fit_populations.py mini/final --run scripts/mini_final.toml \
+        --more mini/core2/clusters.parquet
 "$python" scripts/benchmark_labels.py mini/final --train mini/giants.parquet \
     --held-out 0.03 --cache mini/benchmark --no-parallax
 "$python" scripts/benchmark_modalities.py --train mini/lc/giants.parquet \

@@ -32,7 +32,8 @@ LONGEST = [
 # Run by one process: UMAP is compiled by each that uses it, which takes longer than the tests.
 TOGETHER = {"tests/test_umap.py": "tests/test_notebooks.py"}
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ  # pytest -n: this process is one of several
-THREADS = 1 if IN_PARALLEL else min(2, len(os.sched_getaffinity(0)))
+ALONE = not IN_PARALLEL and os.environ.get("OMP_NUM_THREADS") != "1"
+THREADS = min(2, len(os.sched_getaffinity(0))) if ALONE else 1
 os.environ.setdefault("NUMBA_NUM_THREADS", str(THREADS))  # which numba reads when it is imported
 
 

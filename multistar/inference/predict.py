@@ -33,7 +33,6 @@ from multistar.inference.samples import (
 from multistar.inference.stream import Encoded, encode_stars, map_batches
 from multistar.model.checkpoint import Model
 from multistar.model.mixture import Mixture
-from multistar.model.populations import LABELS as POPULATION_LABELS
 from multistar.stars import Stars
 
 # Called with each encoded batch and label -> (B, n) samples of it in the label's unit, if drawn.
@@ -127,7 +126,7 @@ def predict_stars(
     if request.given:
         stars = complete_errors(model, stars, request.given)
     # the weights of a prior need some more labels than come out
-    more = () if populations is None else POPULATION_LABELS
+    more = () if populations is None else populations.labels
     drawn_labels = tuple(dict.fromkeys([*request.labels, *more]))
     marginals = _Marginals(model, stars, request, drawn_labels)
     draws = None

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from multistar.inference.given import Given
 from multistar.model.checkpoint import Model
-from multistar.model.populations import LABELS as POPULATION_LABELS
 from multistar.model.populations import Populations
 
 
@@ -46,10 +45,11 @@ class Request:
                 f"the model {model.hash[:12]} knows no populations, so prior={self.prior!r} cannot "
                 "be assumed; make them: python scripts/fit_populations.py"
             )
-        if missing := [n for n in POPULATION_LABELS if n not in model.vocabulary.labels]:
+        needed = model.populations.labels
+        if missing := [name for name in needed if name not in model.vocabulary.labels]:
             raise ValueError(
-                f"a prior needs a model with the labels {', '.join(POPULATION_LABELS)}; this one "
-                f"has no {', '.join(missing)}"
+                f"a prior needs a model with the labels {', '.join(needed)}; this one has no "
+                f"{', '.join(missing)}"
             )
         model.populations.find(self.prior)
         return model.populations

@@ -15,8 +15,13 @@ AGE_RANGE = (0.001, 12.6)  # Gyr
 M_H_RANGE = (-2.1, 0.5)
 # Gyr: ages of the stars that a draw is of, by when they were born. "history" is the Galaxy's own
 # but for the last 0.1 Gyr; "newborn" is these, at a constant rate; "young" has equally many per
-# factor in age. The latter two are of the thin disc.
-BIRTHS = {"history": (0.1, 12.6), "newborn": (0.001, 0.1), "young": (0.001, 1.0)}
+# factor in age, and so has "clusters", to the age of the disc. The latter three are of the thin disc.
+BIRTHS = {
+    "history": (0.1, 12.6),
+    "newborn": (0.001, 0.1),
+    "young": (0.001, 1.0),
+    "clusters": (0.001, 10.0),
+}
 DISC_AGE, DISC_E_FOLD = 10, 14  # Gyr; the thin disc's star formation
 ALPHA_SCATTER = 0.025  # dex
 
@@ -70,7 +75,7 @@ def draw_ages(
     youngest, oldest = BIRTHS[born]
     if born == "newborn":
         return np.zeros(n, int), rng.uniform(youngest, oldest, n)
-    if born == "young":
+    if born in ("young", "clusters"):
         return np.zeros(n, int), np.exp(rng.uniform(np.log(youngest), np.log(oldest), n))
     component = rng.choice(len(COMPONENTS), n, p=fractions)
     decline = 1 - np.exp(-DISC_AGE / DISC_E_FOLD)

@@ -49,15 +49,14 @@ NEARBY = (
     *(Stratum(giants=False, reach=reach) for reach in (0.012, 0.03, 0.08, 0.2)),
     *(Stratum(giants=True, reach=reach) for reach in (0.05, 0.15, 0.4)),
 )
-# Of 1 Myr to 1 Gyr, equally many per factor in age.
-YOUNG = tuple(
-    Stratum(log_luminosity=luminosity, reach=reach, born="young")
-    for luminosity, reach in (
-        ((1.5, 9.0), 4.0),
-        ((0.5, 1.5), 3.0),
-        ((-0.5, 0.5), 1.5),
-        ((-1.7, -0.5), 0.8),
+# Ranges of luminosity, and how far they are seen, for stars of equally many per factor in age.
+BY_LUMINOSITY = (((1.5, 9.0), 4.0), ((0.5, 1.5), 3.0), ((-0.5, 0.5), 1.5), ((-1.7, -0.5), 0.8))
+YOUNG, IN_CLUSTERS = (
+    tuple(
+        Stratum(log_luminosity=luminosity, reach=reach, born=born)
+        for luminosity, reach in BY_LUMINOSITY
     )
+    for born in ("young", "clusters")
 )
 OLD_DISC_AND_HALO = (0.0, 0.6, 0.4)
 METAL_POOR = (
@@ -200,6 +199,14 @@ SELECTIONS = {
         description="the thin disc at 1 Myr to 1 Gyr, equally many per factor in age, "
         "4 < G < 17.6, E(B-V) < 2.5",
         strata=YOUNG,
+        magnitude={"g": (4.0, 17.6)},
+        max_ebv=2.5,
+        even=True,
+    ),
+    "clusters": Selection(
+        description="the thin disc at 1 Myr to 10 Gyr, equally many per factor in age, as members "
+        "of open clusters are, 4 < G < 17.6, E(B-V) < 2.5",
+        strata=IN_CLUSTERS,
         magnitude={"g": (4.0, 17.6)},
         max_ebv=2.5,
         even=True,

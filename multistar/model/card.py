@@ -102,11 +102,13 @@ def _populations(model: Model) -> list[str]:
     populations = model.populations
     if populations is None:
         return []
-    shares = zip(populations.names, populations.share.tolist(), strict=True)
-    listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
+    shares = dict(zip(populations.names, populations.share.tolist(), strict=True))
+    listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items() if share)
+    others = ", ".join(name for name, share in shares.items() if not share)
+    more = f", or one that training had no table of: {others}" if others else ""
     return [
         "## Prior\n\nA posterior assumes that a star is drawn like the training stars, by selections of the mock "
-        f"survey: {listed}. `predict --prior NAME` assumes one of them instead."
+        f"survey: {listed}. `predict --prior NAME` assumes one of them instead{more}."
     ]
 
 

@@ -4,13 +4,14 @@ A posterior of the network assumes that a star is drawn like the training stars.
 population k, draws x of the posterior are weighted by p_k(x) / p(x), with p = sum_j share_j p_j of
 the training stars. A classifier of the populations by their stars' labels, learnt with as many stars
 of each, gives c_j = p_j / sum_i p_i, and so the ratio c_k / sum_j share_j c_j. It is at most
-1 / share_k: no draw can take all the weight.
+1 / share_k: no draw of a population that was trained on can take all the weight. One that was not
+has a share of 0, and is told where the others have its kinds of stars.
 
 Shape letters: p population, f label, B star, n draw.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +26,18 @@ from multistar.modalities.scalars.transforms import to_even_scale
 from multistar.quantities import QUANTITIES
 
 # What makes a population. Distance and dust are left out: how far a survey sees is no prior of ours.
-LABELS = ("teff", "logg", "m_h", "alpha_m", "mass", "age")
+# Temperature and gravity follow from these.
+LABELS = ("m_h", "alpha_m", "mass", "age")
 SYNONYMS = {"giants": "apogee-like"}
 WIDTH = 64
 FORMAT = 1
 FILE = "populations.safetensors"
 
 
-def make_classifier(populations: int) -> nn.Sequential:
+def make_classifier(populations: int, labels: int = len(LABELS)) -> nn.Sequential:
     """Make the network that tells populations by standardised labels."""
     return nn.Sequential(
-        nn.Linear(len(LABELS), WIDTH),
+        nn.Linear(labels, WIDTH),
         nn.SiLU(),
         nn.Linear(WIDTH, WIDTH),
         nn.SiLU(),
@@ -58,6 +60,8 @@ class Populations:
     classifier : nn.Sequential
     model_sha256 : str
         Of the model that was trained on these stars.
+    labels : tuple of str
+        The f labels that the classifier reads.
     """
 
     names: tuple[str, ...]
@@ -66,6 +70,7 @@ class Populations:
     scale: Tensor
     classifier: nn.Sequential
     model_sha256: str
+    labels: tuple[str, ...] = LABELS
 
     def find(self, name: str) -> int:
         """Return the place of a population; ValueError for what is none."""
@@ -85,7 +90,7 @@ class Populations:
         name : str
             Of the population.
         draws : mapping of str to (B, n) ndarray
-            Label -> draws in its unit; all of LABELS.
+            Label -> draws in its unit; all that the classifier reads.
 
         Returns
         -------
@@ -98,17 +103,17 @@ class Populations:
             For an unknown population.
         """
         place = self.find(name)
-        z = (to_features(draws) - self.center) / self.scale
+        z = (to_features(draws, self.labels) - self.center) / self.scale
         logit = self.classifier(z.float()).double()
         # c_k / sum_j share_j c_j, in logarithms
         everyone = torch.logsumexp(logit + self.share.double().log(), -1)
         return (logit[..., place] - everyone).softmax(-1).numpy()
 
 
-def to_features(labels: Mapping[str, np.ndarray]) -> Tensor:
+def to_features(values: Mapping[str, np.ndarray], labels: Sequence[str] = LABELS) -> Tensor:
     """Stack labels, on the scales of the model, along the last axis."""
     columns = [
-        to_even_scale(QUANTITIES[name], np.asarray(labels[name], np.float64)) for name in LABELS
+        to_even_scale(QUANTITIES[name], np.asarray(values[name], np.float64)) for name in labels
     ]
     return torch.from_numpy(np.stack(columns, -1))
 
@@ -118,7 +123,7 @@ def save_populations(populations: Populations, path: str | Path, overwrite: bool
     about = {
         "format": FORMAT,
         "names": populations.names,
-        "labels": LABELS,
+        "labels": populations.labels,
         "model": populations.model_sha256,
     }
     tensors = {name: getattr(populations, name) for name in ("share", "center", "scale")}
@@ -141,12 +146,13 @@ def load_populations(path: str | Path, model_sha256: str) -> Populations:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})["populations"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about["format"] != FORMAT or tuple(about["labels"]) != LABELS:
+        labels = tuple(about["labels"])
+        if about["format"] != FORMAT or not set(labels) <= set(QUANTITIES):
             raise KeyError(f"format {about['format']!r} and labels {about['labels']}")
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise KeyError("numbers that are not finite")
         names = tuple(str(name) for name in about["names"])
-        classifier = make_classifier(len(names))
+        classifier = make_classifier(len(names), len(labels))
         own = {
             name.removeprefix("classifier."): tensor
             for name, tensor in tensors.items()
@@ -154,7 +160,7 @@ def load_populations(path: str | Path, model_sha256: str) -> Populations:
         }
         classifier.load_state_dict(own, strict=True)
         share, center, scale = (tensors[name] for name in ("share", "center", "scale"))
-        if share.shape != (len(names),) or not center.shape == scale.shape == (len(LABELS),):
+        if share.shape != (len(names),) or not center.shape == scale.shape == (len(labels),):
             raise KeyError("arrays of other sizes")
     except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(
@@ -166,4 +172,4 @@ def load_populations(path: str | Path, model_sha256: str) -> Populations:
             f"{path}: made for the model {str(about['model'])[:12]}, this one is "
             f"{model_sha256[:12]}; delete it and make it again: python scripts/fit_populations.py"
         )
-    return Populations(names, share, center, scale, classifier, model_sha256)
+    return Populations(names, share, center, scale, classifier, model_sha256, labels)

@@ -68,7 +68,7 @@ def fit_populations(
     labels : mapping of str to mapping
         Population -> label -> (n,) true values; all of LABELS.
     stars : mapping of str to int
-        How many stars of each population the model was trained on.
+        How many stars of each population the model was trained on: none of those that are left out.
     model_sha256 : str
     seed : int
 
@@ -107,6 +107,6 @@ def fit_populations(
             loss.backward()
             optimiser.step()
             schedule.step()
-    total = sum(stars[name] for name in names)
-    share = torch.tensor([stars[name] / total for name in names], dtype=torch.float64)
+    total = sum(stars.values())
+    share = torch.tensor([stars.get(name, 0) / total for name in names], dtype=torch.float64)
     return Populations(tuple(names), share, center, scale, classifier.eval(), model_sha256)
