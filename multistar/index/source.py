@@ -124,21 +124,27 @@ class Source:
 
 
 def union(sources: Sequence[Source], duplicates: Duplicates = "error") -> Source:
-    """One after the other. Raises ValueError if their models differ, and as keep_masks does."""
+    """Join sources, one after the other.
+
+    Raises
+    ------
+    ValueError
+        If their models differ, and as keep_masks does.
+    """
     first = sources[0]
     for other in sources[1:]:
         check_same_model(other, first)
     masks = keep_masks([source.source_id for source in sources], duplicates)
     parts = [source.kept(mask) for source, mask in zip(sources, masks, strict=True)]
     return Source(
-        ", ".join(source.origin for source in sources),
-        first.model_sha256,
-        first.dimension,
-        np.concatenate([part.source_id for part in parts]),
-        stacked([part.metadata for part in parts]),
-        lambda: itertools.chain.from_iterable(part.chunks() for part in parts),
-        sum(source.left_out for source in sources),
-        first.ignore,
+        origin=", ".join(source.origin for source in sources),
+        model_sha256=first.model_sha256,
+        dimension=first.dimension,
+        source_id=np.concatenate([part.source_id for part in parts]),
+        metadata=stacked([part.metadata for part in parts]),
+        chunks=lambda: itertools.chain.from_iterable(part.chunks() for part in parts),
+        left_out=sum(source.left_out for source in sources),
+        ignore=first.ignore,
     )
 
 

@@ -60,10 +60,22 @@ class Recalibrator(nn.Module):
                 self.score[label] = torch.special.ndtri(NODES) * drawn.sqrt()
 
     def forward(self, levels: Tensor) -> Tensor:
-        """(L,) wanted levels in (0, 1) -> (n_labels, L) levels of the prediction that hold them; monotonic."""
-        nodes, wanted = torch.special.ndtri(NODES), torch.special.ndtri(levels.double())
+        """Look up the levels of the prediction that hold what is wanted.
+
+        Parameters
+        ----------
+        levels : (L,) Tensor
+            Wanted, between 0 and 1.
+
+        Returns
+        -------
+        (n_labels, L) Tensor
+            Rising with the wanted level.
+        """
+        nodes = torch.special.ndtri(NODES)
+        wanted = torch.special.ndtri(levels.double())
         left = torch.searchsorted(nodes, wanted).clamp(1, len(nodes) - 1) - 1
-        share = (wanted - nodes[left]) / (nodes[left + 1] - nodes[left])
-        return torch.special.ndtr(
-            self.score[:, left] * (1 - share) + self.score[:, left + 1] * share
-        )
+        right = left + 1
+        share = (wanted - nodes[left]) / (nodes[right] - nodes[left])
+        score = self.score[:, left] * (1 - share) + self.score[:, right] * share
+        return torch.special.ndtr(score)

@@ -21,51 +21,59 @@ MISMATCH = {
     "told so. On real stars errors are larger than the intervals say.",
 }
 
+CITE = (
+    "## Cite\n\n```bibtex\n@software{multistar, title = {multistar: a multimodal foundation model for "
+    "stars}, year = {2026}, license = {MIT}}\n```"
+)
+
 
 def card(model: Model, name: str, data: str, benchmark: dict, added: str = "") -> str:
-    """Markdown with the metadata block of model hubs; `benchmark` is what scripts/benchmark_labels.py writes.
+    """Write the card of a model: Markdown with the metadata block of model hubs.
 
-    data: what the training stars are, to be read after their number; added: those that taught what was added to a
-    core that stood still.
+    Parameters
+    ----------
+    model : Model
+    name : str
+        Behind "multistar-".
+    data : str
+        What the training stars are, to be read after their number.
+    benchmark : dict
+        What scripts/benchmark_labels.py writes.
+    added : str
+        The stars that taught what was added to a core that stood still.
 
-    Raises ValueError if the benchmark is of another model, and of none that this one contains.
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If the benchmark is of another model, and of none that this one contains.
     """
     contained = model.provenance.get("contains", [])
-    if benchmark.get("model") not in (model.hash, *contained):
+    measured = benchmark.get("model")
+    if measured not in (model.hash, *contained):
         raise ValueError(
-            f"the benchmark is of model {str(benchmark.get('model'))[:12]}, this one is {model.hash[:12]}"
+            f"the benchmark is of model {str(measured)[:12]}, this one is {model.hash[:12]}"
         )
-    origin = model.provenance.get("core", model.provenance)
-    run = origin["run"]
-    parameters = sum(p.numel() for p in model.network.parameters())
-    vocabulary = model.vocabulary
-    inputs = ", ".join(modality.describe() for modality in vocabulary.modalities)
+    variants = [name for name in ("with parallax", "without parallax") if name in benchmark]
+    gain = benchmark["joint"]["energy_ratio"]
+    limits = LIMITS.format(mismatch=MISMATCH[model.config.mismatch])
     sections = [
         "---\nlicense: mit\nlibrary_name: multistar\ntags: [astronomy, stars, gaia]\n---",
         f"# multistar-{name}",
-        f"{parameters / 1e6:.1f} million parameters, float32. Inputs: {inputs}, any part of them. "
-        "Labels: "
-        f"{', '.join(f'{n} [{vocabulary.quantity(n).unit}]' for n in vocabulary.labels)}.",
+        _describe_inputs(model),
         f"SHA-256 of the weights: `{model.hash}`",
-        *(
-            f"What it says of stars without a spectrum is, to the bit, what the weights `{old}` say; figures "
-            "of those weights are its own."
-            for old in contained
-        ),
-        f"## Training\n\n{origin['training_stars']:,} {data}; {_sky(origin)}. {_length(origin)}\n\n"
-        f"```json\n{json.dumps(run, indent=1)}\n```",
+        *(_contained(old) for old in contained),
+        _training(model, data),
         *_added(model, added),
         *_populations(model),
-        *(
-            _table(variant, benchmark)
-            for variant in ("with parallax", "without parallax")
-            if variant in benchmark
-        ),
-        f"Joint samples: energy score {benchmark['joint']['energy_ratio']:.4f} of that of their shuffled marginals.",
-        f"## Limits\n\n{LIMITS.format(mismatch=MISMATCH[model.config.mismatch])}",
+        *(_table(variant, benchmark) for variant in variants),
+        f"Joint samples: energy score {gain:.4f} of that of their shuffled marginals.",
+        f"## Limits\n\n{limits}",
         f"## Data\n\n{SOURCES}",
-        "## Cite\n\n```bibtex\n@software{multistar, title = {multistar: a multimodal foundation model for stars}, "
-        "year = {2026}, license = {MIT}}\n```",
+        CITE,
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -94,6 +102,35 @@ def _sky(provenance: dict) -> str:
     number = provenance.get("sky_stars", 0)
     return (
         f"{number:,} real stars of Gaia DR3, without labels" if number else "no real star was used"
+    )
+
+
+def _describe_inputs(model: Model) -> str:
+    """Size, inputs and labels."""
+    vocabulary = model.vocabulary
+    parameters = sum(p.numel() for p in model.network.parameters())
+    inputs = ", ".join(modality.describe() for modality in vocabulary.modalities)
+    labels = ", ".join(f"{n} [{vocabulary.quantity(n).unit}]" for n in vocabulary.labels)
+    return (
+        f"{parameters / 1e6:.1f} million parameters, float32. Inputs: {inputs}, any part of them. "
+        f"Labels: {labels}."
+    )
+
+
+def _contained(old: str) -> str:
+    return (
+        f"What it says of stars without a spectrum is, to the bit, what the weights `{old}` say; "
+        "figures of those weights are its own."
+    )
+
+
+def _training(model: Model, data: str) -> str:
+    """Stars, length and the run file."""
+    origin = model.provenance.get("core", model.provenance)
+    run = json.dumps(origin["run"], indent=1)
+    return (
+        f"## Training\n\n{origin['training_stars']:,} {data}; {_sky(origin)}. {_length(origin)}\n\n"
+        f"```json\n{run}\n```"
     )
 
 

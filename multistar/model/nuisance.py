@@ -73,14 +73,27 @@ class NuisanceProjection:
         return f"{self.quantity}:{digest.hexdigest()[:12]}"
 
     def __call__(self, embedding: np.ndarray) -> np.ndarray:
-        """(n, e) embeddings -> (n, k + 1) float32 vectors of unit norm.
+        """Take the quantity out of embeddings.
 
-        They lie on a sphere by inverse stereographic projection, which keeps the order of near neighbours.
+        What is left is placed on a sphere by inverse stereographic projection, which keeps the
+        order of near neighbours.
+
+        Parameters
+        ----------
+        embedding : (n, e) ndarray
+
+        Returns
+        -------
+        (n, k + 1) float32 ndarray
+            Vectors of unit norm.
         """
-        parts = [embedding[start : start + AT_ONCE] for start in range(0, len(embedding), AT_ONCE)]
-        flat = np.concatenate([np.empty((0, self.dimension - 1)), *map(self._flat, parts)])
-        square = np.einsum("nk,nk->n", flat, flat)[:, None]
-        return (np.hstack([2 * flat, square - 1]) / (1 + square)).astype(np.float32)
+        flat = np.empty((len(embedding), self.dimension - 1))
+        for start in range(0, len(embedding), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            flat[rows] = self._flat(embedding[rows])
+        square = np.square(flat).sum(1, keepdims=True)
+        on_sphere = np.hstack([2 * flat, square - 1]) / (1 + square)
+        return on_sphere.astype(np.float32)
 
     def _flat(self, embedding: np.ndarray) -> np.ndarray:
         return (_products((embedding - self.mean) @ self.axes) - self.shift) @ self.directions

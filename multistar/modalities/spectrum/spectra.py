@@ -71,13 +71,15 @@ def concatenate_spectra(parts: list[Spectra]) -> Spectra:
         missing = width - values.shape[1]
         return np.pad(values, ((0, 0), (0, missing)), constant_values=by)
 
-    starts = np.cumsum([0, *(len(part.grids) for part in parts)])
+    # rows of the grids count on from table to table
+    first_grid = np.cumsum([0, *(len(part.grids) for part in parts)])[:-1]
+    grid_of = [part.grid_of + first for part, first in zip(parts, first_grid, strict=True)]
     return Spectra(
-        np.concatenate([fill(part.grids, np.nan) for part in parts]),
-        np.concatenate([fill(part.arms, 0) for part in parts]),
-        np.concatenate([part.grid_of + s for part, s in zip(parts, starts, strict=False)]),
-        np.concatenate([fill(part.flux, np.nan) for part in parts]),
-        np.concatenate([fill(part.sigma, np.nan) for part in parts]),
-        np.concatenate([part.resolving_power for part in parts]),
-        np.concatenate([part.is_normalised for part in parts]),
+        grids=np.concatenate([fill(part.grids, np.nan) for part in parts]),
+        arms=np.concatenate([fill(part.arms, 0) for part in parts]),
+        grid_of=np.concatenate(grid_of),
+        flux=np.concatenate([fill(part.flux, np.nan) for part in parts]),
+        sigma=np.concatenate([fill(part.sigma, np.nan) for part in parts]),
+        resolving_power=np.concatenate([part.resolving_power for part in parts]),
+        is_normalised=np.concatenate([part.is_normalised for part in parts]),
     )
