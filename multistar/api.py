@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from multistar.finetune.finetune import RETAIN_IS_GONE, finetune
 from multistar.finetune.predict import check_new, check_stack, predict_with_adapters
 from multistar.finetune.tune import FinetuneConfig
 from multistar.hub import push_to_hub
+from multistar.inference.doubts import question_columns
 from multistar.inference.dust_evidence import with_dust
 from multistar.inference.embed import embed
 from multistar.inference.erase import fit_nuisance_projection
@@ -164,8 +166,9 @@ class MultiStar:
         -------
         Reading
             Which column became which quantity, with errors or without, in which unit; how many
-            stars have it; what this model cannot read; and which columns were not used, with the
-            known names that are like theirs. `print` shows it.
+            stars have it; what this model cannot read; which columns were not used, with the
+            known names that are like theirs; and which quantities are, over all stars, not what
+            everything else says: another unit, band or quantity. `print` shows it.
 
         Examples
         --------
@@ -177,7 +180,8 @@ class MultiStar:
         stars = self._stars(read, columns, labels=wanted, origin=origin)
         inputs = [q.name for adapter in self.adapters for q in adapter.request.inputs]
         readable = readable_names(self.model.vocabulary, {*labels, *inputs})
-        return describe_reading(read, stars, readable, self._declared())
+        reading = describe_reading(read, stars, readable, self._declared())
+        return replace(reading, doubts=question_columns(self.model, stars))
 
     def predict(
         self,

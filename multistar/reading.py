@@ -69,6 +69,8 @@ class Reading:
         Columns of labels that were not read, since no one asked for them.
     unused : dict of str to str
         Column that was not used -> the known name that is like it, "" if there is none.
+    doubts : tuple of str
+        Sentences on quantities that are not what everything else says, over all stars.
     """
 
     origin: str
@@ -78,6 +80,7 @@ class Reading:
     unread: tuple[str, ...]
     labels: tuple[str, ...]
     unused: dict[str, str]
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         kind = "mock stars" if self.stars_are == "mock" else "stars"
@@ -97,6 +100,7 @@ class Reading:
             hidden = len(self.unused) - len(shown)
             more = f" and {hidden} more" if hidden else ""
             lines.append(f"  not used: {', '.join(shown)}{more}")
+        lines += [f"  DOUBTFUL  {doubt}" for doubt in self.doubts]
         return "\n".join(lines)
 
 
