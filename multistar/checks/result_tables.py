@@ -298,6 +298,56 @@ def make_modalities(figures: Mapping[str, Any]) -> str:
     return format_rows(["known", *map(name_label, labels)], rows)
 
 
+def make_fine_tuning(figures: Mapping[str, Any]) -> str:
+    """Real stars after learning from some of them: a row per sample and learner."""
+    who_is_who = {
+        "multistar": "`auto`",
+        "lora": "`lora`",
+        "trees": "`trees`",
+        "XGBoost": "XGBoost by hand",
+        "network": "network from nothing",
+        "labels only": "XGBoost from Teff, log g, [Fe/H]",
+    }
+    rows = []
+    for sample, scores in figures["means"].items():
+        for who, words in who_is_who.items():
+            own = [score for score in scores if score["who"] == who]
+            if own:
+                cells = [
+                    f"{NAMES.get(score['label'], score['label'])} {_write_learnt(score)}"
+                    for score in own
+                ]
+                rows.append([sample, words, "; ".join(cells)])
+    return format_rows(["learnt from", "who", "MAD-std, labels in the 68 % interval"], rows)
+
+
+def make_own_survey(figures: Mapping[str, Any]) -> str:
+    """Mock giants told by a model of one's own survey: a row per teacher."""
+    rows: dict[str, list[str]] = {}
+    for score in figures["mock"]:
+        rows.setdefault(score["learnt from"], []).append(_write_learnt(score))
+    labels = dict.fromkeys(score["label"] for score in figures["mock"])
+    names = [name_label(name) if name in QUANTITIES else name for name in labels]
+    return format_rows(["learnt from", *names], [[who, *cells] for who, cells in rows.items()])
+
+
+def make_own_survey_lamost(figures: Mapping[str, Any]) -> str:
+    """LAMOST stars told by a model of one's own survey: a row per start."""
+    rows: dict[str, list[str]] = {}
+    for score in figures["LAMOST"]:
+        cell = f"{score['MAD-std']} ({score['in 68 %']}); {score['XGB MAD-std']}"
+        rows.setdefault(score["start"], []).append(cell)
+    labels = dict.fromkeys(score["label"] for score in figures["LAMOST"])
+    return format_rows(["start; XGBoost", *labels], [[who, *cells] for who, cells in rows.items()])
+
+
+def _write_learnt(score: Mapping[str, Any]) -> str:
+    """A scatter, and behind it how many labels the intervals hold, where there are any."""
+    held = score.get("coverage")
+    text = write_error(score["label"], score["mad_std"])
+    return text if held is None else f"{text} ({_percent(held)})"
+
+
 def _write_scatter(row: Mapping[str, Any], label: str) -> str:
     sign = "+.0f" if label == "teff" else "+.2f"
     return f"{write_error(label, row[label])} ({row[f'{label} bias']:{sign}})"
@@ -341,5 +391,8 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "modalities": ("modalities", make_modalities),
     "variable-classes": ("variability", make_variable_classes),
     "variables-of-the-mock": ("variability", make_variables_of_the_mock),
+    "fine-tuning": ("fine_tuning", make_fine_tuning),
+    "own-survey": ("own_survey", make_own_survey),
+    "own-survey-lamost": ("own_survey", make_own_survey_lamost),
     "unknown-variables": ("variability", make_unknown_variables),
 }
