@@ -61,6 +61,12 @@ def test_garbage_is_told_by_default(corruption, told):
     assert told[corruption][word] >= LEAST[corruption] - 0.05
 
 
+def test_what_is_wrong_with_a_whole_table_is_told_of_the_table(told):
+    assert told["clean"]["doubted"] == []
+    assert told["parallax in arcsec"]["doubted"] == ["parallax"]
+    assert set(told["JHK in AB"]["doubted"]) >= {"j", "h", "ks"}
+
+
 def test_clean_stars_are_not_told(told, giants, mini):
     assert told["clean"]["any"] <= 0.01
     without_xp = mini.predict(giants.with_blocks(xp=None))["status"].to_pylist()

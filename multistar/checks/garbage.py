@@ -2,7 +2,8 @@
 
 Each corruption is one that tables of users have: another star's spectrum after a wrong join, bands
 swapped, variances for errors, a distance for a parallax. A star is told if its status has a word
-that says "do not trust this": outside_training, inconsistent, or suspect_errors.
+that says "do not trust this": outside_training, inconsistent, or suspect_errors. A table of which
+all stars are wrong in the same way can be told as a whole, too: see inference/doubts.py.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from multistar.inference.doubts import question_columns
 from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
 from multistar.modalities.gaia_xp.modality import g_flux
@@ -239,7 +241,7 @@ def garbage(
     -------
     dict
         "model", "stars", and "told": corruption -> share of the stars with any of WORDS, and with
-        each.
+        each, and the quantities of the table that are "doubted".
 
     Raises
     ------
@@ -256,7 +258,8 @@ def garbage(
         status = predict(model, wrong, quiet=True)["status"].to_pylist()
         shares = {word: float(np.mean([word in text for text in status])) for word in WORDS}
         any_word = np.mean([any(word in text for word in WORDS) for text in status])
-        told[name] = {"any": float(any_word)} | shares
+        doubted = [doubt.split(":")[0] for doubt in question_columns(model, wrong)]
+        told[name] = {"any": float(any_word)} | shares | {"doubted": doubted}
     return {"model": model.hash, "stars": len(stars), "told": told}
 
 
@@ -269,10 +272,13 @@ def write_garbage(result: dict[str, Any], out: str | Path, overwrite: bool = Fal
 
 def format_garbage(result: dict[str, Any]) -> str:
     """Return a line of text per corruption: the share that is told, and by which words."""
-    lines = [f"{'of ' + format(result['stars'], ',') + ' stars':36s}   any  {'  '.join(WORDS)}"]
+    header = f"{'of ' + format(result['stars'], ',') + ' stars':36s}   any  {'  '.join(WORDS)}"
+    lines = [f"{header}  of the table"]
     for name, shares in result["told"].items():
         cells = "".join(f"{shares[word]:{len(word) + 2}.1%}" for word in WORDS)
-        lines.append(f"{name:36s} {shares['any']:6.1%}{cells}")
+        lines.append(
+            f"{name:36s} {shares['any']:6.1%}{cells}  {', '.join(shares['doubted'])}".rstrip()
+        )
     return "\n".join(lines)
 
 
