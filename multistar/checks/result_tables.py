@@ -299,26 +299,26 @@ def make_modalities(figures: Mapping[str, Any]) -> str:
 
 
 def make_fine_tuning(figures: Mapping[str, Any]) -> str:
-    """Real stars after learning from some of them: a row per sample and learner."""
-    who_is_who = {
-        "multistar": "`auto`",
+    """Real stars after learning from some of them: a row per sample, a column per learner."""
+    learners = {
         "lora": "`lora`",
         "trees": "`trees`",
+        "multistar": "`auto`",
         "XGBoost": "XGBoost by hand",
         "network": "network from nothing",
         "labels only": "XGBoost from Teff, log g, [Fe/H]",
     }
     rows = []
     for sample, scores in figures["means"].items():
-        for who, words in who_is_who.items():
+        labels = dict.fromkeys(score["label"] for score in scores)
+        names = ", ".join(NAMES.get(label, label) for label in labels)
+        cells = []
+        for who in learners:
             own = [score for score in scores if score["who"] == who]
-            if own:
-                cells = [
-                    f"{NAMES.get(score['label'], score['label'])} {_write_learnt(score)}"
-                    for score in own
-                ]
-                rows.append([sample, words, "; ".join(cells)])
-    return format_rows(["learnt from", "who", "MAD-std, labels in the 68 % interval"], rows)
+            cells.append(", ".join(write_error(x["label"], x["mad_std"]) for x in own))
+        held = [x["coverage"] for x in scores if x["who"] == "lora"]
+        rows.append([f"{sample}: {names}", *cells, ", ".join(map(_percent, held))])
+    return format_rows(["learnt from", *learners.values(), "held by `lora`"], rows)
 
 
 def make_own_survey(figures: Mapping[str, Any]) -> str:
