@@ -9,6 +9,8 @@ import argparse
 import faulthandler
 import resource
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from multistar.checks.fuzz import FORMATS, fuzz_format
@@ -22,16 +24,19 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="for each format")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--formats", nargs="+", default=FORMATS, choices=FORMATS)
+    parser.add_argument("--workers", type=int, default=1, help="formats at once")
     parser.add_argument("--keep", type=Path, default=Path("fuzz"), help="for failed cases")
     parser.add_argument("--gigabytes", type=int, default=16, help="of address space")
     args = parser.parse_args()
     faulthandler.enable()
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (args.gigabytes << 30, args.gigabytes << 30))
+    fuzz = partial(fuzz_format, seconds=args.seconds, seed=args.seed, keep=args.keep)
     rows = []
-    for ending in args.formats:
-        rows.append(fuzz_format(ending, args.seconds, args.seed, args.keep))
-        print(f"{ending}: {rows[-1]['outcomes']}", flush=True)
+    with ProcessPoolExecutor(args.workers, max_tasks_per_child=1) as pool:
+        for row in pool.map(fuzz, args.formats):
+            rows.append(row)
+            print(f"{row['format']}: {row['outcomes']}", flush=True)
     print_rows("mutated files", rows)
     write_result("fuzz", {"formats": rows}, sum(row["cases"] for row in rows))
     return int(any(row["failures"] for row in rows))
