@@ -42,6 +42,18 @@ class SlotLinear(nn.Module):
         self.bias = nn.Parameter(torch.randn(tokens, width) * 0.2)
 
     def forward(self, x: Tensor, which: Tensor | None = None) -> Tensor:
+        """Apply to each token its own linear layer.
+
+        Parameters
+        ----------
+        x : (B, T, F) Tensor
+        which : (T or 1,) int Tensor, optional
+            The layers of the tokens; all in their order without it.
+
+        Returns
+        -------
+        (B, T, D) Tensor
+        """
         if which is None:
             return torch.einsum("btf,tfd->btd", x, self.weight) + self.bias
         weight, bias = self.weight[which], self.bias[which]

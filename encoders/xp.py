@@ -23,6 +23,7 @@ class XPEncoder(nn.Module):
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, m: Measurement) -> Tokens:
+        """Encode coefficients (B, n_bp + n_rp) as one token for each patch of orders."""
         x = rearrange(self._patches(channels(m)), "b t p c -> b t (p c)")
         real = rearrange(self._patches(m.observed[..., None]), "b t p 1 -> b t p").any(-1)
         return Tokens(self.mix(self.embed(x)), real)

@@ -59,6 +59,7 @@ class XPComponents(nn.Module):
         self.noise.copy_(values[k:].mean() if k < len(values) else values[-1])
 
     def forward(self, m: Measurement) -> Tokens:
+        """Encode coefficients as tokens of their principal components."""
         return self.tokens(self.project(m))
 
     def project(self, m: Measurement) -> Measurement:

@@ -39,18 +39,22 @@ class Shard:
 
     @property
     def name(self) -> str:
+        """What all files of this table are called by."""
         return strip_ending(self.source).replace(".", "_")
 
     @property
     def result(self) -> Path:
+        """Where the result goes."""
         return self.out / f"{self.name}.parquet"
 
     @property
     def record(self) -> Path:
+        """Where it is written what the result was made of."""
         return self.out / f"{self.name}{RECORD}"
 
     @property
     def failure(self) -> Path:
+        """Where it is written why there is none."""
         return self.out / f"{self.name}{FAILURE}"
 
     def is_done(self, verify: bool = False) -> bool:

@@ -82,6 +82,7 @@ class Job:
 
     @cached_property
     def star_model(self) -> MultiStar:
+        """The model with its adapters, loaded when it is first needed."""
         return MultiStar.from_pretrained(self.model, self.adapters, self.precision, self.device)
 
     def described(self) -> dict:

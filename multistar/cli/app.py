@@ -334,6 +334,7 @@ def _add_predict_options(predict: argparse.ArgumentParser) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
+    """Build the command line: all commands with their options."""
     main_parser = argparse.ArgumentParser(
         prog="multistar",
         usage="multistar [-h] [--version] COMMAND ...",

@@ -10,6 +10,7 @@ INCOMPLETE = 3  # exit code: some tables could not be read
 
 
 def add_batch_options(sub: argparse.ArgumentParser) -> None:
+    """Add what a folder of tables takes beside one table."""
     sub.add_argument(
         "--workers", type=int, metavar="N", help="batches of stars at once (default: cores)"
     )
@@ -160,6 +161,7 @@ def run_file(args, job) -> int:
 
 
 def print_counts(counts: Counter) -> None:
+    """Print how often each status occurs, the most frequent first."""
     for text, number in counts.most_common():
         print(f"  {number:8d}  {text}")
 

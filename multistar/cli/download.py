@@ -7,6 +7,7 @@ from multistar.cli.arguments import check_inputs
 
 
 def add_download_command(commands) -> None:
+    """Add `download` with its three kinds."""
     text = "data of stars from an archive into a folder; an interrupted run goes on"
     kinds = commands.add_parser("download", help=text, description=text).add_subparsers(
         dest="what", required=True, metavar="WHAT"

@@ -56,6 +56,7 @@ class Adapter:
 
     @classmethod
     def fresh(cls, base: Model, request: Request, dropout: float = 0.0) -> "Adapter":
+        """Make an adapter that has learnt nothing yet."""
         known = base.vocabulary.labels
         model = extend(base, request.inputs, [q for q in request.targets if q.name not in known])
         sizes = {name: len(words) for name, words in request.classes.items()}
@@ -110,6 +111,7 @@ class Adapter:
 
     @property
     def bytes(self) -> int:
+        """Size of what was learnt."""
         return sum(t.numel() * t.element_size() for t in self.changes.values())
 
     def apply(self, changes: dict[str, Tensor]) -> None:

@@ -46,6 +46,7 @@ class Examples:
         return measured & (self.target.observed.any(1) | (self.codes >= 0).any(1))
 
     def rows(self, which: slice | Tensor) -> "Examples":
+        """Take some of the examples."""
         return Examples(self.stars.rows(which), self.target.rows(which), self.codes[which])
 
 

@@ -15,6 +15,7 @@ class LowRank(nn.Module):
         self.a, self.b = nn.Parameter(a), nn.Parameter(b)
 
     def forward(self, weight: Tensor) -> Tensor:
+        """Return the changed weight."""
         return weight + self.b @ self.a
 
 

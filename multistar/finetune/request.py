@@ -39,6 +39,7 @@ class Request:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """What comes out: numbers, then classes."""
         return (*(q.name for q in self.targets), *self.classes)
 
     @property
@@ -47,10 +48,12 @@ class Request:
         return tuple(q for q in (*self.targets, *self.inputs) if q != QUANTITIES.get(q.name))
 
     def as_json(self) -> dict:
+        """Turn the request into what JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, row: dict) -> "Request":
+        """Read what `as_json` gave."""
         targets, inputs = (tuple(map(quantity_from, row[key])) for key in ("targets", "inputs"))
         classes = {name: tuple(words) for name, words in row["classes"].items()}
         return cls(row["mode"], targets, classes, inputs, tuple(row["given"]))

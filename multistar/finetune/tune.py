@@ -267,6 +267,7 @@ class Trainer:
             self.best = copy_tensors(average)
 
     def batches(self, part: "Remembered") -> Iterator[tuple[Examples, Memory]]:
+        """Give examples and their memories, which are kept where the network stands still."""
         for start in range(0, len(part.examples), BATCH_EVALUATE):
             rows = slice(start, start + BATCH_EVALUATE)
             some = part.examples.rows(rows)
@@ -279,6 +280,7 @@ class Trainer:
 
     @property
     def done(self) -> bool:
+        """Whether the steps are over, or the held-out stars have not gained for long."""
         return self.step >= self.steps or self.since >= self.config.patience
 
     @torch.no_grad()
@@ -316,6 +318,7 @@ class Trainer:
         return adapter
 
     def save(self, folder: Path) -> None:
+        """Write what an interrupted run needs to go on, atomically."""
         progress = {
             "step": self.step,
             "since": self.since,

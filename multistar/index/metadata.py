@@ -25,6 +25,7 @@ class Metadata:
 
     @classmethod
     def empty(cls, n: int) -> "Metadata":
+        """Make metadata of n rows without columns."""
         return cls((), (), np.empty((n, 0)))
 
     @classmethod
@@ -70,6 +71,7 @@ class Metadata:
 
 
 def is_number(field: pa.Field) -> bool:
+    """Whether a column holds one number per row, and no ids."""
     kind = field.type
     numeric = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
     return numeric and field.name not in ID_COLUMNS

@@ -78,6 +78,7 @@ class StarIndex:
 
     @property
     def dimension(self) -> int:
+        """Of its vectors."""
         return self._index.d
 
     @classmethod

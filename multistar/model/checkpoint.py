@@ -60,6 +60,7 @@ class Model:
 
     @classmethod
     def fresh(cls, config: ModelConfig, vocabulary: Vocabulary) -> "Model":
+        """Make a model with random weights."""
         domain = Domain(config.embedding, vocabulary.n_slots)
         recalibrator = Recalibrator(len(vocabulary.labels))
         return cls(
@@ -107,6 +108,7 @@ class Model:
         return self.projections[name]
 
     def state(self) -> dict[str, torch.Tensor]:
+        """All tensors by name, those of each part behind its name."""
         return {
             f"{p}.{k}": v.contiguous()
             for p in PARTS
@@ -114,6 +116,15 @@ class Model:
         }
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over what `state` gave.
+
+        Raises
+        ------
+        RuntimeError
+            If tensors are missing, too many or of other shapes.
+        ValueError
+            For numbers that are not finite.
+        """
         for part in PARTS:
             own = {
                 k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")

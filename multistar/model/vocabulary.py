@@ -107,10 +107,12 @@ class Vocabulary:
 
     @property
     def n_scalars(self) -> int:
+        """Number of measurements and labels."""
         return len(self.scalars)
 
     @property
     def label_slots(self) -> range:
+        """Slots of the labels."""
         return range(len(self.measurements), self.n_scalars)
 
     def slot(self, name: str) -> int:
