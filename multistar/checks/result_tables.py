@@ -311,7 +311,7 @@ def make_fine_tuning(figures: Mapping[str, Any]) -> str:
     rows = []
     for sample, scores in figures["means"].items():
         labels = dict.fromkeys(score["label"] for score in scores)
-        names = ", ".join(NAMES.get(label, label) for label in labels)
+        names = ", ".join(NAMES.get(str(label), str(label)) for label in labels)
         cells = []
         for who in learners:
             own = [score for score in scores if score["who"] == who]
