@@ -71,18 +71,21 @@ def test_a_sound_table_and_a_small_one_raise_no_doubt(mini, sound):
 def test_the_size_of_a_difference_is_told():
     score = np.full(40, 6.0)
     magnitudes = Comparison(np.full(40, 2.0), np.full(40, 1.1), score)
-    assert "+0.90 mag" in question_quantity("j", magnitudes)[0]
+    assert "+0.90 mag" in question_quantity("j", "mag", magnitudes)[0]
     near = np.linspace(1, 2, 40)
-    assert "0.001 times" in question_quantity("parallax", Comparison(near / 1000, near, score))[0]
-    assert question_quantity("j", Comparison(near, near - 0.05, score)) == []
-    assert question_quantity("j", Comparison(near, near - 0.9, score / 6)) == []
+    assert (
+        "0.001 times"
+        in question_quantity("parallax", "mas", Comparison(near / 1000, near, score))[0]
+    )
+    assert question_quantity("j", "mag", Comparison(near, near - 0.05, score)) == []
+    assert question_quantity("j", "mag", Comparison(near, near - 0.9, score / 6)) == []
 
 
 def test_parallaxes_that_are_all_alike_are_no_distances():
     """Members of one cluster: what little they differ by orders them at random."""
     rng = np.random.default_rng(3)
     parallax, expected = rng.normal(1.0, 0.01, 60), rng.normal(1.0, 0.1, 60)
-    assert question_quantity("parallax", Comparison(parallax, expected, np.zeros(60))) == []
+    assert question_quantity("parallax", "mas", Comparison(parallax, expected, np.zeros(60))) == []
 
 
 def test_the_command_line_says_it_before_it_works(sound, tmp_path, capsys):

@@ -16,7 +16,6 @@ from scipy.stats import spearmanr
 
 from multistar.inference.stream import show_measurements
 from multistar.model.checkpoint import Model
-from multistar.quantities import QUANTITIES
 from multistar.stars import Stars
 
 # Stars that are looked at, evenly from the table, and the fewest that say something together.
@@ -64,8 +63,8 @@ def question_columns(model: Model, stars: Stars) -> tuple[str, ...]:
     doubts, hidden = [], []
     # parallaxes first: a magnitude is not judged by one that is doubtful itself
     for name in sorted(model.vocabulary.measurements, key=lambda name: name != "parallax"):
-        block = stars.scalars.get(name)
-        if block is None:
+        block, unit = stars.scalars.get(name), model.vocabulary.quantity(name).unit
+        if block is None or unit not in LEAST:
             continue
         rows = np.flatnonzero(np.isfinite(block.value))
         if name == "parallax":
@@ -77,7 +76,7 @@ def question_columns(model: Model, stars: Stars) -> tuple[str, ...]:
         compared = compare_quantity(model, stars.select(some), name, hidden)
         if len(compared.value) < FEWEST:
             continue
-        if found := question_quantity(name, compared):
+        if found := question_quantity(name, unit, compared):
             doubts += found
             if name == "parallax":
                 hidden.append(name)
@@ -108,9 +107,8 @@ def compare_quantity(
     return Comparison(value[known], expected[known], score[known])
 
 
-def question_quantity(name: str, compared: Comparison) -> list[str]:
+def question_quantity(name: str, unit: str, compared: Comparison) -> list[str]:
     """Judge one quantity: a sentence if it cannot be what it is read as, or none."""
-    unit = QUANTITIES[name].unit
     n = len(compared.value)
     if name == "parallax":
         rising = float(np.asarray(spearmanr(compared.value, compared.expected))[0])
