@@ -30,6 +30,7 @@ ROUNDING, SAMPLED = (
 )  # as in test_golden.py: attention is composed of other operators here
 DRAWN = ("samples", "generate", "inpaint", "adapter samples")
 AUTOCAST, GENERATOR = torch.autocast, torch.Generator
+GAIA = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
 MOST_WAITS = 4  # of a training step; each is a pause of the GPU
 
 
@@ -95,6 +96,17 @@ def test_every_verb_says_the_same_on_the_other_device(other):
         k: d for k, d in moved.items() if d > (SAMPLED if k.split(".")[0] in DRAWN else ROUNDING)
     }
     assert not wrong
+
+
+def test_columns_are_judged_the_same_on_the_other_device(other, mock_table):
+    """A table of which the parallaxes are in arcseconds."""
+    wrong = {name: mock_table[name].to_numpy()[:60] for name in ("source_id", *GAIA)}
+    wrong["parallax"] = mock_table["parallax"].to_numpy()[:60] / 1000
+    here, there = (
+        MultiStar.from_pretrained("mini", device=device).describe(wrong).doubts
+        for device in ("cpu", DEVICE.type)
+    )
+    assert here == there and here[0].startswith("parallax: in the median")
 
 
 def test_views_and_parts_say_the_same_on_the_other_device(other):

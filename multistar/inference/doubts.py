@@ -94,9 +94,8 @@ def compare_quantity(
     shown = torch.ones_like(m.observed)
     shown[:, [slot, *map(model.vocabulary.slot, hidden)]] = False
     context = m.hide(shown)
-    mixture = model.network.decode(
-        model.network.encode(context), torch.tensor([slot], device=device)
-    )
+    asked = torch.tensor([slot]).to(device)
+    mixture = model.network.decode(model.network.encode(context), asked)
     middle = torch.full((1, 1), 0.5, dtype=torch.float64)
     expected = model.standardiser.physical(name, mixture.quantile(middle).cpu().numpy()[:, 0, 0])
     own = m.slots(slot, slot + 1)
