@@ -370,3 +370,11 @@ def test_coefficients_of_another_basis_are_told(mock_table, number, warned):
     assert len(stars.xp["bp"].value) == 3
     words = [str(warning.message) for warning in said]
     assert any("basis functions 61; known are 56" in word for word in words) is warned
+
+
+@pytest.mark.parametrize("value", [{"x": 1.0}, [[1.0], [2.0, 3.0]], [{"x": 1.0}]])
+def test_coefficients_that_are_no_vector_are_refused(value):
+    """Found by fuzzing: a column of Parquet whose type was mutated into a structure."""
+    table = pa.table({"source_id": [1], "bp_coefficients": [value], "rp_coefficients": [[1.0]]})
+    with pytest.raises(ValueError, match="column bp_coefficients.*vector"):
+        read_stars(table)

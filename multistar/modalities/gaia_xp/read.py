@@ -189,7 +189,10 @@ def _parse(value, origin: str, name: str, row: int) -> np.ndarray:
             raise ValueError(
                 f"{origin}: column {name}, row {row}: cannot read {value[:40]!r}... as numbers"
             ) from error
-    vector = np.ma.filled(np.ma.asarray(value, np.float64), np.nan)
+    try:
+        vector = np.ma.filled(np.ma.asarray(value, np.float64), np.nan)
+    except (TypeError, ValueError):  # a structure, or lists of several lengths
+        vector = np.empty((0, 0))
     if vector.ndim != 1:
         raise ValueError(
             f"{origin}: column {name}, row {row}: expected one number or a vector, got "
