@@ -28,7 +28,10 @@ def main() -> None:
     labels, stars = read_populations(tables)
     for name, number in sorted(stars.items()):
         print(f"{name:16} {number:9,} stars")
-    labels |= read_populations(args.more)[0]
+    more = read_populations(args.more)[0]
+    if known := sorted(labels.keys() & more.keys()):
+        parser.error(f"--more: {', '.join(known)} are populations of the run file already")
+    labels |= more
     populations = fit_populations(labels, stars, load_model(args.model).hash)
     save_populations(populations, Path(args.model) / FILE, args.overwrite)
 

@@ -29,11 +29,11 @@ def main() -> int:
     parser.add_argument("--gigabytes", type=int, default=16, help="of address space")
     args = parser.parse_args()
     faulthandler.enable()
-    warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (args.gigabytes << 30, args.gigabytes << 30))
     fuzz = partial(fuzz_format, seconds=args.seconds, seed=args.seed, keep=args.keep)
     rows = []
-    with ProcessPoolExecutor(args.workers, max_tasks_per_child=1) as pool:
+    quiet = {"initializer": warnings.simplefilter, "initargs": ("ignore",)}
+    with ProcessPoolExecutor(args.workers, max_tasks_per_child=1, **quiet) as pool:
         for row in pool.map(fuzz, args.formats):
             rows.append(row)
             print(f"{row['format']}: {row['outcomes']}", flush=True)

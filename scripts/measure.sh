@@ -46,6 +46,11 @@ part modalities "$python" scripts/benchmark_modalities.py --train mini/test/curv
 part given "$python" scripts/evaluate_given.py "$data"
 part sampled_xp "$python" scripts/evaluate_sampled_xp.py \
     "$data/xp/gaia_dr3_xp_continuous_field.fits"
+part real_xp "$python" scripts/evaluate_real_xp.py "$data/xp/gaia_dr3_xp_continuous_field.fits" \
+    --known "$data/xp/gaia_dr3_xp_continuous_calspec10.csv" --odd "$data/xp/gaia_dr3_xp_exotic.parquet"
+part domain_shift "$python" scripts/evaluate_shift.py "$data" --cache "$done/shift-cache" \
+    --part lamost giants field
+part reddening "$python" scripts/evaluate_reddening.py "$data" --cache "$done/reddening-cache"
 part own_survey "$python" scripts/evaluate_own_survey.py --data "$data"
 part fine_tuning "$python" scripts/evaluate_real.py "$data" --cache "$done/fine-tuning-cache" \
     --seeds 0 --folds 0 1

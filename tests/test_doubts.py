@@ -81,11 +81,18 @@ def test_the_size_of_a_difference_is_told():
     assert question_quantity("j", "mag", Comparison(near, near - 0.9, score / 6)) == []
 
 
-def test_parallaxes_that_are_all_alike_are_no_distances():
-    """Members of one cluster: what little they differ by orders them at random."""
+def make_falling(n: int) -> Comparison:
+    """Parallaxes whose rank correlation with what is expected is about -0.44."""
     rng = np.random.default_rng(3)
-    parallax, expected = rng.normal(1.0, 0.01, 60), rng.normal(1.0, 0.1, 60)
-    assert question_quantity("parallax", "mas", Comparison(parallax, expected, np.zeros(60))) == []
+    expected = rng.normal(1.0, 0.1, n)
+    parallax = 1.5 - 0.5 * expected + 0.1 * rng.normal(size=n)
+    return Comparison(parallax, expected, np.zeros(n))
+
+
+def test_a_few_parallaxes_in_a_wrong_order_are_no_distances():
+    """Members of one cluster are all alike: few of them may fall by chance, many do not."""
+    assert question_quantity("parallax", "mas", make_falling(40)) == []
+    assert "is it a distance" in question_quantity("parallax", "mas", make_falling(400))[0]
 
 
 def test_the_command_line_says_it_before_it_works(sound, tmp_path, capsys):
@@ -98,6 +105,8 @@ def test_the_command_line_says_it_before_it_works(sound, tmp_path, capsys):
 def test_no_sample_of_real_stars_is_doubted(mini, real_data: Path):
     for sample in read_samples(real_data):
         assert question_columns(mini.model, read_stars(sample.table)) == (), sample.name
+    field = read_stars(real_data / "xp" / "gaia_dr3_xp_continuous_field.fits")
+    assert question_columns(mini.model, field) == ()
     clusters = read_clusters(real_data)
     assert clusters is not None
     measured = clusters.drop(columns=[*clusters.columns.intersection([*NOT_MEASURED])])

@@ -68,7 +68,7 @@ def fit_populations(
     labels : mapping of str to mapping
         Population -> label -> (n,) true values; all of LABELS.
     stars : mapping of str to int
-        How many stars of each population the model was trained on: none of those that are left out.
+        How many stars of each population the model was trained on; of one that is not in it, none.
     model_sha256 : str
     seed : int
 

@@ -192,8 +192,8 @@ def _parse(value, origin: str, name: str, row: int) -> np.ndarray:
     try:
         vector = np.ma.filled(np.ma.asarray(value, np.float64), np.nan)
     except (TypeError, ValueError):  # a structure, or lists of several lengths
-        vector = np.empty((0, 0))
-    if vector.ndim != 1:
+        vector = None
+    if vector is None or vector.ndim != 1:
         raise ValueError(
             f"{origin}: column {name}, row {row}: expected one number or a vector, got "
             f"{value!r:.60}"
