@@ -1,5 +1,6 @@
 """What the page to explore an index shows, against the index and the table."""
 
+import json
 import sys
 from types import SimpleNamespace
 
@@ -212,6 +213,28 @@ def test_light_curves_of_the_table_or_of_their_own(measured, table, folder):
     for ask in (apart.posterior, lambda star: apart.spectra((star,))):
         with pytest.raises(ValueError, match="start with --data"):
             ask(ids[1])
+
+
+def test_spectra_of_other_instruments(table):
+    """The star's comes first, on its own wavelengths; neighbours without one are left out."""
+    ids = table["source_id"].to_pylist()[:3]
+    wavelength = np.linspace(400.0, 700, 120)
+    flux = np.stack([np.full(120, 2.0), np.linspace(1, 3, 120), np.full(120, np.nan)])
+    rows = {"source_id": ids, "spectrum_flux": list(flux), "spectrum_flux_error": list(0.01 * flux)}
+    metadata = {"spectrum_wavelength": json.dumps(wavelength.tolist()), "spectrum_medium": "vacuum"}
+    measured = Measured(Lookup(pa.table(rows).replace_schema_metadata(metadata)), None)
+    assert measured.has_own_spectra
+    own, neighbour = measured.own_spectra((ids[1], ids[2], ids[0]))
+    np.testing.assert_allclose(own[0], wavelength)
+    np.testing.assert_allclose(own[1] / np.median(own[1]), flux[1] / np.median(flux[1]), rtol=1e-6)
+    np.testing.assert_allclose(np.ptp(neighbour[1]), 0, atol=1e-6)
+    with pytest.raises(KeyError, match="no spectrum but"):
+        measured.own_spectra((ids[2], ids[0]))
+    figures = pytest.importorskip("multistar.explore.figures")
+    plot = figures.draw_own_spectra([own, neighbour], 300)
+    assert (plot.x_range.start, plot.x_range.end) == (400, 700)
+    lines = [part.data_source.data for part in plot.renderers]
+    np.testing.assert_allclose(lines[-1]["y"], flux[1] / np.median(flux[1]), rtol=1e-6)
 
 
 def test_a_model_of_other_vectors_is_refused(explorer, model_folder):

@@ -3,11 +3,14 @@
 import astropy.units as u
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from astropy.table import Table
 
 from multistar.api import MultiStar
-from multistar.checks.real.sampled_xp import compare_sampled, sample_spectra
+from multistar.checks.real.sampled_xp import compare_sampled
+from multistar.mock.sampled import sample_spectra
+from multistar.mock.survey import SurveyConfig, survey
 from multistar.modalities.gaia_xp.sampled import solve_coefficients
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
 from multistar.stars import Stars, read_stars
@@ -21,7 +24,9 @@ def stars(mock_table) -> Stars:
 @pytest.fixture(scope="module")
 def spectra(stars) -> dict[str, np.ndarray]:
     """What the archive's sampled spectra of the same stars are, without correlations."""
-    flux, error = sample_spectra(stars)
+    bands = stars.xp["bp"], stars.xp["rp"]
+    value, sigma = (np.hstack([getattr(x, part) for x in bands]) for part in ("value", "sigma"))
+    flux, error = sample_spectra(value, sigma)
     return {"source_id": stars.source_id, "flux": flux, "flux_error": error}
 
 
@@ -32,6 +37,19 @@ def test_coefficients_come_back_within_their_errors(stars, spectra):
         assert known[:, :30].mean() > 0.85
         off = (coefficients.value - stars.xp[band].value) / coefficients.sigma
         assert np.median(np.abs(off[known])) < 0.5
+
+
+def test_a_mock_survey_gives_the_sampled_spectra_of_its_coefficients(stars, spectra):
+    configs = (SurveyConfig(seed=3), SurveyConfig(seed=3, sampled=True))
+    plain, sampled = (pa.concat_tables(survey(40, config)) for config in configs)
+    assert not [name for name in sampled.column_names if "coefficient" in name]
+    known, found = read_stars(plain, all_orders=True), read_stars(sampled)
+    assert (found.source_id == known.source_id).all()
+    for band, coefficients in known.xp.items():
+        off = (found.xp[band].value - coefficients.value) / found.xp[band].sigma
+        assert np.nanmedian(np.abs(off)) < 0.5
+    with pytest.raises(ValueError, match="layout dr3"):
+        SurveyConfig(sampled=True, correlations=True)
 
 
 def shifts(stars: Stars, label: str) -> tuple[float, float]:

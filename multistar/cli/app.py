@@ -76,6 +76,7 @@ def _mock(args) -> None:
         args.views,
         args.spectra,
         args.published,
+        args.sampled,
     )
     if args.describe:
         from multistar.mock.describe import print_description
@@ -200,6 +201,11 @@ def _add_mock_options(mock: argparse.ArgumentParser) -> None:
         "--published",
         action="store_true",
         help="labels on the scale of that spectrograph's pipeline, which is named in label_scale",
+    )
+    mock.add_argument(
+        "--sampled",
+        action="store_true",
+        help="XP as sampled spectra, flux at 336-1020 nm, instead of coefficients",
     )
     mock.add_argument(
         "--out", help="a Parquet file, or a folder of shards (an interrupted run goes on)"

@@ -9,7 +9,7 @@ import numpy as np
 import panel as pn
 
 from multistar.explore.corner import corner_image, describe_posterior
-from multistar.explore.figures import draw_light_curve, draw_spectra
+from multistar.explore.figures import draw_light_curve, draw_own_spectra, draw_spectra
 from multistar.explore.star import CONTEXTS, NO_TABLE, Measured
 from multistar.explore.widgets import STYLE, make_note
 
@@ -20,6 +20,7 @@ OTHER_LABELS = ("alpha_m", "ebv", "distance")
 EMPTY = {
     "spectra": "Here the spectra of a star and its neighbours appear.",
     "posterior": "Here the joint posterior of a star’s labels appears.",
+    "own_spectra": "Here spectra that are not Gaia’s appear.",
     "light_curve": "Here the light curve of a star appears.",
 }
 
@@ -34,7 +35,7 @@ class StarCards:
 
     Attributes
     ----------
-    spectra_controls, spectra, posterior, light_curve
+    spectra_controls, spectra, posterior, own_spectra, light_curve
         What the page shows.
     """
 
@@ -48,6 +49,7 @@ class StarCards:
         self._make_controls()
         self.spectra = _make_card("spectra")
         self.posterior = _make_card("posterior")
+        self.own_spectra = _make_card("own_spectra")
         self.light_curve = _make_card("light_curve")
         if measured.data is None:
             for card in (self.spectra, self.posterior):
@@ -78,6 +80,8 @@ class StarCards:
         if self.measured.data is not None:
             self.posterior[:] = [make_note("Waiting for the spectra …", "busy")]
         await self._show_spectra()
+        if self.measured.has_own_spectra:
+            await self._show_own_spectra()
         if self.measured.has_light_curves:
             await self._show_light_curve()
         await self._show_posterior()
@@ -95,6 +99,15 @@ class StarCards:
             return _make_pane(draw_spectra(flux, draws, SPECTRA_HEIGHT))
 
         await self._fill(self.spectra, "Reading spectra, drawing the model’s …", read, draw)
+
+    async def _show_own_spectra(self) -> None:
+        ids = self._ids
+        await self._fill(
+            self.own_spectra,
+            "Reading spectra …",
+            lambda: self.measured.own_spectra(ids),
+            lambda spectra: _make_pane(draw_own_spectra(spectra, SPECTRA_HEIGHT)),
+        )
 
     async def _show_light_curve(self) -> None:
         star = self._star

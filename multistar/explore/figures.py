@@ -1,5 +1,6 @@
 """The page's interactive figures: the map, spectra, a light curve."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,27 @@ def _scale_of_star(median: float, draws: np.ndarray | None) -> float:
     if np.isfinite(median):
         return median
     return 1.0 if draws is None else float(np.nanmedian(draws))
+
+
+def draw_own_spectra(spectra: Sequence[tuple[np.ndarray, np.ndarray]], height: int) -> Any:
+    """Draw the spectrum of a star, which comes first, and those of its neighbours.
+
+    Each is divided by its own median. Arms of a spectrum stand one after the other. Gives a figure
+    of Bokeh, `height` pixels high.
+    """
+    plot = _make_figure(height, "wavelength [nm]", "flux / median")
+    scaled = [(wavelength, flux / np.nanmedian(flux)) for wavelength, flux in spectra]
+    neighbours = scaled[1:]
+    if neighbours:
+        style = {"color": MUTED, "alpha": 0.35, "legend_label": "neighbours"}
+        waves, fluxes = (list(part) for part in zip(*neighbours, strict=True))
+        plot.multi_line(waves, fluxes, line_width=1, **style)
+    wavelength, own = scaled[0]
+    plot.line(wavelength, own, color=STAR, line_width=1.5, legend_label="this star")
+    plot.x_range = Range1d(start=np.nanmin(wavelength), end=np.nanmax(wavelength))
+    top = np.nanquantile(own, 0.995)
+    plot.y_range = Range1d(start=min(0, np.nanquantile(own, 0.005)), end=1.15 * top)
+    return _move_legend(plot)
 
 
 def draw_light_curve(curve: LightCurves, height: int) -> Any:

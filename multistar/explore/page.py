@@ -73,10 +73,13 @@ class Page:
         page.add_panel("spectra_controls", self._cards.spectra_controls)
         page.add_panel("spectra", self._cards.spectra)
         page.add_panel("posterior", self._cards.posterior)
+        if self.measured.has_own_spectra:
+            page.add_panel("own_spectra", self._cards.own_spectra)
         if self.measured.has_light_curves:
             page.add_panel("light_curve", self._cards.light_curve)
         page.add_variable("facts", escape(self.facts))  # file names of anyone are in it
         page.add_variable("style", STYLE)
+        page.add_variable("own_spectra", self.measured.has_own_spectra)
         page.add_variable("light_curves", self.measured.has_light_curves)
         if pn.state.curdoc:
             pn.state.curdoc.theme = THEME

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, WAVELENGTH, flux_
 from multistar.modalities.light_curve.curves import LightCurves
 from multistar.modalities.light_curve.joining import match
 from multistar.modalities.light_curve.tables import read_light_curve_table
+from multistar.modalities.spectrum.read import FLUX
 from multistar.model.checkpoint import Model, load_model
 from multistar.stars import Scalar, Stars, read_stars
 
@@ -85,6 +86,12 @@ class Measured:
         self.posterior = _cache(self._posterior, lock)
         self.model_spectra = _cache(self._model_spectra, lock)
         self.light_curve = _cache(self._light_curve, lock)
+        self.own_spectra = _cache(self._own_spectra, lock)
+
+    @property
+    def has_own_spectra(self) -> bool:
+        """Whether a star may have a spectrum that is not Gaia's."""
+        return self.data is not None and FLUX in self.data.columns
 
     @property
     def has_light_curves(self) -> bool:
@@ -112,6 +119,18 @@ class Measured:
         unknown = np.full(len(WAVELENGTH), np.nan)
         rows = [flux_of_star.get(source_id, unknown) for source_id in source_ids]
         return np.array(rows).reshape(len(source_ids), len(WAVELENGTH))
+
+    def _own_spectra(self, source_ids: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Wavelengths [nm] and flux (w,) of the star, which comes first, and of its neighbours.
+
+        Pixels that were not observed are NaN; neighbours without a spectrum are left out.
+        """
+        stars = read_stars(self._table().rows(source_ids), labels=False)
+        spectra: Any = stars.blocks.get("spectrum")
+        if spectra is None or stars.source_id[0] != source_ids[0] or not spectra.has_any[0]:
+            raise KeyError("This star has no spectrum but Gaia’s.")
+        rows = np.flatnonzero(spectra.has_any)
+        return [(spectra.grids[spectra.grid_of[row]], spectra.flux[row]) for row in rows]
 
     def _posterior(self, source_id: int) -> Posterior:
         stars, model = self._star(source_id), self._model()

@@ -21,6 +21,7 @@ from multistar.mock.galaxy import COMPONENTS
 from multistar.mock.light_curves import with_light_curves, with_views
 from multistar.mock.observe import Observation, observe
 from multistar.mock.population import Population, draw_population
+from multistar.mock.sampled import with_sampled_spectra
 from multistar.mock.sed import BANDS
 from multistar.mock.selection import SELECTIONS
 from multistar.mock.spectra import SPECTROGRAPHS, as_published, with_spectra
@@ -92,12 +93,15 @@ class SurveyConfig:
         Name in `SPECTROGRAPHS`, whose spectra are written; "" for none.
     published : bool
         Whether labels are on the scale of that spectrograph's pipeline; see `as_published`.
+    sampled : bool
+        Whether XP spectra are sampled over wavelength, as the archive also gives them, instead of
+        coefficients.
 
     Raises
     ------
     ValueError
-        For an unknown selection, layout, mission or spectrograph, and for `views` without exactly
-        one mission.
+        For an unknown selection, layout, mission or spectrograph, for `views` without exactly one
+        mission, and for sampled spectra of another layout than "dr3" or with correlations.
     """
 
     seed: int = 0
@@ -108,6 +112,7 @@ class SurveyConfig:
     views: bool = False
     spectra: str = ""
     published: bool = False
+    sampled: bool = False
 
     def __post_init__(self):
         if self.published and not self.spectra:
@@ -116,6 +121,8 @@ class SurveyConfig:
             _require_known("spectra", self.spectra, SPECTROGRAPHS)
         _require_known("selection", self.selection, SELECTIONS)
         _require_known("layout", self.layout, LAYOUTS)
+        if self.sampled and (self.layout != "dr3" or self.correlations):
+            raise ValueError("sampled spectra have the layout dr3, and no correlations")
         unknown = sorted(set(self.light_curves) - set(MISSIONS))
         if unknown:
             known = sorted(MISSIONS)
@@ -304,6 +311,8 @@ class SurveyCursor:
             if self.config.spectra and len(part):
                 part = part[:SPECTRA_AT_ONCE]
                 part = with_spectra(part, self.config.spectra, self.config.seed)
+            if self.config.sampled and len(part):
+                part = with_sampled_spectra(part[:SPECTRA_AT_ONCE])
             if self.config.published:
                 part = as_published(part, self.config.spectra)
             if self.config.light_curves:

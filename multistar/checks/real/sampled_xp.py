@@ -3,29 +3,11 @@
 import numpy as np
 
 from multistar.inference.predict import predict
+from multistar.mock.sampled import sample_spectra
 from multistar.modalities.gaia_xp.sampled import solve_coefficients
-from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
 from multistar.model.checkpoint import Model
 from multistar.stars import Stars
-
-
-def sample_spectra(stars: Stars) -> tuple[np.ndarray, np.ndarray]:
-    """Sample the spectra of stars as the archive does; errors without correlations.
-
-    Parameters
-    ----------
-    stars : Stars
-        With all 55 + 55 coefficients.
-
-    Returns
-    -------
-    flux, error : (n, 343) ndarray
-        W m-2 nm-1.
-    """
-    bands = stars.xp["bp"], stars.xp["rp"]
-    value, sigma = (np.hstack([getattr(x, part) for x in bands]) for part in ("value", "sigma"))
-    matrix = flux_matrix()
-    return value @ matrix, np.sqrt(sigma**2 @ matrix**2)
 
 
 def compare_sampled(model: Model, stars: Stars) -> list[dict]:
@@ -38,7 +20,9 @@ def compare_sampled(model: Model, stars: Stars) -> list[dict]:
         `width`, the median ratio of the intervals.
     """
     alone = stars.with_blocks(scalars={"g": stars.scalars["g"]})
-    again = alone.with_blocks(xp=solve_coefficients(*sample_spectra(stars), WAVELENGTH))
+    bands = stars.xp["bp"], stars.xp["rp"]
+    value, sigma = (np.hstack([getattr(x, part) for x in bands]) for part in ("value", "sigma"))
+    again = alone.with_blocks(xp=solve_coefficients(*sample_spectra(value, sigma), WAVELENGTH))
     one, other = (predict(model, some, quiet=True).to_pandas() for some in (alone, again))
     rows = []
     for label in model.vocabulary.labels:

@@ -72,8 +72,10 @@ def read_spectra(table: Columns, flags: np.ndarray) -> Spectra | None:
     wavelength = wavelength / (1 + moving[:, None] / LIGHT_SPEED)
     _require_rising(table, wavelength, arm)
     # fluxes of any unit fit into 32 bits when they are near 1
-    level = np.nanmedian(np.where(flux > 0, flux, np.nan), axis=1, keepdims=True)
-    level = np.where(level > 0, level, 1.0)
+    positive = np.where(flux > 0, flux, np.nan)
+    has_any = np.isfinite(positive).any(axis=1)
+    level = np.ones((n, 1))
+    level[has_any] = np.nanmedian(positive[has_any], axis=1, keepdims=True)
     # the same wavelengths are kept once
     every = np.concatenate([np.nan_to_num(wavelength), arm], axis=1)
     _, first, grid_of = np.unique(every, axis=0, return_index=True, return_inverse=True)
