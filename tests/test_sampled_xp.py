@@ -39,7 +39,7 @@ def test_coefficients_come_back_within_their_errors(stars, spectra):
         assert np.median(np.abs(off[known])) < 0.5
 
 
-def test_a_mock_survey_gives_the_sampled_spectra_of_its_coefficients(stars, spectra):
+def test_a_mock_survey_gives_the_sampled_spectra_of_its_coefficients():
     configs = (SurveyConfig(seed=3), SurveyConfig(seed=3, sampled=True))
     plain, sampled = (pa.concat_tables(survey(40, config)) for config in configs)
     assert not [name for name in sampled.column_names if "coefficient" in name]

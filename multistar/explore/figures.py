@@ -171,17 +171,22 @@ def _scale_of_star(median: float, draws: np.ndarray | None) -> float:
 def draw_own_spectra(spectra: Sequence[tuple[np.ndarray, np.ndarray]], height: int) -> Any:
     """Draw the spectrum of a star, which comes first, and those of its neighbours.
 
-    Each is divided by its own median. Arms of a spectrum stand one after the other. Gives a figure
-    of Bokeh, `height` pixels high.
+    Each is divided by its own median; neighbours whose median is not positive are left out. Arms of
+    a spectrum stand one after the other. Gives a figure of Bokeh, `height` pixels high.
     """
     plot = _make_figure(height, "wavelength [nm]", "flux / median")
-    scaled = [(wavelength, flux / np.nanmedian(flux)) for wavelength, flux in spectra]
-    neighbours = scaled[1:]
+    neighbours = []
+    for wavelength, flux in spectra[1:]:
+        median = np.nanmedian(flux)
+        if median > 0:
+            neighbours.append((wavelength, flux / median))
     if neighbours:
         style = {"color": MUTED, "alpha": 0.35, "legend_label": "neighbours"}
         waves, fluxes = (list(part) for part in zip(*neighbours, strict=True))
         plot.multi_line(waves, fluxes, line_width=1, **style)
-    wavelength, own = scaled[0]
+    wavelength, flux = spectra[0]
+    median = np.nanmedian(flux)
+    own = flux / median if median > 0 else flux
     plot.line(wavelength, own, color=STAR, line_width=1.5, legend_label="this star")
     plot.x_range = Range1d(start=np.nanmin(wavelength), end=np.nanmax(wavelength))
     top = np.nanquantile(own, 0.995)
