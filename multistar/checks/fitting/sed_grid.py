@@ -30,6 +30,7 @@ from multistar.checks.fitting.sky_correction import (
     fit_correction,
     keep_light,
 )
+from multistar.checks.fitting.xp_anchors import read_xp_field
 from multistar.checks.fitting.zero_points import fit_zero_points, shift_zero_points
 from multistar.io.files import atomic_write
 from multistar.mock.atmosphere.spectrum import WAVELENGTH, model_atmosphere, with_composition
@@ -217,8 +218,12 @@ def build_sed_table(
     grid = join_models(models, colour, folder / "spectra" / "kurucz93_solar.npz")
     spectrum = as_spectrum(make_sed_table(grid, forest, bands, colour))
     maker = AnchorMaker(spectrum, WAVELENGTH, bands)
-    correction = fit_correction(read_anchors(folder, maker))
-    misfits = measure_misfits(correction, read_anchors(folder, maker, fitted=False))
+    fitted, others = (
+        read_anchors(folder, maker, part) + list(read_xp_field(folder, maker, part))
+        for part in (True, False)
+    )
+    correction = fit_correction(fitted)
+    misfits = measure_misfits(correction, others)
     corrected = correct_grid(grid, correction)
     spectrum = as_spectrum(make_sed_table(corrected, forest, bands, colour, correction))
     offsets = fit_zero_points(spectrum, WAVELENGTH, bands, folder)

@@ -6,7 +6,6 @@ Read from the folder of real data: MILES (Sanchez-Blazquez et al. 2006, labels o
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,8 @@ LABEL_ERRORS = {
     "pickles": (0.03, 80.0, 0.35, 0.15),
     "lamost": (0.0, 25.0, 0.08, 0.04),
     "kepler": (0.0, 20.0, 0.05, 0.03),
+    "xp": (0.015, 0.0, 0.2, 0.15),
+    "cool xp": (0.015, 0.0, 0.2, 0.15),
 }
 # Independent error of a bin, and errors of dust [mag] and of a tilt per unit of ln wavelength.
 FLUX_ERRORS = {
@@ -40,10 +41,19 @@ FLUX_ERRORS = {
     "pickles": (0.03, 0.03, 0.05),
     "lamost": (0.006, 0.012, 0.0),
     "kepler": (0.006, 0.02, 0.0),
+    "xp": (0.008, 0.015, 0.015),
+    "cool xp": (0.008, 0.015, 0.015),
 }
 BAND_ERRORS = {"g": 0.004, "bp": 0.005, "rp": 0.005, "j": 0.01, "h": 0.01, "ks": 0.01}
 BAND_ERRORS |= {"w1": 0.015, "w2": 0.015}
 STEPS = np.array([0.02, 0.2, 0.1])  # of ln Teff, log g, [M/H], for derivatives
+# nm: where the Earth's atmosphere is left in spectra. Beside these windows fluxes of STELIB fall by
+# 34 % in the A band of oxygen and by 10 % in its B band, of stars of every temperature; those of
+# Pickles by 5 % in the water of 940 nm.
+TELLURIC = {
+    "stelib": ((685, 695), (715, 735), (756, 773), (810, 838), (890, 990)),
+    "pickles": ((715, 735), (890, 990)),
+}
 LOW_DUST = {"lamost": 0.06, "kepler": 0.24}  # mag of E(B-V)
 COOLEST, HOTTEST = 2900, 32_000  # K
 MOST_DUST = 0.6  # mag of A_V, of spectra that are not free of it
@@ -94,7 +104,7 @@ class AnchorMaker:
         edges = np.arange(max(wave.min(), 335.0), wave.max(), BIN)
         observed = np.interp(FINE, wave, flux, left=np.nan, right=np.nan)
         observed[~(observed > 0)] = np.nan
-        variants = self._variants(labels, survey)
+        variants = self.vary_labels(labels)
         at_fine = np.array([np.interp(FINE, self.wavelength, np.exp(v)) for v in variants])
         to_knots, dust = interpolate_knots(FINE), extinction(FINE)
         ratios, rows, dusts, centres, derivatives = [], [], [], [], []
@@ -113,7 +123,7 @@ class AnchorMaker:
         if len(ratios) < 8:
             return None
         tilt = np.log(np.array(centres) / 600)
-        return self._anchor(survey, labels, ratios, rows, derivatives, dusts, tilt, name)
+        return self.make_anchor(survey, labels, ratios, rows, derivatives, dusts, tilt, name)
 
     def of_magnitudes(
         self, survey: str, labels: np.ndarray, magnitudes: dict[str, float], name: str
@@ -122,7 +132,7 @@ class AnchorMaker:
         seen = [band for band in magnitudes if np.isfinite(magnitudes[band])]
         if len(seen) < 3:
             return None
-        variants = np.exp(self._variants(labels, survey))
+        variants = np.exp(self.vary_labels(labels))
         to_knots, dust = interpolate_knots(self.wavelength), extinction(self.wavelength)
         ratios, rows, dusts, derivatives, errors = [], [], [], [], []
         for band in seen:
@@ -135,11 +145,10 @@ class AnchorMaker:
             rows.append(share @ to_knots)
             dusts.append(share @ dust)
             errors.append(BAND_ERRORS[band] if survey != "sun" else SUN_ERRORS.get(band, 0.01))
-        anchor = self._anchor(
-            survey, labels, ratios, rows, derivatives, dusts, np.zeros(len(seen)), name
+        tilt = np.zeros(len(seen))
+        return self.make_anchor(
+            survey, labels, ratios, rows, derivatives, dusts, tilt, name, np.array(errors)
         )
-        error = np.hypot(anchor.error, errors)
-        return replace(anchor, error=error)
 
     def extinction_in(self, band: str, flux: np.ndarray) -> float:
         """Extinction of a spectrum (n_wave,) in a band per E(B-V), for little dust, mag."""
@@ -147,7 +156,7 @@ class AnchorMaker:
         dust = extinction(self.wavelength)
         return float(-2.5 / np.log(10) * (weights @ dust) / weights.sum())
 
-    def _variants(self, labels: np.ndarray, survey: str) -> np.ndarray:
+    def vary_labels(self, labels: np.ndarray) -> np.ndarray:
         """ln F (4, n_wave) at the labels, and a step in Teff, log g and [M/H] away."""
         steps = np.tile(labels, (4, 1)).astype(float)
         steps[1, 0] *= np.exp(STEPS[0])
@@ -155,7 +164,35 @@ class AnchorMaker:
         steps[3, 2] += STEPS[2]
         return self.spectrum(steps)
 
-    def _anchor(self, survey, labels, ratios, rows, derivatives, dusts, tilt, name) -> Anchor:
+    def make_anchor(
+        self,
+        survey: str,
+        labels: np.ndarray,
+        ratios: Any,
+        operator: Any,
+        derivatives: Any,
+        dusts: Any,
+        tilt: np.ndarray,
+        name: str,
+        noise: np.ndarray | float = 0.0,
+    ) -> Anchor:
+        """Give what is seen in bins its errors: those of the survey's labels and fluxes, and noise.
+
+        Parameters
+        ----------
+        survey : str
+        labels : (3,) array
+        ratios : (n_bin,) array
+            ln of the observed over the modelled flux.
+        operator : (n_bin, n_knot) array
+        derivatives : (n_bin, 3) array
+            How ln of the modelled flux changes by STEPS.
+        dusts, tilt : (n_bin,) array
+            Change of ln flux by 1 mag of E(B-V), and by a unit of tilt.
+        name : str
+        noise : (n_bin,) array or float
+            Independent errors beside the survey's own.
+        """
         slopes = (np.array(derivatives) / STEPS).T  # (3, n_bin)
         fraction, least, logg_error, m_h_error = LABEL_ERRORS.get(survey, (0.0, 0.0, 0.0, 0.0))
         error, dust_error, tilt_error = FLUX_ERRORS.get(survey, (SUN_SPECTRUM_ERROR, 0.0, 0.0))
@@ -173,8 +210,8 @@ class AnchorMaker:
             survey=survey,
             labels=np.asarray(labels, float),
             ratio=np.array(ratios),
-            operator=np.array(rows),
-            error=np.full(len(ratios), error),
+            operator=np.array(operator),
+            error=np.hypot(np.full(len(ratios), error), noise),
             modes=np.array(modes),
             by_teff=slopes[0],
             name=name,
@@ -201,6 +238,8 @@ def read_libraries(folder: Path, maker: AnchorMaker, fitted: bool) -> Iterator[A
             if not COOLEST < labels[0] < HOTTEST:
                 continue
             flux = table["flux"][i].astype(float)
+            for low, high in TELLURIC.get(survey, ()):
+                flux[(wave > low) & (wave < high)] = np.nan
             if survey == "stelib":
                 if table["a_v"][i] > MOST_DUST:
                     continue

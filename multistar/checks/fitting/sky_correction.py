@@ -6,6 +6,7 @@ and in the labels, zero where no star says otherwise. It is fitted to all anchor
 - spectra of MILES, STELIB and Pickles in bins, with a free level for every star, and errors that
   hold those of its labels, of its dust and a slow tilt;
 - magnitudes of LAMOST dwarfs and Kepler giants, likewise, which tie 740 nm to 4.6 um;
+- Gaia XP spectra of field stars beyond 650 nm (xp_anchors.py);
 - the Sun: its spectrum, and its magnitudes in the infrared.
 
 The temperature scale of every survey has a free constant for dwarfs and one for giants; that of
@@ -42,9 +43,12 @@ TEFF_FREEDOM = {
     "stelib giants": 0.005,
     "pickles dwarfs": 0.02,
     "pickles giants": 0.01,
-    "lamost dwarfs": 0.02,
-    "lamost giants": 0.02,
-    "kepler giants": 0.003,
+    "lamost dwarfs": 0.004,
+    "lamost giants": 0.004,
+    "kepler giants": 0.001,
+    "xp dwarfs": 0.02,
+    "xp giants": 0.02,
+    "cool xp dwarfs": 0.002,
 }
 GIANT_LOGG = 3.5
 ROUNDS = 2  # of weights by how well a star fits

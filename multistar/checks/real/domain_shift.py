@@ -25,6 +25,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from multistar.checks.fitting.sky_anchors import is_fitted
 from multistar.checks.metrics import scatter
 from multistar.checks.real.matched_pairs import (
     LABELS,
@@ -51,7 +52,7 @@ from multistar.model.checkpoint import Model
 from multistar.stars import Stars, read_stars
 
 SEED, FOLDS, MOST = 31, 5, 2500
-MOCK_STARS = {"all-sky": 30000, "kepler-like": 20000}
+MOCK_STARS = {"all-sky": 30000, "high-latitude": 30000, "kepler-like": 20000}
 FEWEST = 50  # stars with a label
 GIANT_COLUMNS = {"teff": "TEFF", "logg": "LOGG", "m_h": "FE_H", "mass": "Mcorr", "age": "Age"}
 MEASURED = ("source_id", "phot_", "parallax", "j_m", "h_m", "ks_m")
@@ -71,16 +72,23 @@ def _read_lamost(folder: Path) -> Stars:
     return read_stars(read_lamost(folder), LAMOST_COLUMNS)
 
 
+def _read_field(folder: Path) -> Stars:
+    """Those that the mock's spectra were not fitted to."""
+    stars = read_field(folder)
+    return stars.select(np.array([not is_fitted(str(number)) for number in stars.source_id]))
+
+
 def _read_members(folder: Path) -> Stars:
     return read_stars(read_cluster_members(folder))
 
 
-# Part -> the mock's selection, and what reads the real stars.
+# Part -> the mock's selection, and what reads the real stars. The field stars lie 49 degrees from
+# the Galactic plane.
 PARTS: dict[str, tuple[str, Callable[[Path], Stars]]] = {
     "lamost": ("all-sky", _read_lamost),
     "giants": ("kepler-like", read_labelled_giants),
     "members": ("all-sky", _read_members),
-    "field": ("all-sky", read_field),
+    "field": ("high-latitude", _read_field),
 }
 
 

@@ -1,0 +1,157 @@
+"""The response of XP beyond the instrument model, from field stars: makes mock/xp_response.json.
+
+Field stars are put beside mock stars of their magnitude and colour (xp_anchors.py), whose spectra
+hold the correction of all anchors; the response that they hold is taken off. What is left of the mean spectra is a
+smooth function of pseudo-wavelength with a Gaussian prior. Cool stars, whose model spectra are
+worse than XP, count little.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from multistar.checks.fitting.xp_anchors import mean_spectra
+from multistar.io.files import atomic_write
+from multistar.mock.xp_response import (
+    BANDS,
+    FINE,
+    KNOTS,
+    change_by_knot,
+    describe_star,
+    evaluate_response,
+)
+from multistar.modalities.gaia_xp.instrument import load_band
+from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, photometry_matrix
+from multistar.stars import Stars
+
+# Prior: size of the response, of its dependence on Teff, and at the ends, where there is little
+# light; lengths of correlation with their shares of the variance, pixels.
+SIZE, SLOPE_SIZE, END_SIZE = 0.05, 0.03, 0.3
+MIDST = {"bp": (12.0, 40.0), "rp": (10.0, 49.0)}
+LENGTHS = {0.8: 0.5, 4.0: 0.5}
+# A pair's own difference, as a share of the spectrum, and of its highest value.
+PAIR_ERROR, FLOOR = 0.03, 0.0007
+COOL, COOL_ERROR = 4000.0, 0.15  # K
+MAGNITUDE_ERROR = 0.0005  # mag; what the response may change in G, BP and RP of the mean star
+ROUNDS = 4
+PAIRS = tuple[Stars, Stars]
+
+
+def fit_response(pairs: PAIRS) -> dict[str, np.ndarray]:
+    """Fit the response to pairs of real and mock stars.
+
+    Returns
+    -------
+    dict
+        Band -> (2, n_knot), see mock/xp_response.py.
+    """
+    return {band: _fit_band(pairs, band) for band in BANDS}
+
+
+def _fit_band(pairs: PAIRS, band: str) -> np.ndarray:
+    real, mock = _compare(pairs, band, FINE)
+    factors = describe_star(pairs[1].extra["true_teff"])
+    error = _pair_error(pairs, band, mock)
+    step = FINE[1] - FINE[0]
+    at_knots = np.stack([np.interp(FINE, KNOTS, unit) for unit in np.eye(len(KNOTS))])
+    start = _prior_precision(band) + _keep_magnitudes(pairs[1], band, factors)
+    weight = np.ones(len(real))
+    weights = np.zeros((factors.shape[1], len(KNOTS)))
+    for _ in range(ROUNDS):
+        precision, score = start.copy(), np.zeros(len(start))
+        for i in range(len(real)):
+            scaled = mock[i] * at_knots / error[i]
+            design = np.concatenate([scaled * factor for factor in factors[i]])
+            precision += weight[i] * step * design @ design.T
+            score += weight[i] * step * design @ ((real[i] - mock[i]) / error[i])
+        weights = np.linalg.solve(precision, score).reshape(weights.shape)
+        left = real - mock * (1 + factors @ weights @ at_knots)
+        # Weights of a Student distribution: a pair that fits badly says little.
+        weight = 5 / (4 + np.mean((left / error) ** 2, axis=1))
+    return weights
+
+
+def _compare(pairs: PAIRS, band: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, n_sample) mean spectra of real stars, and of their partners without the response."""
+    real, mock = (mean_spectra(stars, band, samples) for stars in pairs)
+    return real, mock / evaluate_response(band, pairs[1].extra["true_teff"], samples)
+
+
+def _pair_error(pairs: PAIRS, band: str, mock: np.ndarray) -> np.ndarray:
+    """(n, n_fine) noise of both stars, and how far a pair is from being alike."""
+    basis = load_band(band).internal_basis(FINE)
+    variance = np.zeros_like(mock)
+    for stars in pairs:
+        of_zero = 10 ** (0.4 * stars.scalars["g"].value)[:, None]
+        variance += (stars.xp[band].sigma * of_zero) ** 2 @ basis**2
+    is_cool = pairs[1].extra["true_teff"] < COOL
+    share = np.where(is_cool, COOL_ERROR, PAIR_ERROR)[:, None]
+    floor = FLOOR * mock.max(axis=1, keepdims=True)
+    return np.sqrt(variance + (share * mock) ** 2 + floor**2)
+
+
+def _prior_precision(band: str) -> np.ndarray:
+    low, high = MIDST[band]
+    size = np.where((low < KNOTS) & (high > KNOTS), SIZE, END_SIZE)
+    apart = np.subtract.outer(KNOTS, KNOTS)
+    correlation = sum(
+        share * np.exp(-0.5 * (apart / length) ** 2) for length, share in LENGTHS.items()
+    )
+    covariance = correlation * np.outer(size, size) + 1e-8 * np.eye(len(KNOTS))
+    parts = [1.0, (SLOPE_SIZE / SIZE) ** 2]
+    return np.kron(np.diag(1 / np.array(parts)), np.linalg.inv(covariance))
+
+
+def _keep_magnitudes(mock: Stars, band: str, factors: np.ndarray) -> np.ndarray:
+    """Precision of a response that changes no magnitudes of warm and of cool mean stars."""
+    split = DR3_ORDERS["bp"]
+    rows = slice(None, split) if band == "bp" else slice(split, None)
+    to_flux = photometry_matrix()[0]
+    every = np.hstack([mock.xp[name].value for name in BANDS])
+    order = np.argsort(factors[:, 1])
+    precision = np.zeros((2 * len(KNOTS),) * 2)
+    for alike in np.array_split(order, 12):
+        of_zero = 10 ** (0.4 * mock.scalars["g"].value[alike])[:, None]
+        mean = (every[alike] * of_zero).mean(axis=0)
+        changed = np.einsum("c,kcd,db->bk", mean[rows], change_by_knot(band), to_flux[rows])
+        magnitudes = 1.0857 * changed / (mean @ to_flux)[:, None]
+        design = np.kron(factors[alike].mean(axis=0), magnitudes) / MAGNITUDE_ERROR
+        precision += design.T @ design
+    return precision
+
+
+def measure_left(pairs: PAIRS, response: dict[str, np.ndarray]) -> list[dict]:
+    """Measure how far the medians of real stars are from the mock's, before and after.
+
+    Returns
+    -------
+    list of dict
+        By band and range of BP - RP: rms over pseudo-wavelengths in the midst, per cent.
+    """
+    colour = pairs[0].scalars["bp"].value - pairs[0].scalars["rp"].value
+    factors = describe_star(pairs[1].extra["true_teff"])
+    rows = []
+    for band in BANDS:
+        samples = np.arange(*MIDST[band])
+        ratio = np.divide(*_compare(pairs, band, samples))
+        at_samples = np.stack([np.interp(samples, KNOTS, part) for part in response[band]])
+        after = ratio / (1 + factors @ at_samples)
+        for low, high in ((0.0, 0.8), (0.8, 1.0), (1.0, 1.3), (1.3, 1.8), (1.8, 3.0)):
+            here = (colour > low) & (colour <= high)
+            if not here.any():
+                continue
+            left = [
+                100 * np.sqrt(np.mean((np.median(x[here], axis=0) - 1) ** 2))
+                for x in (ratio, after)
+            ]
+            row = {"band": band, "bp_rp": f"{low}-{high}", "n": int(here.sum())}
+            rows.append(row | {"before": left[0], "after": left[1]})
+    return rows
+
+
+def write_response(response: dict[str, np.ndarray], path: str | Path, overwrite: bool) -> None:
+    """Write the response as the mock reads it, JSON by band, atomically."""
+    table = {band: np.round(weights, 5).tolist() for band, weights in response.items()}
+    with atomic_write(path, overwrite) as temporary:
+        temporary.write_text(json.dumps(table) + "\n")

@@ -1,0 +1,57 @@
+"""Tables of documents on real XP spectra, and on real stars beside their mock twins."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from multistar.checks.markdown import format_rows
+
+TWINS = {
+    "giants": "Kepler giants, photometry, parallax",
+    "lamost": "LAMOST stars, photometry, parallax",
+    "members": "members of clusters, Gaia magnitudes, parallax",
+    "field": "field stars, XP",
+}
+DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "mass": 2, "age": 1}
+
+
+def make_xp_response(figures: Mapping[str, Any]) -> str:
+    """Medians of real spectra over the mock's, before and after the response."""
+    rows = []
+    for row in figures["left"]:
+        stars = [row["band"].upper(), row["bp_rp"], str(row["n"])]
+        rows.append([*stars, f"{row['before']:.1f} %", f"{row['after']:.1f} %"])
+    header = ["band", "BP - RP", "stars", "without the response", "with it"]
+    return format_rows(header, rows)
+
+
+def make_inpainting(figures: Mapping[str, Any]) -> str:
+    """One band of real stars predicted from the other."""
+    rows = []
+    for row in figures["inpainting"]:
+        g = "all" if row["g"] == "0-99" else row["g"]
+        errors = [f"{row['model']:.1f}", f"{row['gaussian']:.1f}"]
+        rows.append([row["band"].upper(), g, str(row["stars"]), *errors])
+    header = ["band", "G", "stars", "the model misses by [errors]", "a Gaussian"]
+    return format_rows(header, rows)
+
+
+def make_twins(figures: Mapping[str, Any]) -> str:
+    """Real stars beside their mock twins: how well they are told apart, and labels."""
+    rows = []
+    for part, of in figures.items():
+        cells = [f"{of['auc']['linear']:.2f}", f"{of['control']['linear']:.2f}"]
+        accuracy = of["accuracy"]
+        cells.append(_write(accuracy, "teff", "partners"))
+        cells += [_write(accuracy, label, "real") for label in DIGITS]
+        rows.append([f"{of['pairs']:,} {TWINS[part]}", *cells])
+    header = ["", "AUC", "mock against mock", "Teff [K], twins"]
+    header += ["Teff [K], real", "log g", "[M/H]", "mass [Msun]", "age [Gyr]"]
+    return format_rows(header, rows)
+
+
+def _write(accuracy: Mapping[str, Any], label: str, who: str) -> str:
+    """MAD-std (bias) of a label; nothing where it is not known."""
+    if label not in accuracy:
+        return ""
+    size, digits = accuracy[label][who], DIGITS[label]
+    return f"{size['mad_std']:.{digits}f} ({size['bias']:+.{digits}f})"
