@@ -19,6 +19,7 @@ from multistar.checks.metrics import coverage
 from multistar.inference.predict import predict
 from multistar.io.config import from_table
 from multistar.modalities.gaia_xp.modality import XPHiding
+from multistar.modalities.scalars.modality import ScalarHiding
 from multistar.model.calibration import Recalibrator
 from multistar.model.vocabulary import Vocabulary
 from multistar.stars import read_stars
@@ -443,3 +444,35 @@ def test_tensorboard_gets_the_losses_or_says_what_is_missing(mock_file, tmp_path
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
     with pytest.raises(ImportError, match="pip install tensorboard"):
         pretrain(small_run(mock_file, tmp_path / "n", steps=20, tensorboard=True), quiet=True)
+
+
+def test_few_surveys_are_shown_whole(batch):
+    """Many stars come with Gaia's photometry alone, or with one survey more."""
+    vocabulary, _ = batch
+    scalars = vocabulary.scalar_part
+    hiding = ScalarHiding(few_surveys=1.0)
+    sky = torch.zeros(4000, dtype=torch.bool)
+    available = scalars.draw_available(4000, sky, hiding, torch.Generator().manual_seed(5))
+    by_survey = dict(zip(["2mass", "wise"], [("j", "h", "ks"), ("w1", "w2")], strict=True))
+    for bands in by_survey.values():
+        slots = [scalars.names.index(band) for band in bands if band in scalars.names]
+        seen = available[:, slots]
+        assert torch.equal(seen.any(1), seen.all(1))
+        assert seen.all(1).float().mean() == pytest.approx(0.5, abs=0.03)
+    gaia = [scalars.names.index(band) for band in ("g", "bp", "rp")]
+    assert available[:, gaia].all()
+
+
+def test_a_modality_is_shown_alone_only_of_stars_that_have_it(batch):
+    vocabulary, stars = batch
+    hiding = {"xp": XPHiding(absent=0, no_band=0, truncate=0, relevant=0, alone=1.0)}
+    splitter = Splitter(
+        vocabulary, torch.ones(vocabulary.n_slots), 16, 0.25, torch.Generator(), hiding=hiding
+    )
+    observed = torch.ones(400, vocabulary.n_slots, dtype=torch.bool)
+    observed[200:, vocabulary.places["xp"]] = False
+    magnitudes = list(vocabulary.scalar_part.slots_of_kind("magnitude"))
+    shown = torch.stack([splitter.draw_shown(400, observed=observed) for _ in range(20)])
+    assert shown[:, 200:, magnitudes].float().mean() > 0.3
+    few = [i for i in range(20) if not shown[i, :200, magnitudes].any()]
+    assert len(few) > 12  # a batch that generates shows what it wants

@@ -149,7 +149,9 @@ class Splitter:
     def _draw_coins(self, batch: int, share: float) -> Tensor:
         return draw_coins(batch, share, self.generator)
 
-    def draw_shown(self, batch: int, sky: Tensor | None = None) -> Tensor:
+    def draw_shown(
+        self, batch: int, sky: Tensor | None = None, observed: Tensor | None = None
+    ) -> Tensor:
         """Draw where the model may look, if something was observed there at all.
 
         Parameters
@@ -158,6 +160,8 @@ class Splitter:
             Number of stars.
         sky : (B,) bool Tensor, optional
             Stars without labels.
+        observed : (B, n_slots) bool Tensor, optional
+            What was measured; everything by default. A modality is shown alone of stars that have it.
 
         Returns
         -------
@@ -165,6 +169,8 @@ class Splitter:
         """
         if sky is None:
             sky = torch.zeros(batch, dtype=torch.bool)
+        if observed is None:
+            observed = torch.ones(batch, self.vocabulary.n_slots, dtype=torch.bool)
         keep = torch.rand(batch, 1, generator=self.generator).sqrt()
         shown, available = [], []
         for own in self.vocabulary.modalities:
@@ -174,20 +180,22 @@ class Splitter:
             available.append(here.expand(batch, own.n_slots))
         show = torch.cat(shown, 1) | self._draw_coins(batch, self.masking.complete)
         show &= torch.cat(available, 1)
-        self._hide_others(show)
+        self._hide_others(show, observed)
         show[:, self.labels] = self._draw_labels(batch)
         if self._draw_coins(1, self.masking.generate):
             return self._draw_shown_to_generate(batch)
         return show
 
-    def _hide_others(self, show: Tensor) -> None:
-        """Of some stars one modality alone is known; in place."""
+    def _hide_others(self, show: Tensor, observed: Tensor) -> None:
+        """Of some stars that have a modality it alone is known; in place."""
         for own in self.vocabulary.modalities:
             share = self.hiding[own.name].alone
             if share:
+                place = self.vocabulary.places[own.name]
                 others = torch.ones(show.shape[1], dtype=torch.bool)
-                others[self.vocabulary.places[own.name]] = False
-                show &= ~(others & self._draw_coins(len(show), share))
+                others[place] = False
+                has_it = observed[:, place].any(1, keepdim=True)
+                show &= ~(others & has_it & self._draw_coins(len(show), share))
 
     def _draw_labels(self, batch: int) -> Tensor:
         share = torch.rand(batch, 1, generator=self.generator) * MOST_LABELS
@@ -274,7 +282,7 @@ class Splitter:
         """
         batch = stars.value.shape[0]
         unlabelled = ~stars.observed[:, self.labels].any(1)
-        visible = stars.observed & self.draw_shown(batch, unlabelled)
+        visible = stars.observed & self.draw_shown(batch, unlabelled, stars.observed)
         stated = stars.sigma if errors is None else errors
         without_errors = self._draw_coins(batch, self.masking.no_errors)
         sigma = torch.where(without_errors, torch.nan, stated)

@@ -23,6 +23,9 @@ class ScalarHiding(Hiding):
 
     absent: float = 0.2  # share, of the stars that are shown in part, without any photometry
     no_astrometry: float = 0.4  # share of all stars without parallax
+    # Share of all stars that were matched with few surveys: each survey but that of G is then missing
+    # in half of them, with all of its bands. Otherwise "Gaia alone" would hardly ever be shown.
+    few_surveys: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,18 @@ class Scalars(Modality):
         available = torch.ones(batch, self.n_slots, dtype=torch.bool)
         astrometry = self.slots_of_kind("astrometry")
         available[:, astrometry] = ~draw_coins(batch, hiding.no_astrometry, generator)
+        few = draw_coins(batch, hiding.few_surveys, generator)
+        for slots in self._slots_by_survey():
+            available[:, slots] &= ~(few & draw_coins(batch, 0.5, generator))
         return available
+
+    def _slots_by_survey(self) -> list[list[int]]:
+        """Slots of the magnitudes of each survey but that of G."""
+        slots: dict[str, list[int]] = {}
+        for slot in self.slots_of_kind("magnitude"):
+            slots.setdefault(self.quantity(self.names[slot]).survey, []).append(slot)
+        own = "" if self.g is None else self.quantity(self.names[self.g]).survey
+        return [found for survey, found in slots.items() if survey and survey != own]
 
     def encoder(self, config: Any) -> nn.Module:
         groups = self.groups() if config.group_surveys else None
