@@ -31,6 +31,7 @@ mock test/curves 12000 902 kepler-like "--light-curves kepler --views"
 mock test/curves-asked 4000 903 kepler-like "--light-curves kepler --views"
 part labels "$python" scripts/benchmark_labels.py mini --train mini/test/giants.parquet \
     --held-out 0.09 --cache "$done/labels-cache"
+part known "$python" scripts/benchmark_known.py
 part sky "$multistar" check sky "$data" --model mini --out "$done/sky-report" --overwrite
 cp "$done/sky-report/sky.json" docs/results/
 part spectra "$python" scripts/evaluate_spectra.py "$data"

@@ -125,6 +125,21 @@ def make_labels(figures: Mapping[str, Any]) -> str:
     return format_rows(header, rows)
 
 
+def make_known(figures: Mapping[str, Any]) -> str:
+    """Mock stars by what is known of them: MAD-std (bias) and share in the 68 % interval."""
+    rows = []
+    for sample, of in figures.items():
+        cells: dict[str, list[str]] = {}
+        for score in of["scores"]:
+            digits = {"teff": 0, "ebv": 3}.get(score["label"], 2)
+            text = f"{score['mad_std']:.{digits}f} ({score['bias']:+.{digits}f})"
+            text += f", {write_percent(score['coverage'])}"
+            cells.setdefault(score["known"], []).append(text)
+        rows += [[f"{of['stars']:,} {sample}", known, *row] for known, row in cells.items()]
+    labels = dict.fromkeys(score["label"] for of in figures.values() for score in of["scores"])
+    return format_rows(["stars", "known", *map(name_label, labels)], rows)
+
+
 def make_sky(figures: Mapping[str, Any], labels: Sequence[str], intervals: bool) -> str:
     """Make a table of real stars: MAD-std (bias), and shares in the 68 % interval."""
     samples: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -364,6 +379,7 @@ def make_speed(figures: Mapping[str, Any]) -> str:
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "headline": ("labels", make_headline),
     "labels": ("labels", make_labels),
+    "known": ("known", make_known),
     "sky": ("sky", lambda f: make_sky(f, ("teff", "logg", "m_h", "mass", "age"), False)),
     "sky-intervals": ("sky", lambda f: make_sky(f, ("teff", "logg", "m_h", "mass", "age"), True)),
     "sun": ("sky", make_sun),
