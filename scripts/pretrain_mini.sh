@@ -142,7 +142,7 @@ test -e mini/sky2/populations.safetensors ||
     --held-out 0.03 --cache mini/benchmark --no-parallax
 "$python" scripts/benchmark_modalities.py --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --light-curves mini/lc/model --core mini/core \
-    --fused mini/sky
+    --fused mini/sky2
 "$python" scripts/evaluate_alignment.py mini/sky2 --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --train-pairs 12000
 "$multistar" check populations mini/lc/populations.parquet --model mini/sky2 \
