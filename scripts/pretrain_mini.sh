@@ -15,7 +15,7 @@
 # 6,000 and 4,000 steps of 128; all learnt together (mini_everything.toml, mini_final.toml), three
 # quarters of an hour; and thrice on tables of the present mock (mini_sky.toml, mini_sky_again.toml,
 # mini_sky_last.toml). Of the first of these runs all tables, of the second those of light curves, had
-# spectra on a scale of temperature that was hotter by 30 K.
+# spectra on a scale of temperature that was hotter by 30 K; the third drew half of the mismatch of XP.
 # A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."

@@ -15,11 +15,11 @@ from torch import Tensor
 from encoders import Measurement
 
 # Error of the mean spectrum, rms [%] at wavelengths [nm]. Calibration to flux amplifies it about
-# three times at the ripples' scale. Twice these sizes made flux and coefficients scatter as the
-# residuals that scripts/compare_real_xp.py showed for Gaia DR3 stars (field, CALSPEC, Rubin) before
-# the mock had a response of its own (xp_response.py), which halves what is left in BP and RP.
+# three times at the ripples' scale; sizes are such that flux and coefficients scatter as the
+# residuals that scripts/compare_real_xp.py shows for Gaia DR3 stars (field, CALSPEC, Rubin): 5 %
+# at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond.
 WAVELENGTHS = (330.0, 380.0, 420.0, 470.0, 520.0, 580.0, 640.0, 720.0, 850.0, 900.0, 970.0, 1050.0)
-SIZES = (2.5, 2.0, 1.5, 1.25, 1.0, 0.75, 0.5, 0.35, 0.5, 0.9, 0.9, 0.9)
+SIZES = (5.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.0, 0.7, 1.0, 1.8, 1.8, 1.8)
 # Shares of the variance, by length of correlation in ln wavelength: ripples and trends
 SHARES = {0.012: 0.75, 0.06: 0.25}
 KEPT = 0.98  # of the variance, by the modes that are used
