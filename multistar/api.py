@@ -223,7 +223,7 @@ class MultiStar:
             A dust map that tells E(B-V) of stars with positions (ra and dec, l and b, or a Gaia
             source_id): "sfd", "planck", "bayestar", "bh", MODULE:CLASS of dustmaps, a HEALPix
             file (.fits), or such an object. Maps of the whole line of sight count by the share in
-            front of the star.
+            front of the star. "disc" needs no file: what is typical of a place and a distance.
         prior : str, optional
             A population that the stars are known to be of, such as "young" for members of a young
             cluster or "halo", instead of all training stars: a selection of the mock survey that

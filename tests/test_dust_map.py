@@ -1,10 +1,14 @@
-"""The mock dust as a dustmaps map agrees with the stars that it reddened."""
+"""The mock dust as dustmaps maps agrees with the stars that it reddened."""
 
 import astropy.units as u
 import numpy as np
+import pytest
 from astropy.coordinates import SkyCoord
 
-from multistar.mock.dust_map import MockDustQuery
+from multistar import MultiStar
+from multistar.mock.dust import DustDisc, integrate, smooth_density
+from multistar.mock.dust_map import DiscQuery, MockDustQuery
+from multistar.mock.survey import SurveyConfig, survey_block
 
 
 def coordinates(mock_table, **distance) -> SkyCoord:
@@ -42,3 +46,38 @@ def test_the_plane_is_dusty_and_the_poles_are_clear():
     assert np.median(plane) > 0.5
     assert np.max(plane) > 4
     assert np.all(pole < 0.08)
+
+
+def test_the_smooth_disc_is_the_mean_of_lumpy_ones():
+    rng = np.random.default_rng(4)
+    longitude, latitude = rng.uniform(0, 2 * np.pi, 60), rng.uniform(-0.5, 0.5, 60)
+    distance = rng.uniform(0.3, 3, 60)
+    lumpy = [DustDisc(seed).ebv(longitude, latitude, distance) for seed in range(300)]
+    smooth = integrate(smooth_density, longitude, latitude, distance)
+    error = np.std(lumpy, axis=0) / np.sqrt(len(lumpy))
+    # The lumps are log-normal only nearly: they are sums of few waves of one size.
+    assert np.mean(np.mean(lumpy, axis=0) / smooth) == pytest.approx(1, abs=0.05)
+    assert np.median(np.abs(np.mean(lumpy, axis=0) - smooth) / error) < 2
+
+
+def test_what_is_typical_of_a_place_is_less_than_the_mean():
+    where = SkyCoord(40 * u.deg, 1 * u.deg, distance=[0.05, 1, 5] * u.kpc, frame="galactic")
+    longitude, latitude = np.full(3, np.deg2rad(40)), np.full(3, np.deg2rad(1))
+    mean = integrate(smooth_density, longitude, latitude, np.array([0.05, 1, 5]), points=384)
+    typical = DiscQuery()(where)
+    assert np.all(np.diff(typical / mean) < 0) and typical[0] == pytest.approx(mean[0], rel=0.02)
+
+
+def test_a_place_mends_the_temperature_of_stars_far_from_the_plane():
+    """Such stars have less dust than their distance has elsewhere, which the model does not know."""
+    table = survey_block(SurveyConfig(seed=78, selection="high-latitude"), block=0)[:600]
+    bands = [f"phot_{band}_mean_mag" for band in ("g", "bp", "rp")]
+    known = ["source_id", "l", "b", "parallax", "parallax_error", *bands]
+    known += [f"{band}_error" for band in bands]
+    mini, truth = MultiStar.from_pretrained("mini"), table["true_teff"].to_numpy()
+    wrong = {}
+    for dust in (None, "disc"):
+        found = mini.predict(table.select(known), dust=dust, origin="mock")
+        wrong[dust] = found["teff"].to_numpy() - truth
+    assert abs(np.median(wrong["disc"])) < 30 < np.median(wrong[None])
+    assert np.median(np.abs(wrong["disc"])) < 0.75 * np.median(np.abs(wrong[None]))

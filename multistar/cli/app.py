@@ -315,7 +315,8 @@ def _add_predict_options(predict: argparse.ArgumentParser) -> None:
         "--dust",
         metavar="MAP",
         help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, MODULE:CLASS of dustmaps, "
-        "or a HEALPix file of the whole sky (.fits)",
+        "a HEALPix file of the whole sky (.fits), or disc: what is typical of a place, without a "
+        "file",
     )
     predict.add_argument(
         "--prior",

@@ -33,6 +33,7 @@ SCALE = {"sfd": 0.86, "bayestar": 0.884}
 SCALE_HEIGHT, SCALE_LENGTH = 0.09, 8.0  # kpc, of the dust along a line of sight
 CAVITY = 0.1  # kpc around the Sun without dust
 MAP_ERROR = 0.16  # of E(B-V) (Schlegel, Finkbeiner & Davis 1998)
+OWN_ERROR = {"disc": 0.7}  # the same of a map that knows no clouds
 LEAST_ERROR = 0.01  # mag
 LUMPINESS = 0.45  # error of the share f in front of a star, over sqrt(f (1 - f))
 FARTHEST = 30.0  # kpc
@@ -96,8 +97,9 @@ def reddening_in_front(stars: Stars, query: Any, distance: np.ndarray) -> tuple[
         ebv = np.stack([query_map(stars, query, d).ebv for d in distance.T], 1)
         unknown = 0.0
     middle = ebv.mean(1)
-    error = np.sqrt((MAP_ERROR * middle) ** 2 + unknown**2 + ebv.var(1))
-    scale = SCALE.get(name_map(query), 1.0)
+    name = name_map(query)
+    error = np.sqrt((OWN_ERROR.get(name, MAP_ERROR) * middle) ** 2 + unknown**2 + ebv.var(1))
+    scale = SCALE.get(name, 1.0)
     return Scalar(scale * middle, np.hypot(scale * error, LEAST_ERROR)), whole
 
 

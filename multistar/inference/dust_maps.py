@@ -30,6 +30,7 @@ MAPS = {
     "bayestar": "dustmaps.bayestar:BayestarQuery",
     "bayestar2019": "dustmaps.bayestar:BayestarQuery",  # what it reads by default
     "mock": "multistar.mock.dust_map:MockDustQuery",
+    "disc": "multistar.mock.dust_map:DiscQuery",  # smooth; needs no file
 }
 # What maps are called with besides the positions.
 OPTIONS = {"bayestar": {"mode": "median"}}

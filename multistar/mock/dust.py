@@ -1,5 +1,7 @@
 """A fixed, lumpy, three-dimensional dust disc: (l, b, distance) -> E(B-V)."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -68,24 +70,10 @@ class DustDisc:
         array
             E(B-V) per kpc, with the shape of `x`.
         """
-        radius = np.hypot(x, y)
-        outwards = radius - R_SUN
-        azimuth = np.arctan2(y, x)
-        warp = 0.05 * np.maximum(radius - WARP_START, 0) * np.sin(azimuth)
-        flare = 1 + 0.08 * np.maximum(outwards, 0)
-        inwards = np.maximum(HOLE_RADIUS - radius, 0)
-        hole = np.exp(-1.5 * inwards)
-        scale_height = SCALE_HEIGHT * flare
-        height = np.abs(z - warp) / scale_height
-        disc = np.exp(-outwards / SCALE_LENGTH - height) / flare
-
         from_sun = np.stack([x - R_SUN, y, z], -1)
         points = rearrange(from_sun, "... c -> (...) c")
         lumps = self._lumps(points).reshape(x.shape)
-        field = np.exp(lumps - LUMPINESS**2 / 2)
-        from_sun_squared = (x - R_SUN) ** 2 + y**2 + z**2
-        bubble = 1 - np.exp(-from_sun_squared / CAVITY**2)
-        return LOCAL_DENSITY * hole * disc * field * bubble
+        return smooth_density(x, y, z) * np.exp(lumps - LUMPINESS**2 / 2)
 
     def ebv(
         self,
@@ -94,35 +82,65 @@ class DustDisc:
         distance: np.ndarray,
         points: int = 64,
     ) -> np.ndarray:
-        """Integrate the dust along lines of sight.
+        """Integrate the dust along lines of sight; see `integrate`."""
+        return integrate(self.density, l, b, distance, points)
 
-        Quadrature nodes are quadratic in distance, denser near the Sun, where the lumps loom
-        large.
 
-        Parameters
-        ----------
-        l, b : (n,) array
-            Galactic coordinates, rad.
-        distance : (n,) array
-            Distance to integrate to, kpc.
-        points : int
-            Number of nodes.
+def smooth_density(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Mean density of the dust, without lumps; see `DustDisc.density`."""
+    radius = np.hypot(x, y)
+    outwards = radius - R_SUN
+    azimuth = np.arctan2(y, x)
+    warp = 0.05 * np.maximum(radius - WARP_START, 0) * np.sin(azimuth)
+    flare = 1 + 0.08 * np.maximum(outwards, 0)
+    inwards = np.maximum(HOLE_RADIUS - radius, 0)
+    hole = np.exp(-1.5 * inwards)
+    scale_height = SCALE_HEIGHT * flare
+    height = np.abs(z - warp) / scale_height
+    disc = np.exp(-outwards / SCALE_LENGTH - height) / flare
+    from_sun_squared = (x - R_SUN) ** 2 + y**2 + z**2
+    bubble = 1 - np.exp(-from_sun_squared / CAVITY**2)
+    return LOCAL_DENSITY * hole * disc * bubble
 
-        Returns
-        -------
-        (n,) array
-            E(B-V), mag.
-        """
-        middles = np.arange(points) + 0.5
-        t = middles / points
-        distance = distance[:, None]
-        depth = distance * t**2
-        step = distance * 2 * t / points
-        in_plane, upwards = np.cos(b), np.sin(b)
-        towards_centre = in_plane * np.cos(l)
-        sideways = in_plane * np.sin(l)
-        x = R_SUN - depth * towards_centre[:, None]
-        y = depth * sideways[:, None]
-        z = Z_SUN + depth * upwards[:, None]
-        dust = self.density(x, y, z) * step
-        return np.sum(dust, axis=1)
+
+def integrate(
+    density: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    l: np.ndarray,  # noqa: E741
+    b: np.ndarray,
+    distance: np.ndarray,
+    points: int = 64,
+) -> np.ndarray:
+    """Integrate the dust along lines of sight.
+
+    Quadrature nodes are quadratic in distance, denser near the Sun, where the lumps loom
+    large.
+
+    Parameters
+    ----------
+    density : callable
+        Density at Galactocentric positions, as of `DustDisc.density`.
+    l, b : (n,) array
+        Galactic coordinates, rad.
+    distance : (n,) array
+        Distance to integrate to, kpc.
+    points : int
+        Number of nodes.
+
+    Returns
+    -------
+    (n,) array
+        E(B-V), mag.
+    """
+    middles = np.arange(points) + 0.5
+    t = middles / points
+    distance = distance[:, None]
+    depth = distance * t**2
+    step = distance * 2 * t / points
+    in_plane, upwards = np.cos(b), np.sin(b)
+    towards_centre = in_plane * np.cos(l)
+    sideways = in_plane * np.sin(l)
+    x = R_SUN - depth * towards_centre[:, None]
+    y = depth * sideways[:, None]
+    z = Z_SUN + depth * upwards[:, None]
+    dust = density(x, y, z) * step
+    return np.sum(dust, axis=1)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from multistar.checks.metrics import coverage, scatter
+from multistar.inference.dust_evidence import with_dust
 from multistar.inference.predict import predict
 from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.checkpoint import Model
@@ -21,13 +22,16 @@ SELECTIONS = {
     "everything": "a magnitude-limited sky",
     "apogee-like": "giants",
     "nearby": "stars within some hundred parsec",
+    "high-latitude": "stars far from the plane",
 }
 GAIA = ("g", "bp", "rp")
 TWO_MASS, WISE = ("j", "h", "ks"), ("w1", "w2")
+DISC = "G, BP, RP, parallax, place (--dust disc)"
 # What is known: quantities, and whether XP is.
 KNOWN: dict[str, tuple[tuple[str, ...], bool]] = {
     "G, BP, RP": (GAIA, False),
     "G, BP, RP, parallax": ((*GAIA, "parallax"), False),
+    DISC: ((*GAIA, "parallax"), False),
     "... and J, H, Ks": ((*GAIA, "parallax", *TWO_MASS), False),
     "... and W1, W2": ((*GAIA, "parallax", *TWO_MASS, *WISE), False),
     "XP, G": (("g",), True),
@@ -48,7 +52,10 @@ def score_known(model: Model, stars: Stars, table: pa.Table) -> list[dict[str, A
     """Score a model by what is known of the stars: a row for each of KNOWN and each label."""
     rows = []
     for known, (quantities, xp) in KNOWN.items():
-        predicted = predict(model, show(stars, quantities, xp), quiet=True)
+        shown, given = show(stars, quantities, xp), {}
+        if known == DISC:
+            shown, given = with_dust(model, shown, "disc", {})
+        predicted = predict(model, shown, quiet=True, given=given)
         for label in LABELS:
             truth = table[f"true_{label}"].to_numpy()
             low, high = (predicted[f"{label}_{end}"].to_numpy() for end in ("lower", "upper"))

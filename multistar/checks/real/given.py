@@ -27,6 +27,7 @@ MEASURED = ("source_id", "ra", "dec", "phot_", "parallax", "j_m", "h_m", "ks_m")
 SPECTRA = {"teff": "TEFF", "logg": "LOGG", "m_h": "FE_H"}
 MAPS = {
     "none": None,
+    "disc": "disc",
     "BH": "bh",
     f"SFD x {SCALE['sfd']}": CoarseMap("SFD", SCALE["sfd"]),
     "Planck": CoarseMap("Planck13"),
