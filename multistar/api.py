@@ -152,12 +152,13 @@ class MultiStar:
         columns: Columns = None,
         labels: Collection[str] = (),
         origin: Origin | None = None,
+        light_curves: Any = None,
     ) -> Reading:
         """Say what is read of a table, and what is not.
 
         Parameters
         ----------
-        table, columns, origin
+        table, columns, origin, light_curves
             See the class.
         labels : collection of str
             Label columns that are input, too: those that will be given.
@@ -177,7 +178,7 @@ class MultiStar:
         read = read_columns(table)
         read.used.clear()
         wanted = self._read_by_adapters() | set(labels)
-        stars = self._stars(read, columns, labels=wanted, origin=origin)
+        stars = self._stars(read, columns, light_curves, wanted, origin)
         inputs = [q.name for adapter in self.adapters for q in adapter.request.inputs]
         readable = readable_names(self.model.vocabulary, {*labels, *inputs})
         reading = describe_reading(read, stars, readable, self._declared())
@@ -709,6 +710,11 @@ class MultiStar:
                 table = read_columns(table)
                 columns = self._columns_of_adapters(table) | dict(columns or {})
             stars = read_stars(
-                table, columns, labels=labels, declared=self._declared(), origin=origin
+                table,
+                columns,
+                labels=labels,
+                declared=self._declared(),
+                origin=origin,
+                measured=curves is None,
             )
         return stars if curves is None else stars.with_light_curves(curves)

@@ -279,6 +279,23 @@ def test_light_curves_join_their_stars_by_id(model, curves_file):
     np.testing.assert_allclose(again, np.array(with_["logg"].to_pylist())[[7, 2, 0]], rtol=1e-5)
 
 
+def test_a_table_of_ids_is_enough_beside_light_curves(model, curves_file):
+    path, rows = curves_file
+    ids = rows.select(["source_id"])
+    found = model.predict(ids, light_curves=path, origin="mock")
+    alone = model.predict(None, light_curves=path, origin="mock")
+    want = dict(zip(alone["source_id"].to_pylist(), alone["logg"].to_pylist(), strict=True))
+    for row in found.to_pylist():
+        if row["source_id"] in want:
+            assert row["logg"] == pytest.approx(want[row["source_id"]], rel=1e-5)
+        else:
+            assert "no_light_curve" in row["status"]
+    (quantity,) = model.describe(ids, light_curves=path).quantities
+    assert (quantity.name, quantity.stars) == ("light curve", 5)
+    with pytest.raises(ValueError, match="no measurement"):
+        model.predict(ids)
+
+
 def test_light_curves_alone_views_and_the_command_line_agree(model, curves_file, tmp_path):
     path, rows = curves_file
     alone = model.embed(None, light_curves=path)

@@ -19,7 +19,7 @@ MULTISTAR = {
     "from_pretrained": "name adapter precision device",
     "save_pretrained": "folder overwrite",
     "push_to_hub": "repo private token",
-    "describe": "table columns labels origin",
+    "describe": "table columns labels origin light_curves",
     "predict": "table columns quiet samples seed consistency light_curves mc_dropout origin "
     "labels given dust prior",
     "embed": "table columns quiet light_curves ignore space origin",

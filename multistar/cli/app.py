@@ -143,7 +143,8 @@ def _infer_whole(args) -> int:
     if stars:
         stars = read_columns(stars)
         given = options.get("given", ()) if args.command != "generate" else LABELS
-        print(model.describe(stars, columns, given), file=sys.stderr)
+        curves = options.get("light_curves")
+        print(model.describe(stars, columns, given, light_curves=curves), file=sys.stderr)
     task = getattr(model, args.command)
     table = task(stars, columns=columns, quiet=False, **options)
     write_table(table, args.out, args.overwrite)
