@@ -39,6 +39,9 @@ def test_positions_from_ids_and_coordinates():
     }
     found, _ = positions(read_stars(table))
     assert found.separation(where).arcsec.max() < 1e-3
+    table["l"][0], table["l"][1], table["b"][2] = 999.0, -200.0, 95.0
+    found, _ = positions(read_stars(table))
+    assert np.isnan(found.ra.deg).nonzero()[0].tolist() == [0, 2]
     with pytest.raises(ValueError, match="neither ra, dec nor l, b"):
         positions(read_stars({"source_id": np.arange(50), "phot_g_mean_mag": g}))
 

@@ -215,7 +215,8 @@ def positions(stars: Stars) -> tuple[Any, str]:
         if {one, other} <= set(stars.extra):
             longitude = np.asarray(stars.extra[one], np.float64)
             latitude = np.asarray(stars.extra[other], np.float64)
-            valid = np.isfinite(longitude) & (np.abs(latitude) <= 90)
+            # a longitude of 999 is a word for "missing" in some tables, and no angle
+            valid = (np.abs(longitude) <= 360) & (np.abs(latitude) <= 90)
             position = _sky(longitude, latitude, valid, frame)
             return position.icrs, f"positions from {one} and {other}"
     healpix = HEALPix(2**LEVEL, order="nested")
