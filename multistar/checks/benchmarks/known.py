@@ -26,17 +26,20 @@ SELECTIONS = {
 }
 GAIA = ("g", "bp", "rp")
 TWO_MASS, WISE = ("j", "h", "ks"), ("w1", "w2")
-DISC = "G, BP, RP, parallax, place (--dust disc)"
-# What is known: quantities, and whether XP is.
-KNOWN: dict[str, tuple[tuple[str, ...], bool]] = {
-    "G, BP, RP": (GAIA, False),
-    "G, BP, RP, parallax": ((*GAIA, "parallax"), False),
-    DISC: ((*GAIA, "parallax"), False),
-    "... and J, H, Ks": ((*GAIA, "parallax", *TWO_MASS), False),
-    "... and W1, W2": ((*GAIA, "parallax", *TWO_MASS, *WISE), False),
-    "XP, G": (("g",), True),
-    "XP, G, BP, RP, parallax": ((*GAIA, "parallax"), True),
-    "XP, parallax, all bands": ((), True),
+# What is known: quantities (none named: all), whether XP is, and a dust map.
+KNOWN: dict[str, tuple[tuple[str, ...], bool, str]] = {
+    "G, BP, RP": (GAIA, False, ""),
+    "G, BP, RP, parallax": ((*GAIA, "parallax"), False, ""),
+    "G, BP, RP, parallax, place (--dust disc)": ((*GAIA, "parallax"), False, "disc"),
+    "G, BP, RP, parallax, J, H, Ks": ((*GAIA, "parallax", *TWO_MASS), False, ""),
+    "G, BP, RP, parallax, J, H, Ks, W1, W2": (
+        (*GAIA, "parallax", *TWO_MASS, *WISE),
+        False,
+        "",
+    ),
+    "XP, G": (("g",), True, ""),
+    "XP, G, BP, RP, parallax": ((*GAIA, "parallax"), True, ""),
+    "XP, parallax, all bands": ((), True, ""),
 }
 # Sun-like stars: M_G, BP - RP and distance [pc]
 ABSOLUTE, COLOUR, FARTHEST = (4.42, 4.92), (0.79, 0.85), 200.0
@@ -51,10 +54,10 @@ def show(stars: Stars, quantities: tuple[str, ...], xp: bool) -> Stars:
 def score_known(model: Model, stars: Stars, table: pa.Table) -> list[dict[str, Any]]:
     """Score a model by what is known of the stars: a row for each of KNOWN and each label."""
     rows = []
-    for known, (quantities, xp) in KNOWN.items():
+    for known, (quantities, xp, dust) in KNOWN.items():
         shown, given = show(stars, quantities, xp), {}
-        if known == DISC:
-            shown, given = with_dust(model, shown, "disc", {})
+        if dust:
+            shown, given = with_dust(model, shown, dust, {})
         predicted = predict(model, shown, quiet=True, given=given)
         for label in LABELS:
             truth = table[f"true_{label}"].to_numpy()
