@@ -218,11 +218,13 @@ def read_stars(
             blocks[name] = block
     if measured and not blocks:
         raise ValueError(_say_what_is_measured(table))
-    for modality in MODALITIES.values():
-        modality.complete(blocks, flags)
-    _flag_missing(blocks, flags)
     if origin is None:
         origin = "mock" if set(table.metadata) >= MOCK_KEYS else "sky"
+    for modality in MODALITIES.values():
+        modality.complete(blocks, flags)
+        if origin == "sky":
+            modality.correct(blocks)
+    _flag_missing(blocks, flags)
     return Stars(source_id, flags, blocks, _extra_columns(table), origin)
 
 

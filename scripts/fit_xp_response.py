@@ -1,14 +1,16 @@
 """Fit the response of XP beyond GaiaXPy's instrument model: multistar/mock/xp_response.json.
 
-    python scripts/fit_xp_response.py DATA --out multistar/mock/xp_response.json [--overwrite]
+    python scripts/fit_xp_response.py DATA --out multistar/mock/xp_response.json
+        --bright multistar/modalities/gaia_xp/bright.json [--overwrite]
 
-DATA is the folder of real data, whose field stars are used: 60 % to fit, the others to judge. Run it
-with the mock/sed.npz of scripts/build_sed_grid.py in place.
+DATA is the folder of real data, whose pairs of Gaia and HST are used, and field stars: 60 % to fit, the
+others to judge. Run it before and after scripts/build_sed_grid.py.
 """
 
 import argparse
 from pathlib import Path
 
+from multistar.checks.fitting.hst_pairs import read_hst_pairs
 from multistar.checks.fitting.xp_anchors import pair_field
 from multistar.checks.fitting.xp_response import fit_response, measure_left, write_response
 from multistar.checks.results import print_rows, write_result
@@ -21,13 +23,18 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--bright", required=True)
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     refuse_existing(args.out, args.overwrite)
-    response = fit_response(pair_field(args.data, fitted=True))
+    refuse_existing(args.bright, args.overwrite)
+    response, bright = fit_response(
+        pair_field(args.data, fitted=True), read_hst_pairs(args.data, fitted=True)
+    )
     left = measure_left(pair_field(args.data, fitted=False), response)
     print_rows("medians of stars that were not fitted over the mock's, rms [%]", left)
     write_response(response, args.out, args.overwrite)
+    write_response(bright, args.bright, args.overwrite)
     write_result("xp_response", {"left": left}, sum(row["n"] for row in left) // 2)
 
 

@@ -1,9 +1,12 @@
 """What Gaia's spectrophotometers do to a spectrum beyond the instrument model of GaiaXPy.
 
 Mean spectra of real stars over those of the instrument model are a smooth function of
-pseudo-wavelength, nearly the same for all stars: a few percent at 400-1000 nm, more at the ends.
-The function here is linear in 5040 K / Teff. It leaves the magnitudes that are synthesised from the
-spectra as they are. Made by scripts/fit_xp_response.py from field stars.
+pseudo-wavelength, nearly the same for all stars: a few percent at 400-1000 nm, more at the ends,
+where it depends on the spectrum. The function here is given at some temperatures and linear in
+5040 K / Teff between them: from 4900 K on by stars whose flux is known from HST, below by field
+stars. It leaves the magnitudes that are synthesised from the spectra as they are. It is that of
+faint stars; bright ones are brought to it (modalities/gaia_xp/bright.py). Made by
+scripts/fit_xp_response.py.
 """
 
 import json
@@ -12,42 +15,22 @@ from importlib.resources import files
 
 import numpy as np
 
-from multistar.modalities.gaia_xp.instrument import load_band
+from multistar.modalities.gaia_xp.response import KNOTS, response_matrix
 from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS
 
 BANDS = ("bp", "rp")
-KNOTS = np.arange(6.0, 58.1, 0.75)  # pseudo-wavelength, pixels: between these it is linear
-FINE = np.arange(0.0, 60.01, 0.25)
-# Of 5040 K / Teff: the range in which stars show the dependence, and its middle and half width.
-COOLNESS = 0.7, 1.35
-MIDDLE, HALF_WIDTH = 1.0, 0.35
+TEFF = np.array([20_000.0, 9000.0, 5800.0, 4900.0, 4200.0, 3600.0, 3200.0])  # K
 
 
 def describe_star(teff: np.ndarray) -> np.ndarray:
-    """(n, 2) the factors of the two parts of the response, of stars of Teff (n,) [K]."""
-    coolness = np.clip(5040 / np.asarray(teff, float), *COOLNESS)
-    return np.stack([np.ones_like(coolness), (coolness - MIDDLE) / HALF_WIDTH], axis=1)
-
-
-@lru_cache(maxsize=2)
-def change_by_knot(band: str) -> np.ndarray:
-    """(n_knot, 55, 55) matrices: coefficients @ one = their change by a unit response at a knot.
-
-    The mean spectrum is h(u) = c @ basis(u), whose basis functions are orthonormal in the scaled
-    pseudo-wavelength.
-    """
-    basis = load_band(band).internal_basis(FINE)
-    step = (FINE[1] - FINE[0]) * load_band(band).scale
-    changes = []
-    for unit in np.eye(len(KNOTS)):
-        response = np.interp(FINE, KNOTS, unit)
-        changes.append((basis * response * step) @ basis.T)
-    return np.array(changes)
+    """(n, n_teff) the share of each of TEFF in the response of stars of Teff (n,) [K]."""
+    coolness = 5040 / np.asarray(teff, float)
+    return np.stack([np.interp(coolness, 5040 / TEFF, unit) for unit in np.eye(len(TEFF))], axis=1)
 
 
 @lru_cache(maxsize=1)
 def load_response() -> dict[str, np.ndarray]:
-    """Band -> (2, n_knot) response at KNOTS, less 1, by the factors of describe_star."""
+    """Band -> (n_teff, n_knot) response at KNOTS, less 1, at TEFF."""
     path = files("multistar.mock") / "xp_response.json"
     table = json.loads(path.read_text())
     return {band: np.array(table[band]) for band in BANDS}
@@ -81,7 +64,6 @@ def apply_response(coefficients: np.ndarray, teff: np.ndarray) -> np.ndarray:
         columns = slice(start, start + DR3_ORDERS[band])
         own = coefficients[:, columns]
         for factor, weights in zip(factors.T, response[band], strict=True):
-            matrix = np.einsum("k,kcd->cd", weights, change_by_knot(band))
-            changed[:, columns] += factor[:, None] * (own @ matrix)
+            changed[:, columns] += factor[:, None] * (own @ response_matrix(band, weights))
         start = columns.stop
     return changed

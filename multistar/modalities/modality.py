@@ -155,6 +155,10 @@ class Modality(ABC):
         """
 
     @classmethod
+    def correct(cls, blocks: dict[str, Any]) -> None:
+        """Correct, in place, what is known to be wrong in measurements of real stars."""
+
+    @classmethod
     def flag_missing(cls, block: Any | None, flags: np.ndarray) -> None:
         """Set, in place, the flags that say what is missing of this modality."""
 

@@ -1,7 +1,8 @@
 """Real stars of known labels beside their models: the anchors of sky_correction.py.
 
 Read from the folder of real data: MILES (Sanchez-Blazquez et al. 2006, labels of Cenarro et al.
-2007), STELIB (Le Borgne et al. 2003), Pickles (1998), LAMOST, APOGEE-Kepler, and the Sun.
+2007), STELIB (Le Borgne et al. 2003), Pickles (1998), CALSPEC (Bohlin, Gordon & Tremblay 2014),
+LAMOST, APOGEE-Kepler, and the Sun.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
+import pandas as pd
 from astropy.io import fits
 from dust_extinction.parameter_averages import G23
 
@@ -29,6 +31,7 @@ LABEL_ERRORS = {
     "miles": (0.01, 60.0, 0.10, 0.08),
     "stelib": (0.012, 70.0, 0.12, 0.10),
     "pickles": (0.03, 80.0, 0.35, 0.15),
+    "calspec": (0.012, 70.0, 0.12, 0.10),
     "lamost": (0.0, 25.0, 0.08, 0.04),
     "kepler": (0.0, 20.0, 0.05, 0.03),
     "xp": (0.015, 0.0, 0.2, 0.15),
@@ -39,6 +42,7 @@ FLUX_ERRORS = {
     "miles": (0.012, 0.01, 0.015),
     "stelib": (0.02, 0.04, 0.03),
     "pickles": (0.03, 0.03, 0.05),
+    "calspec": (0.005, 0.01, 0.01),
     "lamost": (0.006, 0.012, 0.0),
     "kepler": (0.006, 0.02, 0.0),
     "xp": (0.008, 0.015, 0.015),
@@ -65,6 +69,22 @@ FEWEST = 4  # stars in a cell
 SUN = {"g": 4.67, "bp": 5.00, "rp": 4.18, "j": 3.67, "h": 3.32, "ks": 3.27, "w1": 3.26, "w2": 3.28}
 SUN_ERRORS = {"j": 0.015, "h": 0.015, "ks": 0.015, "w1": 0.02, "w2": 0.02}
 SUN_SPECTRUM_ERROR = 0.003
+# Teff, log g, [Fe/H] of stars of CALSPEC, values of the literature rounded, from memory: Valenti &
+# Fischer (2005), Torres, Winn & Holman (2008), Casagrande et al. (2010), Ramirez et al. (2006, 2013).
+# Their differences are within the errors above. 16 Cyg B is left out: it judges the model.
+CALSPEC = {
+    "HD106252": (5880, 4.34, -0.07),
+    "HD159222": (5840, 4.37, 0.12),
+    "HD209458": (6070, 4.36, 0.00),
+    "HD37962": (5720, 4.48, -0.20),
+    "HD031128": (5990, 4.40, -1.50),
+    "HD074000": (6280, 4.15, -2.00),
+    "HD160617": (5980, 3.75, -1.78),
+    "BD+54 1216": (6070, 4.20, -1.60),
+    "BD+17 4708": (6110, 3.90, -1.70),
+    "BD+02 3375": (6120, 4.10, -2.25),
+    "BD+26 2606": (6150, 4.15, -2.40),
+}
 # Surface gravity of Pickles' luminosity classes by ln Teff, from memory.
 GRAVITY = {
     "V": ([3000, 4000, 5000, 6000, 10000, 30000], [5.0, 4.65, 4.5, 4.35, 4.1, 4.0]),
@@ -249,6 +269,19 @@ def read_libraries(folder: Path, maker: AnchorMaker, fitted: bool) -> Iterator[A
                 yield anchor
 
 
+def read_calspec(folder: Path, maker: AnchorMaker, fitted: bool) -> Iterator[Anchor]:
+    """Stars of CALSPEC that were observed by HST, without the Earth's atmosphere."""
+    table = pd.read_parquet(folder / "spectra" / "calspec.parquet").set_index("name")
+    for name, labels in CALSPEC.items():
+        if is_fitted(name) != fitted:
+            continue
+        wave, flux = (np.asarray(table.loc[name, key], float) for key in ("wave_nm", "flux"))
+        inside = (wave > 320) & (wave < 1020)
+        anchor = maker.of_spectrum("calspec", np.array(labels), wave[inside], flux[inside], name)
+        if anchor is not None:
+            yield anchor
+
+
 def _library_labels(survey: str, table: Mapping[str, np.ndarray], i: int) -> np.ndarray:
     """Teff, log g and [M/H] of one star, within the grid; NaN where they are not to be used."""
     if survey != "pickles":
@@ -316,7 +349,8 @@ def _average_cells(survey: str, frame: Any, maker: AnchorMaker) -> Iterator[Anch
 
 def read_anchors(folder: Path, maker: AnchorMaker, fitted: bool = True) -> list[Anchor]:
     """Read all anchors from the folder of real data: those to fit with the Sun, or the others."""
-    anchors = [*read_libraries(folder, maker, fitted), *read_photometry(folder, maker, fitted)]
+    anchors = [*read_libraries(folder, maker, fitted), *read_calspec(folder, maker, fitted)]
+    anchors += read_photometry(folder, maker, fitted)
     if fitted:
         anchors += read_sun(maker, Path(str(files("pyphot") / "libs")))
     return anchors

@@ -3,7 +3,7 @@
 The correction of ln F(wavelength; Teff, log g, [M/H]) is a Gaussian process: smooth in wavelength
 and in the labels, zero where no star says otherwise. It is fitted to all anchors at once:
 
-- spectra of MILES, STELIB and Pickles in bins, with a free level for every star, and errors that
+- spectra of MILES, STELIB, Pickles and CALSPEC in bins, with a free level for every star, and errors that
   hold those of its labels, of its dust and a slow tilt;
 - magnitudes of LAMOST dwarfs and Kepler giants, likewise, which tie 740 nm to 4.6 um;
 - Gaia XP spectra of field stars beyond 650 nm (xp_anchors.py);
@@ -43,6 +43,7 @@ TEFF_FREEDOM = {
     "stelib giants": 0.005,
     "pickles dwarfs": 0.02,
     "pickles giants": 0.01,
+    "calspec dwarfs": 0.01,
     "lamost dwarfs": 0.004,
     "lamost giants": 0.004,
     "kepler giants": 0.001,

@@ -1,75 +1,112 @@
-"""The response of XP beyond the instrument model, from field stars: makes mock/xp_response.json.
+"""The response of XP beyond the instrument model: makes mock/xp_response.json and bright.json.
 
-Field stars are put beside mock stars of their magnitude and colour (xp_anchors.py), whose spectra
-hold the correction of all anchors; the response that they hold is taken off. What is left of the mean spectra is a
-smooth function of pseudo-wavelength with a Gaussian prior. Cool stars, whose model spectra are
-worse than XP, count little.
+Two kinds of pairs tell it: stars whose flux HST measured (hst_pairs.py), which no model of a star
+enters and which hold it for stars of 4900 K and more; and field stars cooler than that beside mock
+stars of their magnitude and colour (xp_anchors.py), whose spectra hold the correction of all anchors;
+the response that they hold is taken off. What is left of the mean spectra is a smooth function of
+pseudo-wavelength with a Gaussian prior, by temperature, times one of bright stars.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.linalg import block_diag
 
+from multistar.checks.fitting.hst_pairs import HSTPairs
 from multistar.checks.fitting.xp_anchors import mean_spectra
 from multistar.io.files import atomic_write
-from multistar.mock.xp_response import (
-    BANDS,
-    FINE,
-    KNOTS,
-    change_by_knot,
-    describe_star,
-    evaluate_response,
-)
+from multistar.mock.xp_response import BANDS, TEFF, describe_star, evaluate_response
 from multistar.modalities.gaia_xp.instrument import load_band
+from multistar.modalities.gaia_xp.response import FINE, KNOTS, change_by_knot
 from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, photometry_matrix
 from multistar.stars import Stars
 
-# Prior: size of the response, of its dependence on Teff, and at the ends, where there is little
-# light; lengths of correlation with their shares of the variance, pixels.
-SIZE, SLOPE_SIZE, END_SIZE = 0.05, 0.03, 0.3
+# Prior: size of the response of all stars, of what depends on Teff (as a share of it) and of bright
+# stars; END_SIZE at the ends, where there is little light; lengths of correlation with their shares
+# of the variance, pixels, and in 5040 K / Teff.
+SIZE, END_SIZE, BRIGHT_SIZE, BRIGHT_END = 0.05, 0.3, 0.03, 0.1
+BY_TEFF, TEFF_LENGTH = 0.6, 0.2
 MIDST = {"bp": (12.0, 40.0), "rp": (10.0, 49.0)}
 LENGTHS = {0.8: 0.5, 4.0: 0.5}
 # A pair's own difference, as a share of the spectrum, and of its highest value.
 PAIR_ERROR, FLOOR = 0.03, 0.0007
 COOL, COOL_ERROR = 4000.0, 0.15  # K
+HST_ERROR, HST_FLOOR = 0.006, 0.0007
+FIELD_BELOW = 5000.0  # K: warmer field stars are judged alone
 MAGNITUDE_ERROR = 0.0005  # mag; what the response may change in G, BP and RP of the mean star
 ROUNDS = 4
 PAIRS = tuple[Stars, Stars]
 
 
-def fit_response(pairs: PAIRS) -> dict[str, np.ndarray]:
-    """Fit the response to pairs of real and mock stars.
+@dataclass(frozen=True)
+class _Sample:
+    """Pairs of one kind in one band: real and modelled (n, n_fine), errors, factors (n, n_part)."""
+
+    real: np.ndarray
+    model: np.ndarray
+    error: np.ndarray
+    factors: np.ndarray
+
+
+def fit_response(pairs: PAIRS, hst: HSTPairs) -> tuple[dict, dict]:
+    """Fit the response to pairs of real and mock stars, and to stars of HST.
 
     Returns
     -------
-    dict
-        Band -> (2, n_knot), see mock/xp_response.py.
+    response, bright : dict
+        Band -> (n_teff, n_knot), see mock/xp_response.py; band -> (n_knot,), see
+        modalities/gaia_xp/bright.py.
     """
-    return {band: _fit_band(pairs, band) for band in BANDS}
+    found = {band: _fit_band(pairs, hst, band) for band in BANDS}
+    response = {band: weights[: len(TEFF)] for band, weights in found.items()}
+    return response, {band: weights[-1] for band, weights in found.items()}
 
 
-def _fit_band(pairs: PAIRS, band: str) -> np.ndarray:
-    real, mock = _compare(pairs, band, FINE)
-    factors = describe_star(pairs[1].extra["true_teff"])
-    error = _pair_error(pairs, band, mock)
+def _fit_band(pairs: PAIRS, hst: HSTPairs, band: str) -> np.ndarray:
+    """(n_teff + 1, n_knot) the response at TEFF, and what bright stars have beside it."""
+    samples = [_of_field(pairs, band), _of_hst(hst, band)]
+    real, model, error, factors = (
+        np.concatenate([getattr(sample, name) for sample in samples])
+        for name in ("real", "model", "error", "factors")
+    )
     step = FINE[1] - FINE[0]
     at_knots = np.stack([np.interp(FINE, KNOTS, unit) for unit in np.eye(len(KNOTS))])
-    start = _prior_precision(band) + _keep_magnitudes(pairs[1], band, factors)
+    start = _prior_precision(band)
+    inner = len(TEFF) * len(KNOTS)
+    all_factors = describe_star(pairs[1].extra["true_teff"])
+    start[:inner, :inner] += _keep_magnitudes(pairs[1], band, all_factors)
     weight = np.ones(len(real))
     weights = np.zeros((factors.shape[1], len(KNOTS)))
     for _ in range(ROUNDS):
         precision, score = start.copy(), np.zeros(len(start))
         for i in range(len(real)):
-            scaled = mock[i] * at_knots / error[i]
+            scaled = model[i] * at_knots / error[i]
             design = np.concatenate([scaled * factor for factor in factors[i]])
             precision += weight[i] * step * design @ design.T
-            score += weight[i] * step * design @ ((real[i] - mock[i]) / error[i])
+            score += weight[i] * step * design @ ((real[i] - model[i]) / error[i])
         weights = np.linalg.solve(precision, score).reshape(weights.shape)
-        left = real - mock * (1 + factors @ weights @ at_knots)
+        left = real - model * (1 + factors @ weights @ at_knots)
         # Weights of a Student distribution: a pair that fits badly says little.
         weight = 5 / (4 + np.mean((left / error) ** 2, axis=1))
     return weights
+
+
+def _of_field(pairs: PAIRS, band: str) -> _Sample:
+    cool = pairs[1].extra["true_teff"] < FIELD_BELOW
+    chosen = (pairs[0].select(cool), pairs[1].select(cool))
+    real, mock = _compare(chosen, band, FINE)
+    factors = np.pad(describe_star(chosen[1].extra["true_teff"]), ((0, 0), (0, 1)))
+    return _Sample(real, mock, _pair_error(chosen, band, mock), factors)
+
+
+def _of_hst(hst: HSTPairs, band: str) -> _Sample:
+    real, model = hst.mean_spectra(band, FINE)
+    highest = model.max(axis=1, keepdims=True)
+    error = np.hypot(HST_ERROR * model, HST_FLOOR * highest)
+    factors = np.c_[describe_star(hst.teff), hst.bright]
+    return _Sample(real, model, error, factors)
 
 
 def _compare(pairs: PAIRS, band: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,8 +136,13 @@ def _prior_precision(band: str) -> np.ndarray:
         share * np.exp(-0.5 * (apart / length) ** 2) for length, share in LENGTHS.items()
     )
     covariance = correlation * np.outer(size, size) + 1e-8 * np.eye(len(KNOTS))
-    parts = [1.0, (SLOPE_SIZE / SIZE) ** 2]
-    return np.kron(np.diag(1 / np.array(parts)), np.linalg.inv(covariance))
+    between = np.subtract.outer(5040 / TEFF, 5040 / TEFF) / TEFF_LENGTH
+    by_teff = 1 + BY_TEFF**2 * np.exp(-0.5 * between**2)
+    bright_size = np.where(size == SIZE, BRIGHT_SIZE, BRIGHT_END)
+    of_bright = correlation * np.outer(bright_size, bright_size) + 1e-8 * np.eye(len(KNOTS))
+    return block_diag(
+        np.kron(np.linalg.inv(by_teff), np.linalg.inv(covariance)), np.linalg.inv(of_bright)
+    )
 
 
 def _keep_magnitudes(mock: Stars, band: str, factors: np.ndarray) -> np.ndarray:
@@ -110,7 +152,7 @@ def _keep_magnitudes(mock: Stars, band: str, factors: np.ndarray) -> np.ndarray:
     to_flux = photometry_matrix()[0]
     every = np.hstack([mock.xp[name].value for name in BANDS])
     order = np.argsort(factors[:, 1])
-    precision = np.zeros((2 * len(KNOTS),) * 2)
+    precision = np.zeros((len(TEFF) * len(KNOTS),) * 2)
     for alike in np.array_split(order, 12):
         of_zero = 10 ** (0.4 * mock.scalars["g"].value[alike])[:, None]
         mean = (every[alike] * of_zero).mean(axis=0)
@@ -151,7 +193,7 @@ def measure_left(pairs: PAIRS, response: dict[str, np.ndarray]) -> list[dict]:
 
 
 def write_response(response: dict[str, np.ndarray], path: str | Path, overwrite: bool) -> None:
-    """Write the response as the mock reads it, JSON by band, atomically."""
+    """Write the response, or that of bright stars, as it is read: JSON by band, atomically."""
     table = {band: np.round(weights, 5).tolist() for band, weights in response.items()}
     with atomic_write(path, overwrite) as temporary:
         temporary.write_text(json.dumps(table) + "\n")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from encoders import ENCODERS, Measurement
 from multistar import status
 from multistar.io.tables import Columns
+from multistar.modalities.gaia_xp.bright import correct_bright
 from multistar.modalities.gaia_xp.mismatch import widen_spectrum
 from multistar.modalities.gaia_xp.read import XP_BANDS, XPCoefficients, check_xp, read_xp
 from multistar.modalities.gaia_xp.sampled import FLUX, read_sampled
@@ -141,6 +142,12 @@ class GaiaXP(Modality):
         flags[lost] |= status.BIT["no_g"]
         for band in xp.values():
             band.value[lost] = np.nan
+
+    @classmethod
+    def correct(cls, blocks: dict[str, Any]) -> None:
+        """Bring bright stars to the calibration of faint ones."""
+        if xp := blocks.get(cls.name):
+            correct_bright(xp, blocks["scalars"]["g"].value)
 
     @classmethod
     def flag_missing(cls, block: dict[str, XPCoefficients] | None, flags: np.ndarray) -> None:

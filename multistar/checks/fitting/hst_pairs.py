@@ -1,0 +1,89 @@
+"""Stars that Gaia and HST observed: XP beside what the instrument model makes of their flux.
+
+46 stars of CALSPEC (Bohlin, Gordon & Tremblay 2014), from white dwarfs to M dwarfs, G = 4-16. No
+model of a star is needed to compare them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from multistar.checks.fitting.sky_anchors import is_fitted
+from multistar.modalities.gaia_xp.bright import BRIGHT
+from multistar.modalities.gaia_xp.instrument import load_band, xp_matrix
+from multistar.modalities.gaia_xp.sampled import solve_coefficients
+from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, synthetic_magnitudes
+
+PAIRS_FILE = Path("xp", "calspec_pairs_sampled.parquet")
+FINE_NM = np.arange(330.0, 1030.01, 0.5)
+MIDST = 24.0, 36.0  # pixels, where the scale of a pair is taken; it is a level alone
+TO_MAGNITUDE = 5.0  # mag: fluxes of the file are in units of 1e-2 W m-2 nm-1
+# Teff of main-sequence stars and white dwarfs by BP-RP (Pecaut & Mamajek 2013, rounded).
+COLOURS = (-0.5, -0.35, -0.2, 0.0, 0.1, 0.25, 0.4, 0.6, 0.82, 1.0, 1.4, 2.0, 2.8, 4.0)
+TEFF = (35e3, 25e3, 15e3, 9700, 8800, 8000, 7200, 6400, 5772, 5200, 4400, 3700, 3150, 2600)
+
+
+@dataclass(frozen=True)
+class HSTPairs:
+    """n stars as Gaia sees them, and as the instrument model would.
+
+    Attributes
+    ----------
+    name : (n,) array of str
+    teff : (n,) array
+        K, by colour.
+    bright : (n,) bool array
+        Brighter than BRIGHT.
+    gaia, model : (n, 110) array
+        Coefficients, BP then RP.
+    """
+
+    name: np.ndarray
+    teff: np.ndarray
+    bright: np.ndarray
+    gaia: np.ndarray
+    model: np.ndarray
+
+    def mean_spectra(self, band: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, n_sample) of Gaia and of the model, which is brought to the level of Gaia's."""
+        split = DR3_ORDERS["bp"]
+        columns = slice(None, split) if band == "bp" else slice(split, None)
+        basis = load_band(band).internal_basis(samples)
+        gaia, model = self.gaia[:, columns] @ basis, self.model[:, columns] @ basis
+        midst = (samples > MIDST[0]) & (samples < MIDST[1])
+        level = np.median((gaia / model)[:, midst], axis=1, keepdims=True)
+        return gaia, model * level
+
+
+def read_hst_pairs(folder: Path, fitted: bool) -> HSTPairs:
+    """Read the pairs of a folder of real data: those that are fitted to, or the others.
+
+    16 Cyg B is always one of the others: it judges the model.
+    """
+    frame = pd.read_parquet(folder / PAIRS_FILE)
+    is_known = frame["star_name"].map(lambda name: is_fitted(name) and name != "16 CYG B")
+    frame = frame[is_known == fitted]
+    matrix = xp_matrix(FINE_NM).T
+    gaia, model, g, colour = [], [], [], []
+    for wavelength, of_gaia, of_hst in zip(
+        frame["wavelength"], frame["gaia_spectrum"], frame["calspec_spectrum"], strict=True
+    ):
+        grid = np.round(np.asarray(wavelength, float)[: len(of_gaia)], 3)
+        flux = np.asarray(of_gaia, float)
+        solved = solve_coefficients(flux[None], np.full((1, len(flux)), np.nan), grid)
+        magnitudes = synthetic_magnitudes(solved)
+        g.append(magnitudes["g"][0] + TO_MAGNITUDE)
+        colour.append(magnitudes["bp"][0] - magnitudes["rp"][0])
+        gaia.append(np.hstack([np.nan_to_num(band.value[0]) for band in solved.values()]))
+        hst = np.asarray(of_hst, float)
+        seen = np.isfinite(hst) & (hst > 0)
+        model.append(np.interp(FINE_NM, grid[seen], hst[seen]) @ matrix)
+    return HSTPairs(
+        frame["star_name"].to_numpy(str),
+        np.interp(colour, COLOURS, TEFF),
+        np.array(g) < BRIGHT,
+        np.array(gaia),
+        np.array(model),
+    )
