@@ -1,15 +1,20 @@
-"""The response of XP that the mock applies, and its fit, on pairs whose response is known."""
+"""The response of XP that the mock applies, that of bright stars, and their fit, on known pairs."""
 
 import numpy as np
 import pytest
 
+from multistar.checks.fitting.hst_pairs import HSTPairs
 from multistar.checks.fitting.xp_response import fit_response, measure_left, write_response
 from multistar.mock import xp_response
-from multistar.mock.xp_response import FINE, KNOTS, apply_response, evaluate_response
+from multistar.mock.xp_response import TEFF, apply_response, evaluate_response
+from multistar.modalities.gaia_xp.bright import BRIGHT, correct_bright, load_bright
 from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.modalities.gaia_xp.read import XPCoefficients
+from multistar.modalities.gaia_xp.response import FINE, KNOTS, response_matrix
 from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
 from multistar.stars import Stars, read_stars
+
+BANDS = ("bp", "rp")
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +31,20 @@ def with_coefficients(stars: Stars, values: np.ndarray) -> Stars:
 
 
 def all_coefficients(stars: Stars) -> np.ndarray:
-    return np.hstack([stars.xp[band].value for band in ("bp", "rp")])
+    return np.hstack([stars.xp[band].value for band in BANDS])
+
+
+def make_bright(coefficients: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """Coefficients (n, 110) of faint stars as bright ones would have them."""
+    parts = zip(BANDS, np.split(coefficients, [55], axis=1), strict=True)
+    return np.hstack([part + part @ response_matrix(band, weights[band]) for band, part in parts])
 
 
 def test_a_response_multiplies_the_mean_spectrum(monkeypatch):
     """On a spectrum that the basis resolves: the change is the product, projected on the basis."""
     bump = 0.1 * np.exp(-0.5 * ((KNOTS - 28) / 6) ** 2)
-    nothing = np.zeros((2, len(KNOTS)))
-    known = {"bp": nothing, "rp": np.stack([bump, 0.5 * bump])}
+    shares = np.linspace(0.5, 1.5, len(TEFF))
+    known = {"bp": np.zeros((len(TEFF), len(KNOTS))), "rp": np.outer(shares, bump)}
     monkeypatch.setattr(xp_response, "load_response", lambda: known)
     rp = load_band("rp")
     basis = rp.internal_basis(FINE)
@@ -63,23 +74,84 @@ def test_the_shipped_response_changes_spectra_and_not_magnitudes(stars):
         assert abs(np.median(after[band] - values)) < 0.004
 
 
-def test_a_known_response_is_found_and_what_is_left_is_measured(stars, tmp_path, monkeypatch):
-    nothing = {band: np.zeros((2, len(KNOTS))) for band in ("bp", "rp")}
-    wave = 0.04 * np.sin(KNOTS / 2.5) * ((KNOTS > 14) & (KNOTS < 38))
-    known = {band: np.stack([wave, 0 * wave]) for band in ("bp", "rp")}
+def test_between_temperatures_the_response_is_linear_and_beyond_them_constant():
+    half = 5040 / (0.5 * (5040 / TEFF[2] + 5040 / TEFF[3]))
+    for band in BANDS:
+        at = evaluate_response(band, np.array([TEFF[2], TEFF[3], half]), FINE)
+        np.testing.assert_allclose(at[2], at[:2].mean(axis=0), rtol=1e-9)
+        beyond = evaluate_response(band, np.array([TEFF[0], 60_000.0, TEFF[-1], 2500.0]), FINE)
+        np.testing.assert_array_equal(beyond[[0, 2]], beyond[[1, 3]])
+
+
+def test_known_responses_are_found_and_what_is_left_is_measured(stars, tmp_path, monkeypatch):
+    nothing = {band: np.zeros((len(TEFF), len(KNOTS))) for band in BANDS}
+    inside = (KNOTS > 14) & (KNOTS < 38)
+    wave = 0.04 * np.sin(KNOTS / 2.5) * inside
+    of_bright = 0.03 * np.cos(KNOTS / 5) * inside
+    known = {band: np.tile(wave, (len(TEFF), 1)) for band in BANDS}
     teff = stars.extra["true_teff"]
+    modelled = all_coefficients(stars)
     monkeypatch.setattr(xp_response, "load_response", lambda: known)
-    changed = with_coefficients(stars, apply_response(all_coefficients(stars), teff))
+    measured = apply_response(modelled, teff)
     monkeypatch.setattr(xp_response, "load_response", lambda: nothing)
     monkeypatch.setattr("multistar.checks.fitting.xp_response.MAGNITUDE_ERROR", 10.0)
-    pairs = (changed, stars)
-    found = fit_response(pairs)
-    inside = (KNOTS > 14) & (KNOTS < 38)
-    for band in ("bp", "rp"):
-        assert np.abs(found[band][0] - wave)[inside].max() < 0.012
+    pairs = (with_coefficients(stars, measured), stars)
+    bright = np.arange(len(teff)) % 2 == 0
+    seen = np.where(bright[:, None], make_bright(measured, dict.fromkeys(BANDS, of_bright)), measured)
+    hst = HSTPairs(stars.source_id.astype(str), teff, bright, seen, modelled)
+    found, found_bright = fit_response(pairs, hst)
+    at_giants = (TEFF < 5500) & (TEFF > 4000)
+    midst = (KNOTS > 17) & (KNOTS < 35)
+    for band in BANDS:
+        off = np.array([*found[band][at_giants] - wave, found_bright[band] - of_bright])[:, midst]
+        # the level of stars of HST is not used
+        off -= off.mean(axis=1, keepdims=True)
+        assert np.abs(off).max() < 0.006
     for row in measure_left(pairs, found):
         if row["n"] > 20:
-            assert row["after"] < 0.5 * row["before"]
+            assert row["after"] < 0.6 * row["before"]  # the level stays
     write_response(found, tmp_path / "response.json", overwrite=False)
     with pytest.raises(FileExistsError):
         write_response(found, tmp_path / "response.json", overwrite=False)
+
+
+def test_bright_stars_are_brought_to_faint_ones_and_no_others(stars):
+    faint = all_coefficients(stars)
+    seen = with_coefficients(stars, make_bright(faint, load_bright()))
+    g = np.where(np.arange(len(stars)) < 100, BRIGHT - 1, BRIGHT + 1)
+    g[0] = np.nan
+    before = all_coefficients(seen).copy()
+    changed = correct_bright(dict(seen.xp), g)
+    np.testing.assert_array_equal(changed, g < BRIGHT)
+    after = all_coefficients(seen)
+    np.testing.assert_array_equal(after[~changed], before[~changed])
+    for band, columns in (("bp", slice(0, 55)), ("rp", slice(55, 110))):
+        basis = load_band(band).internal_basis(np.arange(14.0, 40.0))
+        truth, left = (values[changed][:, columns] @ basis for values in (faint, after))
+        worst = np.abs(before[changed][:, columns] @ basis / truth - 1).max(1)
+        assert np.median(worst) > 0.005
+        assert np.median(np.abs(left / truth - 1).max(1)) < 0.002
+
+
+def test_bright_stars_are_corrected_where_they_are_real(mock_table):
+    """Mock stars have the calibration of faint ones, however bright they are."""
+    g = mock_table.column_names.index("phot_g_mean_mag")
+    near = np.full(20, 8.0)
+    table = mock_table.slice(0, 20).set_column(g, "phot_g_mean_mag", [near])
+    raw = read_stars(table, origin="mock")
+    real = read_stars(table, origin="sky")
+    for band in BANDS:
+        assert (np.abs(real.xp[band].value / raw.xp[band].value - 1).max(1) > 1e-3).all()
+        faint = read_stars(mock_table.slice(0, 20), origin="sky").xp[band].value
+        np.testing.assert_array_equal(faint, read_stars(mock_table.slice(0, 20)).xp[band].value)
+
+
+def test_orders_that_are_not_known_stay_so_and_other_layouts_are_left_alone():
+    value = np.random.default_rng(0).normal(size=(3, 55))
+    value[1, 10:] = np.nan
+    xp = {"bp": XPCoefficients(value.copy(), np.ones_like(value))}
+    assert correct_bright(xp, np.full(3, 7.0)).all()
+    np.testing.assert_array_equal(np.isnan(xp["bp"].value), np.isnan(value))
+    of_dr4 = {"bp": XPCoefficients(value[:, :51].copy(), np.ones((3, 51)))}
+    assert not correct_bright(of_dr4, np.full(3, 7.0)).any()
+    np.testing.assert_array_equal(of_dr4["bp"].value, value[:, :51])

@@ -1,9 +1,9 @@
 """XP spectra of bright stars, brought to the calibration of faint ones.
 
 Gaia observes stars brighter than G = 11 or so through other windows and gates. In DR3 their BP is
-2-3 % too faint at 600-680 nm relative to 450-550 nm, and their RP 5 % too bright at its blue end,
-compared with fainter stars, by spectra that HST took of both (CALSPEC, Bohlin et al. 2014). The
-curves are made by scripts/fit_xp_response.py.
+2-3 % too faint at 550-630 nm relative to 430-500 nm, and their RP 4 % too bright at its blue end,
+compared with fainter stars, by spectra that HST took of both (CALSPEC: Bohlin, Gordon & Tremblay
+2014). The curves are made by scripts/fit_xp_response.py.
 """
 
 import json

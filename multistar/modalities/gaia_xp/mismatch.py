@@ -14,12 +14,12 @@ from torch import Tensor
 
 from encoders import Measurement
 
-# Error of the mean spectrum, rms [%] at wavelengths [nm]. Calibration to flux amplifies it about
-# three times at the ripples' scale; sizes are such that flux and coefficients scatter as the
-# residuals that scripts/compare_real_xp.py shows for Gaia DR3 stars (field, CALSPEC, Rubin): 5 %
-# at 400-500 nm, 1-2 % at 600-850 nm, 5 % beyond.
+# Error of the mean spectrum, rms [%] at wavelengths [nm]. Response and calibration are known to 0.3-1 %
+# at 400-960 nm, by stars of HST that nothing was fitted to (scripts/fit_xp_response.py); model spectra
+# of stars of 5500-6300 K miss those of HST by 1-2 % at 400-650 nm, 3 % below and 1 % beyond, and medians
+# of field stars differ by as much. Those of M dwarfs are worse.
 WAVELENGTHS = (330.0, 380.0, 420.0, 470.0, 520.0, 580.0, 640.0, 720.0, 850.0, 900.0, 970.0, 1050.0)
-SIZES = (5.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.0, 0.7, 1.0, 1.8, 1.8, 1.8)
+SIZES = (5.0, 3.5, 2.2, 1.6, 1.4, 1.2, 1.0, 0.7, 0.8, 1.0, 1.2, 1.6)
 # Shares of the variance, by length of correlation in ln wavelength: ripples and trends
 SHARES = {0.012: 0.75, 0.06: 0.25}
 KEPT = 0.98  # of the variance, by the modes that are used
