@@ -12,7 +12,12 @@ from pathlib import Path
 
 from multistar.checks.fitting.hst_pairs import read_hst_pairs
 from multistar.checks.fitting.xp_anchors import pair_field
-from multistar.checks.fitting.xp_response import fit_response, measure_left, write_response
+from multistar.checks.fitting.xp_response import (
+    fit_response,
+    measure_left,
+    measure_pairs,
+    write_response,
+)
 from multistar.checks.results import print_rows, write_result
 from multistar.io.files import refuse_existing
 
@@ -33,9 +38,11 @@ def main() -> None:
     )
     left = measure_left(pair_field(args.data, fitted=False), response)
     print_rows("medians of stars that were not fitted over the mock's, rms [%]", left)
+    pairs = measure_pairs(read_hst_pairs(args.data, fitted=False), response, bright)
+    print_rows("stars of HST that were not fitted, rms [%]", pairs)
     write_response(response, args.out, args.overwrite)
     write_response(bright, args.bright, args.overwrite)
-    write_result("xp_response", {"left": left}, sum(row["n"] for row in left) // 2)
+    write_result("xp_response", {"left": left, "pairs": pairs}, sum(row["n"] for row in left) // 2)
 
 
 if __name__ == "__main__":

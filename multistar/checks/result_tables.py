@@ -16,7 +16,12 @@ from multistar.checks.markdown import (
     write_error,
     write_percent,
 )
-from multistar.checks.xp_tables import make_inpainting, make_twins, make_xp_response
+from multistar.checks.xp_tables import (
+    make_inpainting,
+    make_twins,
+    make_xp_pairs,
+    make_xp_response,
+)
 from multistar.quantities import QUANTITIES
 
 MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -386,6 +391,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "clusters": ("sky", make_clusters),
     "members": ("sky", make_members),
     "xp-response": ("xp_response", make_xp_response),
+    "xp-pairs": ("xp_response", make_xp_pairs),
     "inpainting": ("real_xp", make_inpainting),
     "twins": ("domain_shift", make_twins),
     "speed": ("speed", make_speed),

@@ -24,6 +24,15 @@ def make_xp_response(figures: Mapping[str, Any]) -> str:
     return format_rows(header, rows)
 
 
+def make_xp_pairs(figures: Mapping[str, Any]) -> str:
+    """XP over what HST saw of the same stars, before and after the response."""
+    rows = []
+    for row in figures["pairs"]:
+        stars = [row["stars"], str(row["n"]), row["band"].upper()]
+        rows.append([*stars, f"{row['before']:.1f} %", f"{row['after']:.1f} %"])
+    return format_rows(["", "stars", "band", "GaiaXPy's instrument model", "with the response"], rows)
+
+
 def make_inpainting(figures: Mapping[str, Any]) -> str:
     """One band of real stars predicted from the other."""
     rows = []

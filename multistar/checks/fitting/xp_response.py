@@ -29,6 +29,7 @@ from multistar.stars import Stars
 SIZE, END_SIZE, BRIGHT_SIZE, BRIGHT_END = 0.05, 0.3, 0.03, 0.1
 BY_TEFF, TEFF_LENGTH = 0.6, 0.2
 MIDST = {"bp": (12.0, 40.0), "rp": (10.0, 49.0)}
+INNER = {"bp": (15.0, 38.0), "rp": (13.0, 45.0)}  # 400-630 and 640-960 nm
 LENGTHS = {0.8: 0.5, 4.0: 0.5}
 # A pair's own difference, as a share of the spectrum, and of its highest value.
 PAIR_ERROR, FLOOR = 0.03, 0.0007
@@ -189,6 +190,39 @@ def measure_left(pairs: PAIRS, response: dict[str, np.ndarray]) -> list[dict]:
             ]
             row = {"band": band, "bp_rp": f"{low}-{high}", "n": int(here.sum())}
             rows.append(row | {"before": left[0], "after": left[1]})
+    return rows
+
+
+def measure_pairs(hst: HSTPairs, response: dict, bright: dict) -> list[dict]:
+    """Measure how far stars of HST are from what the instrument model makes of them.
+
+    Returns
+    -------
+    list of dict
+        By kind of star and band: rms over stars and INNER pseudo-wavelengths, per cent, `before`
+        and `after` both responses.
+    """
+    warm, hot = (hst.teff > 5000) & (hst.teff < 7000), hst.teff > 10_000
+    kinds = {
+        "F and G stars, G < 10": hst.bright & warm,
+        "A stars, G < 10": hst.bright & ~warm & ~hot,
+        "A stars, G > 11": ~hst.bright & ~warm & ~hot,
+        "hotter stars, G > 11": ~hst.bright & hot,
+    }
+    rows = []
+    for kind, here in kinds.items():
+        for band in BANDS:
+            samples = np.arange(*INNER[band])
+            real, model = hst.mean_spectra(band, samples)
+            of_all, of_bright = (
+                np.stack([np.interp(samples, KNOTS, part) for part in np.atleast_2d(weights)])
+                for weights in (response[band], bright[band])
+            )
+            known = 1 + describe_star(hst.teff) @ of_all + hst.bright[:, None] * of_bright
+            row: dict = {"stars": kind, "band": band, "n": int(here.sum())}
+            for name, ratio in (("before", real / model), ("after", real / model / known)):
+                row[name] = 100 * float(np.sqrt(np.mean((ratio[here] - 1) ** 2)))
+            rows.append(row)
     return rows
 
 
