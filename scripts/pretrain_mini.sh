@@ -13,9 +13,11 @@
 #   mock, with its dust and zero points (seeds 301-311, 411-419).
 # Then the encoder of spectra was added (spectra.toml, mini_spectra.toml) while all else stood still,
 # 6,000 and 4,000 steps of 128; all learnt together (mini_everything.toml, mini_final.toml), three
-# quarters of an hour; and thrice on tables of the present mock (mini_sky.toml, mini_sky_again.toml,
-# mini_sky_last.toml). Of the first of these runs all tables, of the second those of light curves, had
-# spectra on a scale of temperature that was hotter by 30 K; the third drew half of the mismatch of XP.
+# quarters of an hour; and five times on tables of later mocks (mini_sky.toml, mini_sky_again.toml,
+# mini_sky_last.toml, mini_sky_long.toml, mini_sky_hst.toml), the last on those of the present one. Of
+# the first of these runs all tables, of the second those of light curves, had spectra on a scale of
+# temperature that was hotter by 30 K; the third drew half of the mismatch of XP; of all four, XP and the
+# zero points of Pan-STARRS and WISE were those of before stars of HST told them.
 # A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."
@@ -115,6 +117,51 @@ curves sky3/lc/binaries-gaia 9000 723 close-binaries gaia
 curves sky3/lc/all-sky-gaia 6000 733 all-sky gaia
 curves sky3/lc/all-sky-asas 4000 734 bright asas
 curves sky3/lc/bright-tess 5000 735 bright tess
+mkdir -p mini/sky5 mini/sky7/lc mini/sky7/spectra
+mock sky5/everything 120000 1702 everything
+mock sky5/high-latitude 90000 1703 high-latitude
+mock sky5/kepler 50000 1707 kepler-like
+mock sky5/giants 90000 1701 apogee-like
+mock sky5/nearby 80000 1705 nearby
+mock sky5/halo 30000 1706 halo
+mock sky5/young 30000 1704 young
+mock sky5/clusters 30000 1708 clusters
+sampled sky5/sampled 20000 1709 everything
+sampled sky5/sampled-giants 10000 1710 apogee-like
+mock sky7/everything 120000 1802 everything
+mock sky7/high-latitude 90000 1803 high-latitude
+mock sky7/kepler 50000 1807 kepler-like
+mock sky7/giants 90000 1801 apogee-like
+mock sky7/nearby 80000 1805 nearby
+mock sky7/halo 30000 1806 halo
+mock sky7/young 30000 1804 young
+mock sky7/clusters 30000 1808 clusters
+sampled sky7/sampled 20000 1809 everything
+sampled sky7/sampled-giants 10000 1810 apogee-like
+spectra sky7/spectra/everything-lamost 14000 1831 everything lamost-like
+spectra sky7/spectra/giants-sdss 14000 1832 apogee-like sdss-like
+spectra sky7/spectra/high-latitude-desi 10000 1833 high-latitude desi-like
+spectra sky7/spectra/halo-lamost 8000 1834 halo lamost-like
+spectra sky7/spectra/young-blue 6000 1835 young blue
+spectra sky7/spectra/nearby-sdss 6000 1836 nearby sdss-like
+spectra sky7/spectra/giants-normalised 8000 1837 apogee-like normalised
+spectra sky7/spectra/everything-low 8000 1838 everything low-resolution
+spectra sky7/spectra/everything-normalised 6000 1839 everything normalised
+spectra sky7/spectra/kepler-lamost 8000 1840 kepler-like lamost-like
+curves sky7/lc/giants 12000 1825 kepler-like kepler
+curves sky7/lc/bright 8000 1826 bright kepler
+curves sky7/lc/pulsators-gaia 12000 1821 pulsators gaia
+curves sky7/lc/variables-asas 16000 1822 bright-variables asas
+curves sky7/lc/pulsators-kepler 4000 1827 pulsators kepler
+curves sky7/lc/pulsators-tess 4000 1828 pulsators tess
+curves sky7/lc/pulsators-ztf 6000 1831 pulsators ztf
+curves sky7/lc/binaries-kepler 4000 1829 close-binaries kepler
+curves sky7/lc/binaries-tess 4000 1830 close-binaries tess
+curves sky7/lc/binaries-ztf 5000 1832 close-binaries ztf
+curves sky7/lc/binaries-gaia 9000 1823 close-binaries gaia
+curves sky7/lc/all-sky-gaia 6000 1833 all-sky gaia
+curves sky7/lc/all-sky-asas 4000 1834 bright asas
+curves sky7/lc/bright-tess 5000 1835 bright tess
 sky=${MULTISTAR_REAL_DATA:+$MULTISTAR_REAL_DATA/xp/gaia_dr3_xp_continuous_field.fits}
 test -e mini/core || "$multistar" pretrain scripts/mini.toml ${sky:+--sky "$sky"}
 test -e mini/lc/model || "$multistar" pretrain scripts/light_curves.toml
@@ -127,23 +174,25 @@ test -e mini/everything ||
 test -e mini/final || "$multistar" pretrain scripts/mini_final.toml ${sky:+--sky "$sky"}
 test -e mini/sky1 || "$multistar" pretrain scripts/mini_sky.toml ${sky:+--sky "$sky"}
 test -e mini/sky || "$multistar" pretrain scripts/mini_sky_again.toml ${sky:+--sky "$sky"}
-if ! test -e mini/sky2; then
-    "$multistar" pretrain scripts/mini_sky_last.toml ${sky:+--sky "$sky"}
-    "$python" scripts/fit_alignment.py mini/sky2 --run scripts/mini_sky_last.toml
+test -e mini/sky2 || "$multistar" pretrain scripts/mini_sky_last.toml ${sky:+--sky "$sky"}
+test -e mini/sky6 || "$multistar" pretrain scripts/mini_sky_long.toml ${sky:+--sky "$sky"}
+if ! test -e mini/sky8; then
+    "$multistar" pretrain scripts/mini_sky_hst.toml ${sky:+--sky "$sky"}
+    "$python" scripts/fit_alignment.py mini/sky8 --run scripts/mini_sky_hst.toml
 fi
-mock sky3/erase-giants 16000 821 apogee-like
-mock sky3/erase-sky 24000 822 everything
-test -e mini/sky2/erase_ebv.safetensors ||
-    "$multistar" erase mini/sky3/erase-giants.parquet mini/sky3/erase-sky.parquet \
-        --model mini/sky2 --quantity dust --out mini/sky2/erase_ebv.safetensors
-test -e mini/sky2/populations.safetensors ||
-    "$python" scripts/fit_populations.py mini/sky2 --run scripts/mini_sky_last.toml
-"$python" scripts/benchmark_labels.py mini/sky2 --train mini/giants.parquet \
+mock sky7/erase-giants 16000 1841 apogee-like
+mock sky7/erase-sky 24000 1842 everything
+test -e mini/sky8/erase_ebv.safetensors ||
+    "$multistar" erase mini/sky7/erase-giants.parquet mini/sky7/erase-sky.parquet \
+        --model mini/sky8 --quantity dust --out mini/sky8/erase_ebv.safetensors
+test -e mini/sky8/populations.safetensors ||
+    "$python" scripts/fit_populations.py mini/sky8 --run scripts/mini_sky_hst.toml
+"$python" scripts/benchmark_labels.py mini/sky8 --train mini/giants.parquet \
     --held-out 0.03 --cache mini/benchmark --no-parallax
 "$python" scripts/benchmark_modalities.py --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --light-curves mini/lc/model --core mini/core \
-    --fused mini/sky2
-"$python" scripts/evaluate_alignment.py mini/sky2 --train mini/lc/giants.parquet \
+    --fused mini/sky8
+"$python" scripts/evaluate_alignment.py mini/sky8 --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --train-pairs 12000
-"$multistar" check populations mini/lc/populations.parquet --model mini/sky2 \
+"$multistar" check populations mini/lc/populations.parquet --model mini/sky8 \
     --out mini/populations --overwrite

@@ -34,6 +34,9 @@ LENGTHS = {0.8: 0.5, 4.0: 0.5}
 # A pair's own difference, as a share of the spectrum, and of its highest value.
 PAIR_ERROR, FLOOR = 0.03, 0.0007
 COOL, COOL_ERROR = 4000.0, 0.15  # K
+# Bright stars' own curve is not used below 395 nm (BP, beyond this pixel), where spectra are so steep
+# that A stars of different types contradict each other, and G stars, by 5 %.
+BRIGHT_KNOWN = {"bp": 38.0, "rp": 60.0}
 HST_ERROR, HST_FLOOR = 0.006, 0.0007
 FIELD_BELOW = 5000.0  # K: warmer field stars are judged alone
 MAGNITUDE_ERROR = 0.0005  # mag; what the response may change in G, BP and RP of the mean star
@@ -62,7 +65,11 @@ def fit_response(pairs: PAIRS, hst: HSTPairs) -> tuple[dict, dict]:
     """
     found = {band: _fit_band(pairs, hst, band) for band in BANDS}
     response = {band: weights[: len(TEFF)] for band, weights in found.items()}
-    return response, {band: weights[-1] for band, weights in found.items()}
+    bright = {
+        band: np.where(KNOTS > BRIGHT_KNOWN[band], 0.0, weights[-1])
+        for band, weights in found.items()
+    }
+    return response, bright
 
 
 def _fit_band(pairs: PAIRS, hst: HSTPairs, band: str) -> np.ndarray:
