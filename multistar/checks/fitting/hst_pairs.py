@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from multistar.checks.fitting.sky_anchors import is_fitted
+from multistar.mock.xp_response import DWARF_LOGG, describe_star
 from multistar.modalities.gaia_xp.bright import BRIGHT
 from multistar.modalities.gaia_xp.instrument import load_band, xp_matrix
 from multistar.modalities.gaia_xp.sampled import solve_coefficients
@@ -45,6 +46,10 @@ class HSTPairs:
     bright: np.ndarray
     gaia: np.ndarray
     model: np.ndarray
+
+    def describe(self) -> np.ndarray:
+        """(n, n_teff) see mock/xp_response.py; but for one all are dwarfs or hotter than giants."""
+        return describe_star(self.teff, np.full(len(self.teff), DWARF_LOGG[1]))
 
     def mean_spectra(self, band: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, n_sample) of Gaia and of the model, which is brought to the level of Gaia's."""

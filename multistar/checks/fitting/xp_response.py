@@ -1,7 +1,7 @@
 """The response of XP beyond the instrument model: makes mock/xp_response.json and bright.json.
 
 Two kinds of pairs tell it: stars whose flux HST measured (hst_pairs.py), which no model of a star
-enters and which hold it for stars of 4900 K and more; and field stars cooler than that beside mock
+enters and which hold it for stars of 4900 K and more; and field dwarfs cooler than that beside mock
 stars of their magnitude and colour (xp_anchors.py), whose spectra hold the correction of all anchors;
 the response that they hold is taken off. What is left of the mean spectra is a smooth function of
 pseudo-wavelength with a Gaussian prior, by temperature, times one of bright stars.
@@ -17,7 +17,13 @@ from scipy.linalg import block_diag
 from multistar.checks.fitting.hst_pairs import HSTPairs
 from multistar.checks.fitting.xp_anchors import mean_spectra
 from multistar.io.files import atomic_write
-from multistar.mock.xp_response import BANDS, TEFF, describe_star, evaluate_response
+from multistar.mock.xp_response import (
+    BANDS,
+    DWARF_LOGG,
+    TEFF,
+    describe_star,
+    evaluate_response,
+)
 from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.modalities.gaia_xp.response import FINE, KNOTS, change_by_knot
 from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, photometry_matrix
@@ -83,7 +89,7 @@ def _fit_band(pairs: PAIRS, hst: HSTPairs, band: str) -> np.ndarray:
     at_knots = np.stack([np.interp(FINE, KNOTS, unit) for unit in np.eye(len(KNOTS))])
     start = _prior_precision(band)
     inner = len(TEFF) * len(KNOTS)
-    all_factors = describe_star(pairs[1].extra["true_teff"])
+    all_factors = _describe_partners(pairs)
     start[:inner, :inner] += _keep_magnitudes(pairs[1], band, all_factors)
     weight = np.ones(len(real))
     weights = np.zeros((factors.shape[1], len(KNOTS)))
@@ -102,10 +108,11 @@ def _fit_band(pairs: PAIRS, hst: HSTPairs, band: str) -> np.ndarray:
 
 
 def _of_field(pairs: PAIRS, band: str) -> _Sample:
-    cool = pairs[1].extra["true_teff"] < FIELD_BELOW
+    truth = pairs[1].extra
+    cool = (truth["true_teff"] < FIELD_BELOW) & (truth["true_logg"] > DWARF_LOGG[1])
     chosen = (pairs[0].select(cool), pairs[1].select(cool))
     real, mock = _compare(chosen, band, FINE)
-    factors = np.pad(describe_star(chosen[1].extra["true_teff"]), ((0, 0), (0, 1)))
+    factors = np.pad(_describe_partners(chosen), ((0, 0), (0, 1)))
     return _Sample(real, mock, _pair_error(chosen, band, mock), factors)
 
 
@@ -113,14 +120,20 @@ def _of_hst(hst: HSTPairs, band: str) -> _Sample:
     real, model = hst.mean_spectra(band, FINE)
     highest = model.max(axis=1, keepdims=True)
     error = np.hypot(HST_ERROR * model, HST_FLOOR * highest)
-    factors = np.c_[describe_star(hst.teff), hst.bright]
+    factors = np.c_[hst.describe(), hst.bright]
     return _Sample(real, model, error, factors)
 
 
 def _compare(pairs: PAIRS, band: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n, n_sample) mean spectra of real stars, and of their partners without the response."""
     real, mock = (mean_spectra(stars, band, samples) for stars in pairs)
-    return real, mock / evaluate_response(band, pairs[1].extra["true_teff"], samples)
+    truth = pairs[1].extra
+    return real, mock / evaluate_response(band, truth["true_teff"], truth["true_logg"], samples)
+
+
+def _describe_partners(pairs: PAIRS) -> np.ndarray:
+    truth = pairs[1].extra
+    return describe_star(truth["true_teff"], truth["true_logg"])
 
 
 def _pair_error(pairs: PAIRS, band: str, mock: np.ndarray) -> np.ndarray:
@@ -177,13 +190,13 @@ def measure_left(pairs: PAIRS, response: dict[str, np.ndarray]) -> list[dict]:
     Returns
     -------
     list of dict
-        By band and range of BP - RP: rms over pseudo-wavelengths in the midst, per cent.
+        By band and range of BP - RP: rms over INNER pseudo-wavelengths, per cent.
     """
     colour = pairs[0].scalars["bp"].value - pairs[0].scalars["rp"].value
-    factors = describe_star(pairs[1].extra["true_teff"])
+    factors = _describe_partners(pairs)
     rows = []
     for band in BANDS:
-        samples = np.arange(*MIDST[band])
+        samples = np.arange(*INNER[band])
         ratio = np.divide(*_compare(pairs, band, samples))
         at_samples = np.stack([np.interp(samples, KNOTS, part) for part in response[band]])
         after = ratio / (1 + factors @ at_samples)
@@ -225,7 +238,7 @@ def measure_pairs(hst: HSTPairs, response: dict, bright: dict) -> list[dict]:
                 np.stack([np.interp(samples, KNOTS, part) for part in np.atleast_2d(weights)])
                 for weights in (response[band], bright[band])
             )
-            known = 1 + describe_star(hst.teff) @ of_all + hst.bright[:, None] * of_bright
+            known = 1 + hst.describe() @ of_all + hst.bright[:, None] * of_bright
             row: dict = {"stars": kind, "band": band, "n": int(here.sum())}
             for name, ratio in (("before", real / model), ("after", real / model / known)):
                 row[name] = 100 * float(np.sqrt(np.mean((ratio[here] - 1) ** 2)))
