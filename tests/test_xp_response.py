@@ -51,11 +51,11 @@ def test_a_response_multiplies_the_mean_spectrum(monkeypatch):
     smooth = np.exp(-0.5 * ((FINE - 30) / 8) ** 2)
     coefficients = np.zeros((2, 110))
     coefficients[:, 55:] = basis @ smooth * (FINE[1] - FINE[0]) * rp.scale
-    teff = np.array([5040.0, 4000.0])
-    changed = apply_response(coefficients, teff)
+    teff, logg = np.array([5040.0, 4000.0]), np.array([4.5, 4.6])
+    changed = apply_response(coefficients, teff, logg)
     assert (changed[:, :55] == 0).all()
     spectra = changed[:, 55:] @ basis
-    expected = smooth * evaluate_response("rp", teff, FINE)
+    expected = smooth * evaluate_response("rp", teff, logg, FINE)
     midst = (FINE > 12) & (FINE < 48)
     assert np.abs(spectra - expected)[:, midst].max() < 2e-3
     assert np.ptp(expected, axis=0).max() > 0.01
@@ -66,7 +66,7 @@ def test_the_shipped_response_changes_spectra_and_not_magnitudes(stars):
     teff = stars.extra["true_teff"]
     warm = stars.select(teff > 4500)
     coefficients, truth = all_coefficients(warm), teff[teff > 4500]
-    changed = apply_response(coefficients, truth)
+    changed = apply_response(coefficients, truth, warm.extra["true_logg"])
     assert np.abs(changed - coefficients).max(1).min() > 0
     before = synthetic_magnitudes(dict(warm.xp))
     after = synthetic_magnitudes(dict(with_coefficients(warm, changed).xp))
@@ -76,23 +76,37 @@ def test_the_shipped_response_changes_spectra_and_not_magnitudes(stars):
 
 def test_between_temperatures_the_response_is_linear_and_beyond_them_constant():
     half = 5040 / (0.5 * (5040 / TEFF[2] + 5040 / TEFF[3]))
+    dwarf = np.full(4, 4.6)
     for band in BANDS:
-        at = evaluate_response(band, np.array([TEFF[2], TEFF[3], half]), FINE)
+        at = evaluate_response(band, np.array([TEFF[2], TEFF[3], half]), dwarf[:3], FINE)
         np.testing.assert_allclose(at[2], at[:2].mean(axis=0), rtol=1e-9)
-        beyond = evaluate_response(band, np.array([TEFF[0], 60_000.0, TEFF[-1], 2500.0]), FINE)
+        teff = np.array([TEFF[0], 60_000.0, TEFF[-1], 2500.0])
+        beyond = evaluate_response(band, teff, dwarf, FINE)
         np.testing.assert_array_equal(beyond[[0, 2]], beyond[[1, 3]])
 
 
-def test_known_responses_are_found_and_what_is_left_is_measured(stars, tmp_path, monkeypatch):
+def test_cool_giants_keep_the_response_that_no_model_entered():
+    for band in BANDS:
+        giants = evaluate_response(band, np.array([4900.0, 4300.0, 3500.0]), np.ones(3), FINE)
+        np.testing.assert_array_equal(giants[1:], giants[:1].repeat(2, axis=0))
+        warm = np.full(2, 5500.0), np.array([2.5, 4.5])
+        one, other = evaluate_response(band, *warm, FINE)
+        np.testing.assert_array_equal(one, other)
+
+
+def test_known_responses_are_found_and_what_is_left_is_measured(mock_table, tmp_path, monkeypatch):
+    stars = read_stars(mock_table.slice(0, 150), all_orders=True)
     nothing = {band: np.zeros((len(TEFF), len(KNOTS))) for band in BANDS}
     inside = (KNOTS > 14) & (KNOTS < 38)
     wave = 0.04 * np.sin(KNOTS / 2.5) * inside
     of_bright = 0.03 * np.cos(KNOTS / 5) * inside
     known = {band: np.tile(wave, (len(TEFF), 1)) for band in BANDS}
-    teff = stars.extra["true_teff"]
+    # the giants are taken for dwarfs: cool giants are not fitted to
+    stars.extra["true_logg"] = np.full(len(stars), 4.5)
+    teff, logg = stars.extra["true_teff"], stars.extra["true_logg"]
     modelled = all_coefficients(stars)
     monkeypatch.setattr(xp_response, "load_response", lambda: known)
-    measured = apply_response(modelled, teff)
+    measured = apply_response(modelled, teff, logg)
     monkeypatch.setattr(xp_response, "load_response", lambda: nothing)
     monkeypatch.setattr("multistar.checks.fitting.xp_response.MAGNITUDE_ERROR", 10.0)
     pairs = (with_coefficients(stars, measured), stars)

@@ -170,7 +170,5 @@ def observe(stars: Population) -> Observation:
         light = (spectra @ passband.T).numpy()
         magnitudes[rows] = table.zero_point - 2.5 * np.log10(light)
         modelled = (spectra @ xp.T).numpy()
-        coefficients[rows] = apply_response(
-            modelled, stars.star.teff[rows], stars.star.logg[rows]
-        )
+        coefficients[rows] = apply_response(modelled, stars.star.teff[rows], stars.star.logg[rows])
     return Observation(magnitudes, coefficients, flux_ratio)

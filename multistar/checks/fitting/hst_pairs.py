@@ -6,6 +6,7 @@ model of a star is needed to compare them.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def read_hst_pairs(folder: Path, fitted: bool) -> HSTPairs:
 
     16 Cyg B is always one of the others: it judges the model.
     """
-    frame = pd.read_parquet(folder / PAIRS_FILE)
+    frame: Any = pd.read_parquet(folder / PAIRS_FILE)
     is_known = frame["star_name"].map(lambda name: is_fitted(name) and name != "16 CYG B")
     frame = frame[is_known == fitted]
     matrix = xp_matrix(FINE_NM).T

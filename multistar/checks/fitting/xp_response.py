@@ -72,7 +72,7 @@ def fit_response(pairs: PAIRS, hst: HSTPairs) -> tuple[dict, dict]:
     found = {band: _fit_band(pairs, hst, band) for band in BANDS}
     response = {band: weights[: len(TEFF)] for band, weights in found.items()}
     bright = {
-        band: np.where(KNOTS > BRIGHT_KNOWN[band], 0.0, weights[-1])
+        band: np.where(BRIGHT_KNOWN[band] < KNOTS, 0.0, weights[-1])
         for band, weights in found.items()
     }
     return response, bright
@@ -161,9 +161,8 @@ def _prior_precision(band: str) -> np.ndarray:
     by_teff = 1 + BY_TEFF**2 * np.exp(-0.5 * between**2)
     bright_size = np.where(size == SIZE, BRIGHT_SIZE, BRIGHT_END)
     of_bright = correlation * np.outer(bright_size, bright_size) + 1e-8 * np.eye(len(KNOTS))
-    return block_diag(
-        np.kron(np.linalg.inv(by_teff), np.linalg.inv(covariance)), np.linalg.inv(of_bright)
-    )
+    of_all = np.kron(np.linalg.inv(by_teff), np.linalg.inv(covariance))
+    return np.asarray(block_diag(of_all, np.linalg.inv(of_bright)))
 
 
 def _keep_magnitudes(mock: Stars, band: str, factors: np.ndarray) -> np.ndarray:
