@@ -13,11 +13,12 @@
 #   mock, with its dust and zero points (seeds 301-311, 411-419).
 # Then the encoder of spectra was added (spectra.toml, mini_spectra.toml) while all else stood still,
 # 6,000 and 4,000 steps of 128; all learnt together (mini_everything.toml, mini_final.toml), three
-# quarters of an hour; and five times on tables of later mocks (mini_sky.toml, mini_sky_again.toml,
-# mini_sky_last.toml, mini_sky_long.toml, mini_sky_hst.toml), the last on those of the present one. Of
-# the first of these runs all tables, of the second those of light curves, had spectra on a scale of
-# temperature that was hotter by 30 K; the third drew half of the mismatch of XP; of all four, XP and the
-# zero points of Pan-STARRS and WISE were those of before stars of HST told them.
+# quarters of an hour; and six times on tables of later mocks (mini_sky.toml, mini_sky_again.toml,
+# mini_sky_last.toml, mini_sky_long.toml, mini_sky_hst.toml, mini_sky_giants.toml). Of the first of these
+# runs all tables, of the second those of light curves, had spectra on a scale of temperature that was
+# hotter by 30 K; the third drew half of the mismatch of XP; of the first four, XP and the zero points of
+# Pan-STARRS and WISE were those of before stars of HST told them; of the tables of sky7, XP of cool giants
+# had the response of dwarfs.
 # A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."
@@ -162,6 +163,21 @@ curves sky7/lc/binaries-gaia 9000 1823 close-binaries gaia
 curves sky7/lc/all-sky-gaia 6000 1833 all-sky gaia
 curves sky7/lc/all-sky-asas 4000 1834 bright asas
 curves sky7/lc/bright-tess 5000 1835 bright tess
+mkdir -p mini/sky9/lc mini/sky9/spectra
+mock sky9/everything 120000 1902 everything
+mock sky9/high-latitude 90000 1903 high-latitude
+mock sky9/giants 90000 1901 apogee-like
+mock sky9/kepler 50000 1907 kepler-like
+mock sky9/nearby 80000 1905 nearby
+mock sky9/halo 30000 1906 halo
+sampled sky9/sampled 20000 1909 everything
+sampled sky9/sampled-giants 10000 1910 apogee-like
+spectra sky9/spectra/giants-sdss 14000 1932 apogee-like sdss-like
+spectra sky9/spectra/everything-lamost 14000 1931 everything lamost-like
+spectra sky9/spectra/kepler-lamost 8000 1940 kepler-like lamost-like
+spectra sky9/spectra/giants-normalised 8000 1937 apogee-like normalised
+curves sky9/lc/giants 12000 1925 kepler-like kepler
+curves sky9/lc/bright 8000 1926 bright kepler
 sky=${MULTISTAR_REAL_DATA:+$MULTISTAR_REAL_DATA/xp/gaia_dr3_xp_continuous_field.fits}
 test -e mini/core || "$multistar" pretrain scripts/mini.toml ${sky:+--sky "$sky"}
 test -e mini/lc/model || "$multistar" pretrain scripts/light_curves.toml
@@ -176,23 +192,24 @@ test -e mini/sky1 || "$multistar" pretrain scripts/mini_sky.toml ${sky:+--sky "$
 test -e mini/sky || "$multistar" pretrain scripts/mini_sky_again.toml ${sky:+--sky "$sky"}
 test -e mini/sky2 || "$multistar" pretrain scripts/mini_sky_last.toml ${sky:+--sky "$sky"}
 test -e mini/sky6 || "$multistar" pretrain scripts/mini_sky_long.toml ${sky:+--sky "$sky"}
-if ! test -e mini/sky8; then
-    "$multistar" pretrain scripts/mini_sky_hst.toml ${sky:+--sky "$sky"}
-    "$python" scripts/fit_alignment.py mini/sky8 --run scripts/mini_sky_hst.toml
+test -e mini/sky8 || "$multistar" pretrain scripts/mini_sky_hst.toml ${sky:+--sky "$sky"}
+if ! test -e mini/sky10; then
+    "$multistar" pretrain scripts/mini_sky_giants.toml ${sky:+--sky "$sky"}
+    "$python" scripts/fit_alignment.py mini/sky10 --run scripts/mini_sky_giants.toml
 fi
-mock sky7/erase-giants 16000 1841 apogee-like
-mock sky7/erase-sky 24000 1842 everything
-test -e mini/sky8/erase_ebv.safetensors ||
-    "$multistar" erase mini/sky7/erase-giants.parquet mini/sky7/erase-sky.parquet \
-        --model mini/sky8 --quantity dust --out mini/sky8/erase_ebv.safetensors
-test -e mini/sky8/populations.safetensors ||
-    "$python" scripts/fit_populations.py mini/sky8 --run scripts/mini_sky_hst.toml
-"$python" scripts/benchmark_labels.py mini/sky8 --train mini/giants.parquet \
+mock sky9/erase-giants 16000 1941 apogee-like
+mock sky9/erase-sky 24000 1942 everything
+test -e mini/sky10/erase_ebv.safetensors ||
+    "$multistar" erase mini/sky9/erase-giants.parquet mini/sky9/erase-sky.parquet \
+        --model mini/sky10 --quantity dust --out mini/sky10/erase_ebv.safetensors
+test -e mini/sky10/populations.safetensors ||
+    "$python" scripts/fit_populations.py mini/sky10 --run scripts/mini_sky_giants.toml
+"$python" scripts/benchmark_labels.py mini/sky10 --train mini/giants.parquet \
     --held-out 0.03 --cache mini/benchmark --no-parallax
 "$python" scripts/benchmark_modalities.py --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --light-curves mini/lc/model --core mini/core \
-    --fused mini/sky8
-"$python" scripts/evaluate_alignment.py mini/sky8 --train mini/lc/giants.parquet \
+    --fused mini/sky10
+"$python" scripts/evaluate_alignment.py mini/sky10 --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --train-pairs 12000
-"$multistar" check populations mini/lc/populations.parquet --model mini/sky8 \
+"$multistar" check populations mini/lc/populations.parquet --model mini/sky10 \
     --out mini/populations --overwrite
