@@ -69,6 +69,8 @@ class Reading:
         Columns of labels that were not read, since no one asked for them.
     unused : dict of str to str
         Column that was not used -> the known name that is like it, "" if there is none.
+    corrected : tuple of str
+        Sentences on measurements of real stars that were corrected.
     doubts : tuple of str
         Sentences on quantities that are not what everything else says, over all stars.
     """
@@ -80,6 +82,7 @@ class Reading:
     unread: tuple[str, ...]
     labels: tuple[str, ...]
     unused: dict[str, str]
+    corrected: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -100,6 +103,7 @@ class Reading:
             hidden = len(self.unused) - len(shown)
             more = f" and {hidden} more" if hidden else ""
             lines.append(f"  not used: {', '.join(shown)}{more}")
+        lines += [f"  corrected: {sentence}" for sentence in self.corrected]
         lines += [f"  DOUBTFUL  {doubt}" for doubt in self.doubts]
         return "\n".join(lines)
 
@@ -135,8 +139,11 @@ def describe_reading(
             found.setdefault(name, ([], []))[place].append(table.aliases.get(column, column))
     quantities = []
     unread = []
+    corrected = []
     for name, modality in MODALITIES.items():
         block = stars.blocks.get(name)
+        if stars.origin == "sky":
+            corrected += modality.describe_correction(stars.blocks)
         counts = {} if block is None else modality.count(block)
         for what, (has_value, has_error) in counts.items():
             columns, errors = found.get(what, ([], []))
@@ -161,6 +168,7 @@ def describe_reading(
         tuple(unread),
         tuple(labels),
         {column: like for column, like in unused.items() if column not in of_labels},
+        tuple(corrected),
     )
 
 

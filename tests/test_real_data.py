@@ -5,6 +5,10 @@ import pandas as pd
 import pytest
 
 from multistar import MultiStar
+from multistar.checks.fitting.hst_pairs import read_hst_pairs
+from multistar.checks.fitting.xp_response import measure_pairs
+from multistar.mock.xp_response import load_response
+from multistar.modalities.gaia_xp.bright import load_bright
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix, synthetic_magnitudes
 from multistar.stars import read_stars
 
@@ -86,3 +90,14 @@ def test_field_stars_with_xp_alone_are_not_foreign_to_the_shipped_model(real_dat
     stars = read_stars(real_data / "xp" / "gaia_dr3_xp_continuous_field.fits")
     words = model.predict(stars, labels=["teff"])["status"].to_pylist()
     assert np.mean(["outside_training" in word for word in words]) < 0.15
+
+
+def test_stars_of_hst_that_were_not_fitted_confirm_the_calibration_of_bright_ones(real_data):
+    fitted, others = (read_hst_pairs(real_data, fitted=part) for part in (True, False))
+    assert not set(fitted.name) & set(others.name)
+    assert "16 CYG B" in others.name
+    assert len(fitted.name) + len(others.name) == 46
+    for row in measure_pairs(others, load_response(), load_bright()):
+        assert row["after"] < (1.1 if row["band"] == "bp" else 0.6), row
+        if row["band"] == "bp" and row["stars"].endswith("G < 10"):
+            assert row["after"] < 0.75 * row["before"], row

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from multistar import MultiStar
 from multistar.checks.fitting.hst_pairs import HSTPairs
 from multistar.checks.fitting.xp_response import fit_response, measure_left, write_response
 from multistar.mock import xp_response
 from multistar.mock.xp_response import TEFF, apply_response, evaluate_response
-from multistar.modalities.gaia_xp.bright import BRIGHT, correct_bright, load_bright
+from multistar.modalities.gaia_xp.bright import BRIGHT, correct_bright, is_bright, load_bright
 from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.modalities.gaia_xp.read import XPCoefficients
 from multistar.modalities.gaia_xp.response import FINE, KNOTS, response_matrix
@@ -137,7 +138,8 @@ def test_bright_stars_are_brought_to_faint_ones_and_no_others(stars):
     g = np.where(np.arange(len(stars)) < 100, BRIGHT - 1, BRIGHT + 1)
     g[0] = np.nan
     before = all_coefficients(seen).copy()
-    changed = correct_bright(dict(seen.xp), g)
+    correct_bright(dict(seen.xp), g)
+    changed = is_bright(seen.xp, g)
     np.testing.assert_array_equal(changed, g < BRIGHT)
     after = all_coefficients(seen)
     np.testing.assert_array_equal(after[~changed], before[~changed])
@@ -155,6 +157,9 @@ def test_bright_stars_are_corrected_where_they_are_real(mock_table):
     near = np.full(20, 8.0)
     table = mock_table.slice(0, 20).set_column(g, "phot_g_mean_mag", [near])
     raw = read_stars(table, origin="mock")
+    model = MultiStar.from_pretrained("mini")
+    assert "XP of 20 stars of G < 10.5" in str(model.describe(table, origin="sky"))
+    assert "corrected" not in str(model.describe(table, origin="mock"))
     real = read_stars(table, origin="sky")
     for band in BANDS:
         assert (np.abs(real.xp[band].value / raw.xp[band].value - 1).max(1) > 1e-3).all()
@@ -166,8 +171,11 @@ def test_orders_that_are_not_known_stay_so_and_other_layouts_are_left_alone():
     value = np.random.default_rng(0).normal(size=(3, 55))
     value[1, 10:] = np.nan
     xp = {"bp": XPCoefficients(value.copy(), np.ones_like(value))}
-    assert correct_bright(xp, np.full(3, 7.0)).all()
+    correct_bright(xp, np.full(3, 7.0))
+    assert is_bright(xp, np.full(3, 7.0)).all()
+    assert (xp["bp"].value[:, :10] != value[:, :10]).all()
     np.testing.assert_array_equal(np.isnan(xp["bp"].value), np.isnan(value))
     of_dr4 = {"bp": XPCoefficients(value[:, :51].copy(), np.ones((3, 51)))}
-    assert not correct_bright(of_dr4, np.full(3, 7.0)).any()
+    correct_bright(of_dr4, np.full(3, 7.0))
+    assert not is_bright(of_dr4, np.full(3, 7.0)).any()
     np.testing.assert_array_equal(of_dr4["bp"].value, value[:, :51])

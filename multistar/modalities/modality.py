@@ -159,6 +159,11 @@ class Modality(ABC):
         """Correct, in place, what is known to be wrong in measurements of real stars."""
 
     @classmethod
+    def describe_correction(cls, blocks: Blocks) -> list[str]:
+        """Say, in a sentence each, what was corrected in these real stars."""
+        return []
+
+    @classmethod
     def flag_missing(cls, block: Any | None, flags: np.ndarray) -> None:
         """Set, in place, the flags that say what is missing of this modality."""
 

@@ -7,6 +7,7 @@ compared with fainter stars, by spectra that HST took of both (CALSPEC: Bohlin, 
 """
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 
@@ -19,7 +20,16 @@ from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS
 BRIGHT = 10.5
 
 
-def correct_bright(xp: dict[str, XPCoefficients], g: np.ndarray) -> np.ndarray:
+def is_bright(xp: Mapping[str, XPCoefficients], g: np.ndarray) -> np.ndarray:
+    """(n,) bool: the bright stars with a spectrum in the layout of Gaia DR3."""
+    known = np.zeros(len(g), bool)
+    for band, coefficients in xp.items():
+        if coefficients.value.shape[1] == DR3_ORDERS[band]:
+            known |= np.isfinite(coefficients.value).any(axis=1)
+    return known & (np.asarray(g) < BRIGHT)
+
+
+def correct_bright(xp: dict[str, XPCoefficients], g: np.ndarray) -> None:
     """Bring spectra of bright stars to the calibration of faint ones, in place.
 
     Bands in another layout than that of Gaia DR3 are left as they are.
@@ -30,23 +40,16 @@ def correct_bright(xp: dict[str, XPCoefficients], g: np.ndarray) -> np.ndarray:
         By band, (n, n_orders).
     g : (n,) array
         Magnitudes; stars without one are left as they are.
-
-    Returns
-    -------
-    (n,) bool array
-        The stars that were changed.
     """
-    bright = np.asarray(g) < BRIGHT
-    changed = np.zeros(len(bright), bool)
+    bright = is_bright(xp, g)
+    if not bright.any():
+        return
     for band, coefficients in xp.items():
         value = coefficients.value
-        if value.shape[1] != DR3_ORDERS[band] or not bright.any():
-            continue
-        known = np.isfinite(value[bright])
-        corrected = np.where(known, value[bright], 0) @ _correction(band)
-        value[bright] = np.where(known, corrected, value[bright])
-        changed[bright] |= known.any(axis=1)
-    return changed
+        if value.shape[1] == DR3_ORDERS[band]:
+            known = np.isfinite(value[bright])
+            corrected = np.where(known, value[bright], 0) @ _correction(band)
+            value[bright] = np.where(known, corrected, value[bright])
 
 
 @lru_cache(maxsize=1)

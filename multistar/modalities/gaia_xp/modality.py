@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from encoders import ENCODERS, Measurement
 from multistar import status
 from multistar.io.tables import Columns
-from multistar.modalities.gaia_xp.bright import correct_bright
+from multistar.modalities.gaia_xp.bright import BRIGHT, correct_bright, is_bright
 from multistar.modalities.gaia_xp.mismatch import widen_spectrum
 from multistar.modalities.gaia_xp.read import XP_BANDS, XPCoefficients, check_xp, read_xp
 from multistar.modalities.gaia_xp.sampled import FLUX, read_sampled
@@ -148,6 +148,17 @@ class GaiaXP(Modality):
         """Bring bright stars to the calibration of faint ones."""
         if xp := blocks.get(cls.name):
             correct_bright(xp, blocks["scalars"]["g"].value)
+
+    @classmethod
+    def describe_correction(cls, blocks: Blocks) -> list[str]:
+        xp = blocks.get(cls.name)
+        if not xp:
+            return []
+        n = int((is_bright(xp, blocks["scalars"]["g"].value)).sum())
+        if not n:
+            return []
+        of_stars = "1 star" if n == 1 else f"{n:,} stars"
+        return [f"XP of {of_stars} of G < {BRIGHT} is brought to the calibration of fainter ones"]
 
     @classmethod
     def flag_missing(cls, block: dict[str, XPCoefficients] | None, flags: np.ndarray) -> None:
