@@ -154,8 +154,9 @@ def test_labels_in_the_table_neither_flag_nor_refuse_it(star_model, mock_table):
 
 def test_nonsense_input_is_called_outside_training(star_model, mock_table):
     table = mock_table[:30].to_pandas()
-    shuffled = np.random.default_rng(0).permuted(np.stack(table["bp_coefficients"]), axis=1)
-    table["bp_coefficients"] = list(shuffled)
+    for band in ("bp_coefficients", "rp_coefficients"):
+        shuffled = np.random.default_rng(0).permuted(np.stack(table[band]), axis=1)
+        table[band] = list(shuffled)
     words = star_model.predict(table)["status"].to_pylist()
     assert np.mean(["outside_training" in w for w in words]) > 0.9
     usual = star_model.predict(mock_table)["status"].to_pylist()

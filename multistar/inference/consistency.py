@@ -17,7 +17,7 @@ CLIP = 5.0
 FEWEST = 3
 # Mean squared score; about 1 % of sound stars are beyond it. With XP most measurements are orders,
 # whose errors for the sky hold the mismatch of a typical star; colours alone scatter more.
-EDGE, EDGE_OF_SKY = 1.7, 3.5
+EDGE, EDGE_OF_SKY = 1.6, 3.5
 EDGE_WITHOUT_XP, EDGE_OF_SKY_WITHOUT_XP = 4.0, 7.0
 
 
