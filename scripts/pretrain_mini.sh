@@ -45,30 +45,37 @@ spectra() {
         "$multistar" mock --stars "$2" --seed "$3" --selection "$4" --spectra "$5" \
             --out "mini/$1.parquet"
 }
-spectra spectra/everything-lamost 14000 501 everything lamost-like
-spectra spectra/giants-sdss 14000 502 apogee-like sdss-like
-spectra spectra/high-latitude-desi 10000 503 high-latitude desi-like
-spectra spectra/halo-lamost 8000 504 halo lamost-like
-spectra spectra/young-blue 6000 505 young blue
-spectra spectra/nearby-sdss 6000 506 nearby sdss-like
-spectra spectra/giants-normalised 8000 507 apogee-like normalised
-spectra spectra/everything-low 8000 508 everything low-resolution
-spectra spectra/everything-normalised 6000 509 everything normalised
-spectra spectra/kepler-lamost 8000 510 kepler-like lamost-like
-curves lc/giants 12000 625 kepler-like kepler
-curves lc/bright 8000 626 bright kepler
-curves lc/bright-tess 5000 635 bright tess
-curves lc/pulsators-gaia 12000 621 pulsators gaia
-curves lc/pulsators-kepler 4000 627 pulsators kepler
-curves lc/pulsators-tess 4000 628 pulsators tess
-curves lc/pulsators-ztf 6000 631 pulsators ztf
-curves lc/binaries-gaia 9000 623 close-binaries gaia
-curves lc/binaries-kepler 4000 629 close-binaries kepler
-curves lc/binaries-tess 4000 630 close-binaries tess
-curves lc/binaries-ztf 5000 632 close-binaries ztf
-curves lc/variables-asas 16000 622 bright-variables asas
-curves lc/all-sky-gaia 6000 633 all-sky gaia
-curves lc/all-sky-asas 4000 634 bright asas
+# The tables with optical spectra and those with light curves, in a folder; seeds follow two numbers.
+all_spectra() {
+    spectra "$1/everything-lamost" 14000 $(($2 + 1)) everything lamost-like
+    spectra "$1/giants-sdss" 14000 $(($2 + 2)) apogee-like sdss-like
+    spectra "$1/high-latitude-desi" 10000 $(($2 + 3)) high-latitude desi-like
+    spectra "$1/halo-lamost" 8000 $(($2 + 4)) halo lamost-like
+    spectra "$1/young-blue" 6000 $(($2 + 5)) young blue
+    spectra "$1/nearby-sdss" 6000 $(($2 + 6)) nearby sdss-like
+    spectra "$1/giants-normalised" 8000 $(($2 + 7)) apogee-like normalised
+    spectra "$1/everything-low" 8000 $(($2 + 8)) everything low-resolution
+    spectra "$1/everything-normalised" 6000 $(($2 + 9)) everything normalised
+    spectra "$1/kepler-lamost" 8000 $(($2 + 10)) kepler-like lamost-like
+}
+all_curves() {
+    curves "$1/giants" 12000 $(($2 + 25)) kepler-like kepler
+    curves "$1/bright" 8000 $(($2 + 26)) bright kepler
+    curves "$1/bright-tess" 5000 $(($2 + 35)) bright tess
+    curves "$1/pulsators-gaia" 12000 $(($2 + 21)) pulsators gaia
+    curves "$1/pulsators-kepler" 4000 $(($2 + 27)) pulsators kepler
+    curves "$1/pulsators-tess" 4000 $(($2 + 28)) pulsators tess
+    curves "$1/pulsators-ztf" 6000 $(($2 + 31)) pulsators ztf
+    curves "$1/binaries-gaia" 9000 $(($2 + 23)) close-binaries gaia
+    curves "$1/binaries-kepler" 4000 $(($2 + 29)) close-binaries kepler
+    curves "$1/binaries-tess" 4000 $(($2 + 30)) close-binaries tess
+    curves "$1/binaries-ztf" 5000 $(($2 + 32)) close-binaries ztf
+    curves "$1/variables-asas" 16000 $(($2 + 22)) bright-variables asas
+    curves "$1/all-sky-gaia" 6000 $(($2 + 33)) all-sky gaia
+    curves "$1/all-sky-asas" 4000 $(($2 + 34)) bright asas
+}
+all_spectra spectra 500
+all_curves lc 600
 curves lc/giants-test 4000 636 kepler-like kepler
 curves lc/populations 12000 24 bright kepler
 mkdir -p mini/core2
@@ -87,10 +94,6 @@ sampled() {
 mock sky3/kepler 40000 707 kepler-like
 mock sky3/everything 90000 702 everything
 mock sky3/high-latitude 70000 703 high-latitude
-curves sky3/lc/giants 12000 725 kepler-like kepler
-curves sky3/lc/bright 8000 726 bright kepler
-curves sky3/lc/pulsators-gaia 12000 721 pulsators gaia
-curves sky3/lc/variables-asas 16000 722 bright-variables asas
 mock sky3/giants 70000 701 apogee-like
 mock sky3/nearby 50000 705 nearby
 mock sky3/halo 30000 706 halo
@@ -98,26 +101,8 @@ mock sky3/young 30000 704 young
 mock sky3/clusters 40000 708 clusters
 sampled sky3/sampled 20000 709 everything
 sampled sky3/sampled-giants 10000 710 apogee-like
-spectra sky3/spectra/everything-lamost 14000 531 everything lamost-like
-spectra sky3/spectra/giants-sdss 14000 532 apogee-like sdss-like
-spectra sky3/spectra/high-latitude-desi 10000 533 high-latitude desi-like
-spectra sky3/spectra/halo-lamost 8000 534 halo lamost-like
-spectra sky3/spectra/young-blue 6000 535 young blue
-spectra sky3/spectra/nearby-sdss 6000 536 nearby sdss-like
-spectra sky3/spectra/giants-normalised 8000 537 apogee-like normalised
-spectra sky3/spectra/everything-low 8000 538 everything low-resolution
-spectra sky3/spectra/everything-normalised 6000 539 everything normalised
-spectra sky3/spectra/kepler-lamost 8000 540 kepler-like lamost-like
-curves sky3/lc/pulsators-kepler 4000 727 pulsators kepler
-curves sky3/lc/pulsators-tess 4000 728 pulsators tess
-curves sky3/lc/pulsators-ztf 6000 731 pulsators ztf
-curves sky3/lc/binaries-kepler 4000 729 close-binaries kepler
-curves sky3/lc/binaries-tess 4000 730 close-binaries tess
-curves sky3/lc/binaries-ztf 5000 732 close-binaries ztf
-curves sky3/lc/binaries-gaia 9000 723 close-binaries gaia
-curves sky3/lc/all-sky-gaia 6000 733 all-sky gaia
-curves sky3/lc/all-sky-asas 4000 734 bright asas
-curves sky3/lc/bright-tess 5000 735 bright tess
+all_spectra sky3/spectra 530
+all_curves sky3/lc 700
 mkdir -p mini/sky5 mini/sky7/lc mini/sky7/spectra
 mock sky5/everything 120000 1702 everything
 mock sky5/high-latitude 90000 1703 high-latitude
@@ -139,30 +124,8 @@ mock sky7/young 30000 1804 young
 mock sky7/clusters 30000 1808 clusters
 sampled sky7/sampled 20000 1809 everything
 sampled sky7/sampled-giants 10000 1810 apogee-like
-spectra sky7/spectra/everything-lamost 14000 1831 everything lamost-like
-spectra sky7/spectra/giants-sdss 14000 1832 apogee-like sdss-like
-spectra sky7/spectra/high-latitude-desi 10000 1833 high-latitude desi-like
-spectra sky7/spectra/halo-lamost 8000 1834 halo lamost-like
-spectra sky7/spectra/young-blue 6000 1835 young blue
-spectra sky7/spectra/nearby-sdss 6000 1836 nearby sdss-like
-spectra sky7/spectra/giants-normalised 8000 1837 apogee-like normalised
-spectra sky7/spectra/everything-low 8000 1838 everything low-resolution
-spectra sky7/spectra/everything-normalised 6000 1839 everything normalised
-spectra sky7/spectra/kepler-lamost 8000 1840 kepler-like lamost-like
-curves sky7/lc/giants 12000 1825 kepler-like kepler
-curves sky7/lc/bright 8000 1826 bright kepler
-curves sky7/lc/pulsators-gaia 12000 1821 pulsators gaia
-curves sky7/lc/variables-asas 16000 1822 bright-variables asas
-curves sky7/lc/pulsators-kepler 4000 1827 pulsators kepler
-curves sky7/lc/pulsators-tess 4000 1828 pulsators tess
-curves sky7/lc/pulsators-ztf 6000 1831 pulsators ztf
-curves sky7/lc/binaries-kepler 4000 1829 close-binaries kepler
-curves sky7/lc/binaries-tess 4000 1830 close-binaries tess
-curves sky7/lc/binaries-ztf 5000 1832 close-binaries ztf
-curves sky7/lc/binaries-gaia 9000 1823 close-binaries gaia
-curves sky7/lc/all-sky-gaia 6000 1833 all-sky gaia
-curves sky7/lc/all-sky-asas 4000 1834 bright asas
-curves sky7/lc/bright-tess 5000 1835 bright tess
+all_spectra sky7/spectra 1830
+all_curves sky7/lc 1800
 mkdir -p mini/sky9/lc mini/sky9/spectra
 mock sky9/everything 120000 1902 everything
 mock sky9/high-latitude 90000 1903 high-latitude

@@ -47,7 +47,7 @@ def describe(config: SurveyConfig, n_stars: int = 4000) -> Group:
     lines = (
         f"[bold]{config.selection}[/bold], seed {config.seed}, layout {config.layout}",
         f"Stars of {coolest:.0f}-{hottest:.0f} K; PARSEC isochrones from 1 Myr, Chabrier masses; "
-        "LTE spectra, Kurucz (1993) above 8000 K, corrected by MILES, STELIB, Pickles, LAMOST, Kepler "
+        "LTE spectra, Kurucz (1993) above 8000 K, corrected by MILES, STELIB, Pickles, HST, LAMOST, Kepler "
         "and Gaia XP stars.",
         LIMITS,
         f"{binaries.FRACTION:.0%} of the systems have a companion; "

@@ -3,8 +3,8 @@
 The correction of ln F(wavelength; Teff, log g, [M/H]) is a Gaussian process: smooth in wavelength
 and in the labels, zero where no star says otherwise. It is fitted to all anchors at once:
 
-- spectra of MILES, STELIB, Pickles and CALSPEC in bins, with a free level for every star, and errors that
-  hold those of its labels, of its dust and a slow tilt;
+- spectra of MILES, STELIB, Pickles and CALSPEC in bins, with a free level for every star, and
+  errors that hold those of its labels, of its dust and a slow tilt;
 - magnitudes of LAMOST dwarfs and Kepler giants, likewise, which tie 740 nm to 4.6 um;
 - Gaia XP spectra of field stars beyond 650 nm (xp_anchors.py);
 - the Sun: its spectrum, and its magnitudes in the infrared.

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from encoders import Measurement
 
-# Error of the mean spectrum, rms [%] at wavelengths [nm]. Response and calibration are known to 0.3-1 %
-# at 400-960 nm, by stars of HST that nothing was fitted to (scripts/fit_xp_response.py); model spectra
-# of stars of 5500-6300 K miss those of HST by 1-2 % at 400-650 nm, 3 % below and 1 % beyond, and medians
-# of field stars differ by as much. Those of M dwarfs are worse.
+# Error of the mean spectrum, rms [%] at wavelengths [nm]. Response and calibration are known to
+# 0.3-1 % at 400-960 nm, by stars of HST that nothing was fitted to (scripts/fit_xp_response.py);
+# model spectra of stars of 5500-6300 K miss those of HST by 1-2 % at 400-650 nm, 3 % below and 1 %
+# beyond, and medians of field stars differ by as much. Those of M dwarfs are worse.
 WAVELENGTHS = (330.0, 380.0, 420.0, 470.0, 520.0, 580.0, 640.0, 720.0, 850.0, 900.0, 970.0, 1050.0)
 SIZES = (5.0, 3.5, 2.2, 1.6, 1.4, 1.2, 1.0, 0.7, 0.8, 1.0, 1.2, 1.6)
 # Shares of the variance, by length of correlation in ln wavelength: ripples and trends
