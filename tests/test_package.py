@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import multistar
@@ -18,11 +19,21 @@ def test_front_door():
 def test_the_wheel_holds_everything_and_runs_from_the_root_folder(tmp_path):
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT],
                    check=True, capture_output=True)  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    kept = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("multistar", "encoders")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert not kept - packed
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=False)
     python = environment / "bin" / "python"
     subprocess.run([sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--python", python,
-                    next(tmp_path.glob("*.whl"))], check=True)  # fmt: skip
+                    wheel], check=True)  # fmt: skip
     # the dependencies come from this environment, our own code from the wheel
     site = next((environment / "lib").glob("python*/site-packages"))
     (site / "dependencies.pth").write_text(str(Path(sys.prefix) / site.relative_to(environment)))

@@ -1,7 +1,9 @@
 """Stars that Gaia and HST observed: XP beside what the instrument model makes of their flux.
 
 46 stars of CALSPEC (Bohlin, Gordon & Tremblay 2014), from white dwarfs to M dwarfs, G = 4-16. No
-model of a star is needed to compare them.
+model of a star is needed to compare them. Gaia's are sampled spectra, which say nothing of BP beyond
+640 nm and of RP below. So they are not read as coefficients of their own: those of the flux of HST are
+multiplied by the response that gives the sampled flux, where it says anything.
 """
 
 from dataclasses import dataclass
@@ -14,13 +16,21 @@ import pandas as pd
 from multistar.checks.fitting.sky_anchors import is_fitted
 from multistar.mock.xp_response import DWARF_LOGG, describe_star
 from multistar.modalities.gaia_xp.bright import BRIGHT
-from multistar.modalities.gaia_xp.instrument import load_band, xp_matrix
+from multistar.modalities.gaia_xp.instrument import load_band, resampling_matrix, xp_matrix
+from multistar.modalities.gaia_xp.response import KNOTS, change_by_knot
 from multistar.modalities.gaia_xp.sampled import solve_coefficients
-from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, synthetic_magnitudes
+from multistar.modalities.gaia_xp.synthesis import (
+    DR3_ORDERS,
+    WAVELENGTH,
+    flux_matrix,
+    synthetic_magnitudes,
+)
 
 PAIRS_FILE = Path("xp", "calspec_pairs_sampled.parquet")
 FINE_NM = np.arange(330.0, 1030.01, 0.5)
 MIDST = 24.0, 36.0  # pixels, where the scale of a pair is taken; it is a level alone
+# Of a sampled spectrum, as a share of it and of its highest value; and of the response at a knot.
+FLUX_ERROR, FLUX_FLOOR, RESPONSE_SIZE = 0.002, 0.0003, 0.1
 TO_MAGNITUDE = 5.0  # mag: fluxes of the file are in units of 1e-2 W m-2 nm-1
 # Teff of main-sequence stars and white dwarfs by BP-RP (Pecaut & Mamajek 2013, rounded).
 COLOURS = (-0.5, -0.35, -0.2, 0.0, 0.1, 0.25, 0.4, 0.6, 0.82, 1.0, 1.4, 2.0, 2.8, 4.0)
@@ -82,10 +92,10 @@ def read_hst_pairs(folder: Path, fitted: bool) -> HSTPairs:
         magnitudes = synthetic_magnitudes(solved)
         g.append(magnitudes["g"][0] + TO_MAGNITUDE)
         colour.append(magnitudes["bp"][0] - magnitudes["rp"][0])
-        gaia.append(np.hstack([np.nan_to_num(band.value[0]) for band in solved.values()]))
         hst = np.asarray(of_hst, float)
         seen = np.isfinite(hst) & (hst > 0)
         model.append(np.interp(FINE_NM, grid[seen], hst[seen]) @ matrix)
+        gaia.append(_follow(flux, model[-1], flux_matrix() @ resampling_matrix(WAVELENGTH, grid).T))
     return HSTPairs(
         frame["star_name"].to_numpy(str),
         np.interp(colour, COLOURS, TEFF),
@@ -93,3 +103,21 @@ def read_hst_pairs(folder: Path, fitted: bool) -> HSTPairs:
         np.array(gaia),
         np.array(model),
     )
+
+
+def _follow(flux: np.ndarray, model: np.ndarray, sampling: np.ndarray) -> np.ndarray:
+    """(110,) coefficients of the model, times the response with which they give the flux (w,).
+
+    Of all such responses it is the one of least size at KNOTS (ridge regression).
+    """
+    model = model * np.median(flux / (model @ sampling))
+    split = DR3_ORDERS["bp"]
+    changes = np.zeros((2, len(KNOTS), len(model)))
+    changes[0, :, :split] = model[:split] @ change_by_knot("bp")
+    changes[1, :, split:] = model[split:] @ change_by_knot("rp")
+    changes = changes.reshape(-1, len(model))
+    error = np.hypot(FLUX_ERROR * flux, FLUX_FLOOR * flux.max())
+    design = RESPONSE_SIZE * changes @ sampling / error
+    off = (flux - model @ sampling) / error
+    response = np.linalg.solve(design @ design.T + np.eye(len(changes)), design @ off)
+    return model + RESPONSE_SIZE * response @ changes

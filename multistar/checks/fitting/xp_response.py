@@ -1,10 +1,12 @@
 """The response of XP beyond the instrument model: makes mock/xp_response.json and bright.json.
 
-Two kinds of pairs tell it: stars whose flux HST measured (hst_pairs.py), which no model of a star
-enters and which hold it for stars of 4900 K and more; and field dwarfs cooler than that beside mock
-stars of their magnitude and colour (xp_anchors.py), whose spectra hold the correction of all anchors;
-the response that they hold is taken off. What is left of the mean spectra is a smooth function of
-pseudo-wavelength with a Gaussian prior, by temperature, times one of bright stars.
+Two kinds of pairs tell it. Stars whose flux HST measured (hst_pairs.py), which no model of a star
+enters, hold it for stars of 4900 K and more, but for the red end of BP and the blue end of RP, which
+their sampled spectra do not show. Field stars beside mock stars of their magnitude and colour
+(xp_anchors.py) hold it for cooler dwarfs, and at these ends for all; the spectra of the mock stars
+hold the correction of all anchors, and the response that they hold is taken off. What is left of the
+mean spectra is a smooth function of pseudo-wavelength with a Gaussian prior, by temperature, times
+one of bright stars.
 """
 
 import json
@@ -44,7 +46,10 @@ COOL, COOL_ERROR = 4000.0, 0.15  # K
 # that A stars of different types contradict each other, and G stars, by 5 %.
 BRIGHT_KNOWN = {"bp": 38.0, "rp": 60.0}
 HST_ERROR, HST_FLOOR = 0.006, 0.0007
-FIELD_BELOW = 5000.0  # K: warmer field stars are judged alone
+FIELD_BELOW = 5000.0  # K: warmer field stars are judged alone, but for the ends
+# Pixel of 638 nm: the archive's sampled spectra show BP beyond it, which is to the blue, and RP.
+SAMPLED_FROM = {"bp": 14.75, "rp": 12.75}
+UNKNOWN = 1e3  # error, over the highest value, of what says nothing
 MAGNITUDE_ERROR = 0.0005  # mag; what the response may change in G, BP and RP of the mean star
 ROUNDS = 4
 PAIRS = tuple[Stars, Stars]
@@ -109,11 +114,12 @@ def _fit_band(pairs: PAIRS, hst: HSTPairs, band: str) -> np.ndarray:
 
 def _of_field(pairs: PAIRS, band: str) -> _Sample:
     truth = pairs[1].extra
-    cool = (truth["true_teff"] < FIELD_BELOW) & (truth["true_logg"] > DWARF_LOGG[1])
-    chosen = (pairs[0].select(cool), pairs[1].select(cool))
-    real, mock = _compare(chosen, band, FINE)
-    factors = np.pad(_describe_partners(chosen), ((0, 0), (0, 1)))
-    return _Sample(real, mock, _pair_error(chosen, band, mock), factors)
+    is_cool = (truth["true_teff"] < FIELD_BELOW) & (truth["true_logg"] > DWARF_LOGG[1])
+    real, mock = _compare(pairs, band, FINE)
+    error = _pair_error(pairs, band, mock)
+    of_hst = ~is_cool[:, None] & (SAMPLED_FROM[band] <= FINE)
+    factors = np.pad(_describe_partners(pairs), ((0, 0), (0, 1)))
+    return _Sample(real, mock, _without(error, of_hst, mock), factors)
 
 
 def _of_hst(hst: HSTPairs, band: str) -> _Sample:
@@ -121,7 +127,12 @@ def _of_hst(hst: HSTPairs, band: str) -> _Sample:
     highest = model.max(axis=1, keepdims=True)
     error = np.hypot(HST_ERROR * model, HST_FLOOR * highest)
     factors = np.c_[hst.describe(), hst.bright]
-    return _Sample(real, model, error, factors)
+    return _Sample(real, model, _without(error, SAMPLED_FROM[band] > FINE, model), factors)
+
+
+def _without(error: np.ndarray, unknown: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """Errors (n, n_fine) that make nothing of what is unknown."""
+    return np.where(unknown, UNKNOWN * model.max(axis=1, keepdims=True), error)
 
 
 def _compare(pairs: PAIRS, band: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

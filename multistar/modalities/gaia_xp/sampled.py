@@ -1,12 +1,16 @@
-"""Sampled XP spectra (flux over wavelength) -> coefficients, by GaiaXPy's own map and a wide prior.
+"""Sampled XP spectra (flux over wavelength) -> coefficients, by GaiaXPy's own map and a prior.
 
-The archive's sampled spectra are a linear map of the coefficients that loses the finest of them.
-Its inverse is the mean of a Gaussian posterior; what the map lost comes back with the prior's width
-as its error, or is not observed.
+The archive's sampled spectra are a linear map of the coefficients, exact to the last digit of a
+float, that loses some of them: BP beyond 640 nm, for example, where the archive shows RP alone. Its
+inverse is the mean of a Gaussian posterior: the prior is how coefficients of mock stars vary
+together (`scripts/fit_sampled_prior.py`), which tells what was lost from what was not.
 
-Shape letters: n star, w wavelength, c coefficient (BP, then RP).
+Shape letters: n star, w wavelength, c coefficient (BP, then RP), r direction that the map keeps.
 """
 
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -20,17 +24,20 @@ from multistar.modalities.gaia_xp.synthesis import DR3_ORDERS, WAVELENGTH, flux_
 FLUX, ERROR, GRID = "flux", "flux_error", "wavelength"
 UNIT = u.W / u.m**2 / u.nm
 FEWEST = 50  # samples; shorter vectors of this name are something else
-# Widths of the prior over the length of a band's vector of coefficients: of the first two, and of
-# order n the last over n. Mock stars have half of that.
-FIRST, SECOND, OTHERS = 1.0, 0.15, 0.06
-# What a sampled flux may be off by, as a share of its error, and of itself.
-ROUNDING, LEAST_ROUNDING = 0.01, 1e-5
+PRIOR_FILE = Path(__file__).with_name("sampled_prior.npz")
+WIDER = 2.0  # the prior's variance, over that of mock stars
+SIZE = 0.3  # share by which the size of all coefficients may differ from that of the flux
+FAINTEST_DIRECTION = 1e-9  # of a map, over its strongest; the map keeps none that is fainter
+EXACTNESS = 1e-6  # of a spectrum, over its brightest sample, at best: 32-bit floats
 # Errors of coefficients over a band's median, at every fourth order: medians of 200 field stars.
 SHAPES = {
     "bp": (2.09, 1.94, 1.69, 1.72, 1.49, 1.51, 1.23, 1.0, 0.79, 0.74, 0.67, 0.59, 0.47, 0.24),
     "rp": (1.31, 1.3, 1.22, 0.94, 1.31, 1.02, 1.2, 1.0, 0.93, 0.74, 0.58, 0.53, 0.39, 0.28),
 }
-UNRESOLVED = 0.7  # of the prior's width; a coefficient that is known no better is not observed
+MOST_NOISES = 3.0  # a coefficient whose error is more of its usual ones is not observed, and
+UNRESOLVED = (
+    0.7  # where errors are unknown, one that is known no better than this share of the prior
+)
 AT_ONCE = 256  # stars
 
 
@@ -130,13 +137,13 @@ def solve_coefficients(
         and what the sampling lost; unknown where those of the flux are.
     """
     matrix = flux_matrix() @ resampling_matrix(WAVELENGTH, wavelength).T
-    orders = DR3_ORDERS["bp"] + DR3_ORDERS["rp"]
-    value, sigma = np.full((2, len(flux), orders), np.nan)
+    sampling = _decompose(matrix)
+    value, sigma = np.full((2, len(flux), len(matrix)), np.nan)
     whole = np.isfinite(flux).all(1) & (np.abs(flux).max(1, initial=0) > 0)
     rows = np.flatnonzero(whole)
     for start in range(0, len(rows), AT_ONCE):
         here = rows[start : start + AT_ONCE]
-        value[here], sigma[here] = _solve(flux[here], error[here], matrix)
+        value[here], sigma[here] = _solve(flux[here], error[here], sampling)
     split = DR3_ORDERS["bp"]
     return {
         "bp": XPCoefficients(value[:, :split], sigma[:, :split]),
@@ -144,40 +151,83 @@ def solve_coefficients(
     }
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """The map from coefficients to sampled fluxes, and the directions of flux that it can make."""
+
+    matrix: np.ndarray  # (c, w)
+    directions: np.ndarray  # (r, w), orthonormal
+    design: np.ndarray  # (c, r): the map onto these
+
+    @property
+    def lost(self) -> int:
+        """Number of samples over that of directions."""
+        return self.matrix.shape[1] - len(self.directions)
+
+
+def _decompose(matrix: np.ndarray) -> Sampling:
+    left, strength, right = np.linalg.svd(matrix, full_matrices=False)
+    kept = strength > FAINTEST_DIRECTION * strength[0]
+    return Sampling(matrix, right[kept], left[:, kept] * strength[kept])
+
+
+@dataclass(frozen=True)
+class Prior:
+    """How coefficients vary from star to star, of stars whose fluxes sum up to 1."""
+
+    mean: np.ndarray  # (c,)
+    factor: np.ndarray  # (c, k); times its transpose it is the covariance
+
+    def covariance(self) -> np.ndarray:
+        """(c, c): that of mock stars, made wider, since real stars are not all like them."""
+        size = SIZE * self.mean
+        return WIDER * self.factor @ self.factor.T + np.outer(size, size)
+
+
+@cache
+def load_prior() -> Prior:
+    """The prior of the package."""
+    with np.load(PRIOR_FILE, allow_pickle=False) as file:
+        return Prior(file["mean"].astype(float), file["factor"].astype(float))
+
+
 def _solve(
-    flux: np.ndarray, error: np.ndarray, matrix: np.ndarray
+    flux: np.ndarray, error: np.ndarray, sampling: Sampling
 ) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean (n, c) and error (n, c) of coefficients."""
-    has_error = np.isfinite(error) & (error > 0)
-    brightest = np.abs(flux).max(1, keepdims=True)
-    tolerance = np.where(has_error, ROUNDING * error, 0)
-    tolerance = np.hypot(tolerance, LEAST_ROUNDING * brightest)
-    width = _prior_widths(flux, matrix)
-    # in units of the prior's widths, so that the matrices are well scaled
-    design = matrix[None] * width[:, :, None] / tolerance[:, None, :]
-    precision = design @ design.transpose(0, 2, 1) + np.eye(matrix.shape[0])
-    covariance = np.linalg.inv(precision)
-    score = covariance @ (design @ (flux / tolerance)[:, :, None])
-    lost = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    value = np.where(lost < UNRESOLVED, score[:, :, 0] * width, np.nan)
-    sigma = np.hypot(lost * width, _noise(error, has_error, matrix))
-    return value, np.where(np.isfinite(value), sigma, np.nan)
+    prior = load_prior()
+    # in units of a star's flux, so that one prior serves all
+    unit = np.abs(flux).sum(1, keepdims=True) / np.abs(prior.mean @ sampling.matrix).sum()
+    flux, error = flux / unit, error / unit
+    noise = _noise(error, np.isfinite(error) & (error > 0), sampling.matrix)
+    covariance, design = prior.covariance(), sampling.design
+    # of every star, the prior's covariance and that of its noise, which it does not share
+    own = np.nan_to_num(noise) ** 2
+    with_flux = covariance @ design + own[:, :, None] * design
+    of_flux = design.T @ with_flux
+    _add_to_diagonal(of_flux, _exactness(flux, sampling) ** 2)
+    gain = np.linalg.solve(of_flux, with_flux.transpose(0, 2, 1)).transpose(0, 2, 1)
+    off = flux @ sampling.directions.T - prior.mean @ design
+    value = prior.mean + (gain @ off[:, :, None])[:, :, 0]
+    width = np.diagonal(covariance) + own
+    lost = np.sqrt(np.clip(width - (gain * with_flux).sum(2), 0, None))
+    sigma = np.hypot(lost, noise)
+    most = np.where(np.isfinite(noise), MOST_NOISES * noise, UNRESOLVED * np.sqrt(width))
+    is_known = np.where(np.isfinite(noise), sigma, lost) < most
+    return np.where(is_known, value * unit, np.nan), np.where(is_known, sigma * unit, np.nan)
 
 
-def _prior_widths(flux: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """(n, c) from the first coefficients that fit the flux of each band by themselves."""
-    split = DR3_ORDERS["bp"]
-    first = matrix[[0, split]]
-    amplitude = np.abs(np.linalg.lstsq(first.T, flux.T, rcond=None)[0]).T
-    widths = []
-    for band, orders in enumerate((split, matrix.shape[0] - split)):
-        number = np.arange(orders)
-        relative = np.where(number < 2, np.where(number == 0, FIRST, SECOND), OTHERS)
-        relative = relative / np.maximum(1, number)
-        # of a band that seems to be empty, the prior is that of a tenth of the other
-        size = np.maximum(amplitude[:, band], 0.1 * amplitude.max(1))
-        widths.append(size[:, None] * relative)
-    return np.hstack(widths)
+def _add_to_diagonal(matrices: np.ndarray, values: np.ndarray) -> None:
+    """Add to matrices (n, r, r) the values (n,)."""
+    numbers = np.arange(matrices.shape[1])
+    matrices[:, numbers, numbers] += values[:, None]
+
+
+def _exactness(flux: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """(n,) standard error of a sample, by the part of the flux that no coefficients can make."""
+    strange = flux - flux @ sampling.directions.T @ sampling.directions
+    rest = np.sqrt((strange**2).sum(1) / max(sampling.lost, 1))
+    return np.hypot(rest, EXACTNESS * np.abs(flux).max(1))
 
 
 def _noise(error: np.ndarray, has_error: np.ndarray, matrix: np.ndarray) -> np.ndarray:
