@@ -115,7 +115,7 @@ def test_known_responses_are_found_and_what_is_left_is_measured(mock_table, tmp_
     seen = np.where(
         bright[:, None], make_bright(measured, dict.fromkeys(BANDS, of_bright)), measured
     )
-    hst = HSTPairs(stars.source_id.astype(str), teff, bright, seen, modelled)
+    hst = HSTPairs(stars.source_id.astype(str), teff, bright, ~bright, seen, modelled)
     found, found_bright = fit_response(pairs, hst)
     at_giants = (TEFF < 5500) & (TEFF > 4000)
     midst = (KNOTS > 17) & (KNOTS < 35)

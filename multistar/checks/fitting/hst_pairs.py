@@ -2,8 +2,9 @@
 
 46 stars of CALSPEC (Bohlin, Gordon & Tremblay 2014), from white dwarfs to M dwarfs, G = 4-16. No
 model of a star is needed to compare them. Gaia's are sampled spectra, which say nothing of BP beyond
-640 nm and of RP below. So they are not read as coefficients of their own: those of the flux of HST are
-multiplied by the response that gives the sampled flux, where it says anything.
+660 nm and of RP below 625 nm. So they are not read as coefficients of their own: those of the flux of
+HST are multiplied by the response that gives the sampled flux, where it says anything. Of five stars
+the coefficients are at hand, too; they say all.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,11 @@ from multistar.modalities.gaia_xp.synthesis import (
     flux_matrix,
     synthetic_magnitudes,
 )
+from multistar.stars import read_stars
 
 PAIRS_FILE = Path("xp", "calspec_pairs_sampled.parquet")
+COEFFICIENTS_FILE = Path("xp", "gaia_dr3_xp_continuous_calspec10.csv")
+ALIKE = 5e-4  # relative rms difference of two sampled spectra that are of one star
 FINE_NM = np.arange(330.0, 1030.01, 0.5)
 MIDST = 24.0, 36.0  # pixels, where the scale of a pair is taken; it is a level alone
 # Of a sampled spectrum, as a share of it and of its highest value; and of the response at a knot.
@@ -48,6 +52,8 @@ class HSTPairs:
         K, by colour.
     bright : (n,) bool array
         Brighter than BRIGHT.
+    whole : (n,) bool
+        Those whose coefficients Gaia published and not only the sampled spectrum.
     gaia, model : (n, 110) array
         Coefficients, BP then RP.
     """
@@ -55,6 +61,7 @@ class HSTPairs:
     name: np.ndarray
     teff: np.ndarray
     bright: np.ndarray
+    whole: np.ndarray
     gaia: np.ndarray
     model: np.ndarray
 
@@ -82,7 +89,8 @@ def read_hst_pairs(folder: Path, fitted: bool) -> HSTPairs:
     is_known = frame["star_name"].map(lambda name: is_fitted(name) and name != "16 CYG B")
     frame = frame[is_known == fitted]
     matrix = xp_matrix(FINE_NM).T
-    gaia, model, g, colour = [], [], [], []
+    published = _read_coefficients(folder)
+    gaia, model, whole, g, colour = [], [], [], [], []
     for wavelength, of_gaia, of_hst in zip(
         frame["wavelength"], frame["gaia_spectrum"], frame["calspec_spectrum"], strict=True
     ):
@@ -95,14 +103,33 @@ def read_hst_pairs(folder: Path, fitted: bool) -> HSTPairs:
         hst = np.asarray(of_hst, float)
         seen = np.isfinite(hst) & (hst > 0)
         model.append(np.interp(FINE_NM, grid[seen], hst[seen]) @ matrix)
-        gaia.append(_follow(flux, model[-1], flux_matrix() @ resampling_matrix(WAVELENGTH, grid).T))
+        sampling = flux_matrix() @ resampling_matrix(WAVELENGTH, grid).T
+        own = _find(flux, published, sampling)
+        whole.append(own is not None)
+        gaia.append(_follow(flux, model[-1], sampling) if own is None else own)
     return HSTPairs(
         frame["star_name"].to_numpy(str),
         np.interp(colour, COLOURS, TEFF),
         np.array(g) < BRIGHT,
+        np.array(whole),
         np.array(gaia),
         np.array(model),
     )
+
+
+def _read_coefficients(folder: Path) -> np.ndarray:
+    """(m, 110) of stars of CALSPEC, as the archive has them."""
+    stars = read_stars(folder / COEFFICIENTS_FILE, all_orders=True, origin="mock")
+    return np.hstack([np.nan_to_num(band.value) for band in stars.xp.values()])
+
+
+def _find(flux: np.ndarray, published: np.ndarray, sampling: np.ndarray) -> np.ndarray | None:
+    """The coefficients of (m, 110) that make the sampled flux (w,), in its unit; or None."""
+    for coefficients in published:
+        ratio = flux / (coefficients @ sampling)
+        if ratio.std() < ALIKE * abs(ratio.mean()):
+            return coefficients * ratio.mean()
+    return None
 
 
 def _follow(flux: np.ndarray, model: np.ndarray, sampling: np.ndarray) -> np.ndarray:

@@ -42,13 +42,16 @@ LENGTHS = {0.8: 0.5, 4.0: 0.5}
 # A pair's own difference, as a share of the spectrum, and of its highest value.
 PAIR_ERROR, FLOOR = 0.03, 0.0007
 COOL, COOL_ERROR = 4000.0, 0.15  # K
-# Bright stars' own curve is not used below 395 nm (BP, beyond this pixel), where spectra are so steep
+# Bright stars' own curve is not used where sampled spectra tell nothing, nor below 395 nm (BP, beyond this pixel), where spectra are so steep
 # that A stars of different types contradict each other, and G stars, by 5 %.
 BRIGHT_KNOWN = {"bp": 38.0, "rp": 60.0}
 HST_ERROR, HST_FLOOR = 0.006, 0.0007
 FIELD_BELOW = 5000.0  # K: warmer field stars are judged alone, but for the ends
-# Pixel of 638 nm: the archive's sampled spectra show BP beyond it, which is to the blue, and RP.
-SAMPLED_FROM = {"bp": 14.75, "rp": 12.75}
+# Pixels from which sampled spectra tell the mean spectrum to a third of its errors: BP to 660 nm and
+# RP from 627 nm on. Field stars of all kinds are used to a little beyond, where few faint stars of HST
+# would have to part the response of all from that of bright stars.
+SAMPLED_FROM = {"bp": 13.5, "rp": 11.25}
+FIELD_TO = {"bp": 14.75, "rp": 12.75}
 UNKNOWN = 1e3  # error, over the highest value, of what says nothing
 MAGNITUDE_ERROR = 0.0005  # mag; what the response may change in G, BP and RP of the mean star
 ROUNDS = 4
@@ -77,10 +80,15 @@ def fit_response(pairs: PAIRS, hst: HSTPairs) -> tuple[dict, dict]:
     found = {band: _fit_band(pairs, hst, band) for band in BANDS}
     response = {band: weights[: len(TEFF)] for band, weights in found.items()}
     bright = {
-        band: np.where(BRIGHT_KNOWN[band] < KNOTS, 0.0, weights[-1])
+        band: np.where(_is_known_of_bright(band), weights[-1], 0.0)
         for band, weights in found.items()
     }
     return response, bright
+
+
+def _is_known_of_bright(band: str) -> np.ndarray:
+    """(n_knot,) bool."""
+    return (SAMPLED_FROM[band] <= KNOTS) & (BRIGHT_KNOWN[band] >= KNOTS)
 
 
 def _fit_band(pairs: PAIRS, hst: HSTPairs, band: str) -> np.ndarray:
@@ -117,7 +125,7 @@ def _of_field(pairs: PAIRS, band: str) -> _Sample:
     is_cool = (truth["true_teff"] < FIELD_BELOW) & (truth["true_logg"] > DWARF_LOGG[1])
     real, mock = _compare(pairs, band, FINE)
     error = _pair_error(pairs, band, mock)
-    of_hst = ~is_cool[:, None] & (SAMPLED_FROM[band] <= FINE)
+    of_hst = ~is_cool[:, None] & (FIELD_TO[band] <= FINE)
     factors = np.pad(_describe_partners(pairs), ((0, 0), (0, 1)))
     return _Sample(real, mock, _without(error, of_hst, mock), factors)
 
@@ -127,7 +135,8 @@ def _of_hst(hst: HSTPairs, band: str) -> _Sample:
     highest = model.max(axis=1, keepdims=True)
     error = np.hypot(HST_ERROR * model, HST_FLOOR * highest)
     factors = np.c_[hst.describe(), hst.bright]
-    return _Sample(real, model, _without(error, SAMPLED_FROM[band] > FINE, model), factors)
+    unknown = ~hst.whole[:, None] & (SAMPLED_FROM[band] > FINE)
+    return _Sample(real, model, _without(error, unknown, model), factors)
 
 
 def _without(error: np.ndarray, unknown: np.ndarray, model: np.ndarray) -> np.ndarray:
