@@ -19,8 +19,10 @@ def make_xp_response(figures: Mapping[str, Any]) -> str:
     rows = []
     for row in figures["left"]:
         stars = [row["band"].upper(), row["bp_rp"], str(row["n"])]
-        rows.append([*stars, f"{row['before']:.1f} %", f"{row['after']:.1f} %"])
+        names = ("before", "after", "ends_before", "ends_after")
+        rows.append([*stars, *(f"{row[name]:.1f} %" for name in names)])
     header = ["band", "BP - RP", "stars", "without the response", "with it"]
+    header += ["ends, without", "ends, with it"]
     return format_rows(header, rows)
 
 

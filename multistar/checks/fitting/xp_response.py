@@ -38,12 +38,14 @@ SIZE, END_SIZE, BRIGHT_SIZE, BRIGHT_END = 0.05, 0.3, 0.03, 0.1
 BY_TEFF, TEFF_LENGTH = 0.6, 0.2
 MIDST = {"bp": (12.0, 40.0), "rp": (10.0, 49.0)}
 INNER = {"bp": (15.0, 38.0), "rp": (13.0, 45.0)}  # 400-630 and 640-960 nm
+ENDS = {"bp": (11.0, 15.0), "rp": (9.0, 13.0)}  # 630-730 and 610-640 nm
 LENGTHS = {0.8: 0.5, 4.0: 0.5}
 # A pair's own difference, as a share of the spectrum, and of its highest value.
 PAIR_ERROR, FLOOR = 0.03, 0.0007
 COOL, COOL_ERROR = 4000.0, 0.15  # K
-# Bright stars' own curve is not used where sampled spectra tell nothing, nor below 395 nm (BP, beyond this pixel), where spectra are so steep
-# that A stars of different types contradict each other, and G stars, by 5 %.
+# Bright stars' own curve is not used where sampled spectra tell nothing, nor below 395 nm (BP, beyond
+# this pixel), where spectra are so steep that A stars of different types contradict each other, and
+# G stars, by 5 %.
 BRIGHT_KNOWN = {"bp": 38.0, "rp": 60.0}
 HST_ERROR, HST_FLOOR = 0.006, 0.0007
 FIELD_BELOW = 5000.0  # K: warmer field stars are judged alone, but for the ends
@@ -209,27 +211,36 @@ def measure_left(pairs: PAIRS, response: dict[str, np.ndarray]) -> list[dict]:
     Returns
     -------
     list of dict
-        By band and range of BP - RP: rms over INNER pseudo-wavelengths, per cent.
+        By band and range of BP - RP: rms over INNER pseudo-wavelengths, per cent, and over ENDS.
     """
     colour = pairs[0].scalars["bp"].value - pairs[0].scalars["rp"].value
-    factors = _describe_partners(pairs)
     rows = []
     for band in BANDS:
-        samples = np.arange(*INNER[band])
-        ratio = np.divide(*_compare(pairs, band, samples))
-        at_samples = np.stack([np.interp(samples, KNOTS, part) for part in response[band]])
-        after = ratio / (1 + factors @ at_samples)
+        inner = _ratios(pairs, response, band, np.arange(*INNER[band]))
+        ends = _ratios(pairs, response, band, np.arange(*ENDS[band], 0.5))
         for low, high in ((0.0, 0.8), (0.8, 1.0), (1.0, 1.3), (1.3, 1.8), (1.8, 3.0)):
             here = (colour > low) & (colour <= high)
             if not here.any():
                 continue
-            left = [
-                100 * np.sqrt(np.mean((np.median(x[here], axis=0) - 1) ** 2))
-                for x in (ratio, after)
-            ]
-            row = {"band": band, "bp_rp": f"{low}-{high}", "n": int(here.sum())}
-            rows.append(row | {"before": left[0], "after": left[1]})
+            row: dict = {"band": band, "bp_rp": f"{low}-{high}", "n": int(here.sum())}
+            row["before"], row["after"] = (_rms_of_median(ratio[here]) for ratio in inner)
+            row["ends_before"], row["ends_after"] = (_rms_of_median(ratio[here]) for ratio in ends)
+            rows.append(row)
     return rows
+
+
+def _ratios(
+    pairs: PAIRS, response: dict[str, np.ndarray], band: str, samples: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, n_sample) real spectra over those of partners without the response, and with it."""
+    ratio = np.divide(*_compare(pairs, band, samples))
+    at_samples = np.stack([np.interp(samples, KNOTS, part) for part in response[band]])
+    return ratio, ratio / (1 + _describe_partners(pairs) @ at_samples)
+
+
+def _rms_of_median(ratio: np.ndarray) -> float:
+    """Per cent, over wavelengths, of the median of stars."""
+    return 100 * float(np.sqrt(np.mean((np.median(ratio, axis=0) - 1) ** 2)))
 
 
 def measure_pairs(hst: HSTPairs, response: dict, bright: dict) -> list[dict]:
