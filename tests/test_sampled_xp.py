@@ -5,14 +5,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from astropy.io.votable import parse
 from astropy.table import Table
 
 from multistar.api import MultiStar
+from multistar.checks.fitting.sampled_prior import (
+    BRIGHTEST,
+    fit_sampled_prior,
+    write_sampled_prior,
+)
 from multistar.checks.real.sampled_xp import compare_sampled
 from multistar.mock.sampled import sample_spectra
 from multistar.mock.survey import SurveyConfig, survey
-from multistar.modalities.gaia_xp.sampled import solve_coefficients
-from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
+from multistar.modalities.gaia_xp.instrument import load_band
+from multistar.modalities.gaia_xp.sampled import (
+    EXACTNESS,
+    _decompose,
+    _exactness,
+    solve_coefficients,
+)
+from multistar.modalities.gaia_xp.synthesis import WAVELENGTH, flux_matrix
 from multistar.stars import Stars, read_stars
 
 
@@ -37,6 +49,53 @@ def test_coefficients_come_back_within_their_errors(stars, spectra):
         assert known[:, :30].mean() > 0.85
         off = (coefficients.value - stars.xp[band].value) / coefficients.sigma
         assert np.median(np.abs(off[known])) < 0.5
+
+
+@pytest.mark.parametrize(("band", "seen"), [("bp", (14.75, 47)), ("rp", (12.75, 48))])
+def test_what_is_sampled_comes_back_as_it_was_and_the_rest_within_its_error(
+    stars, spectra, band, seen
+):
+    found = solve_coefficients(spectra["flux"], spectra["flux_error"], WAVELENGTH)[band]
+    assert np.isfinite(found.value).mean() > 0.95
+    whole = np.isfinite(found.value).all(axis=1)
+    assert whole.mean() > 0.5
+    pixels = np.arange(8, 56, 0.5)
+    basis = load_band(band).internal_basis(pixels)
+    off = np.abs(found.value - stars.xp[band].value)[whole]
+    error = np.sqrt(stars.xp[band].sigma[whole] ** 2 @ basis**2)
+    shift = np.abs((found.value - stars.xp[band].value)[whole] @ basis) / error
+    inside = (pixels >= seen[0]) & (pixels <= seen[1])
+    assert np.median(shift[:, inside]) < 0.02
+    assert np.percentile(shift[:, inside], 99) < 0.3
+    # what was lost is not known better than it is said to be
+    assert np.percentile(off / found.sigma[whole], 95) < 2
+
+
+def test_what_no_coefficients_make_is_told_from_what_they_make(spectra):
+    """A flux that was smoothed or rounded is trusted less: less of the coefficients is known."""
+    flux, error = spectra["flux"], spectra["flux_error"]
+    rough = flux * (1 + 0.02 * np.random.default_rng(0).normal(size=flux.shape))
+    exact, inexact = (solve_coefficients(x, error, WAVELENGTH) for x in (flux, rough))
+    for band in ("bp", "rp"):
+        assert np.isfinite(inexact[band].value).sum() < np.isfinite(exact[band].value).sum()
+
+
+def test_the_prior_is_how_mock_stars_vary(mock_table, tmp_path):
+    stars = read_stars(mock_table, all_orders=True)
+    prior = fit_sampled_prior(stars)
+    write_sampled_prior(prior, tmp_path / "prior.npz", overwrite=False)
+    with np.load(tmp_path / "prior.npz") as file:
+        mean, factor = file["mean"].astype(float), file["factor"].astype(float)
+    value = np.hstack([stars.xp[band].value for band in ("bp", "rp")])
+    sigma = np.hstack([stars.xp[band].sigma for band in ("bp", "rp")])
+    value = value / np.abs(value @ flux_matrix()).sum(1, keepdims=True)
+    noise = np.median(sigma / np.hstack([stars.xp[b].value for b in ("bp", "rp")])[:, :1], axis=1)
+    best = np.abs(noise) <= np.quantile(np.abs(noise), BRIGHTEST)
+    np.testing.assert_allclose(mean, value[best].mean(0), rtol=1e-3, atol=1e-4 * abs(mean).max())
+    variance = np.diag(factor @ factor.T)
+    np.testing.assert_allclose(variance[:20], value[best].var(0, ddof=1)[:20], rtol=0.03)
+    with pytest.raises(FileExistsError):
+        write_sampled_prior(prior, tmp_path / "prior.npz", overwrite=False)
 
 
 def test_a_mock_survey_gives_the_sampled_spectra_of_its_coefficients():
@@ -142,3 +201,12 @@ def test_the_archives_own_file(real_data):
     assert stars.source_id[0] == 422596679964513792 and len(stars) == 10
     assert np.isfinite(stars.xp["rp"].sigma[:, :20]).mean() > 0.8
     assert ((stars.scalars["g"].value > 11) & (stars.scalars["g"].value < 15)).all()
+
+
+@pytest.mark.realdata
+def test_the_archives_spectra_are_made_by_the_map_to_the_last_digit(real_data):
+    """That is what lets the reader solve for coefficients."""
+    tables = parse(real_data / "xp" / "gaia_dr3_xp_sampled10.xml").iter_tables()
+    flux = np.array([np.asarray(table.to_table()["flux"], float) for table in tables])
+    left = _exactness(flux, _decompose(flux_matrix())) / flux.max(axis=1)
+    assert (left < 2 * EXACTNESS).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from multistar import MultiStar
-from multistar.checks.fitting.hst_pairs import HSTPairs
+from multistar.checks.fitting.hst_pairs import HSTPairs, _find, _follow
 from multistar.checks.fitting.xp_response import fit_response, measure_left, write_response
 from multistar.mock import xp_response
 from multistar.mock.xp_response import TEFF, apply_response, evaluate_response
@@ -12,7 +12,7 @@ from multistar.modalities.gaia_xp.bright import BRIGHT, correct_bright, is_brigh
 from multistar.modalities.gaia_xp.instrument import load_band
 from multistar.modalities.gaia_xp.read import XPCoefficients
 from multistar.modalities.gaia_xp.response import FINE, KNOTS, response_matrix
-from multistar.modalities.gaia_xp.synthesis import synthetic_magnitudes
+from multistar.modalities.gaia_xp.synthesis import flux_matrix, synthetic_magnitudes
 from multistar.stars import Stars, read_stars
 
 BANDS = ("bp", "rp")
@@ -179,3 +179,26 @@ def test_orders_that_are_not_known_stay_so_and_other_layouts_are_left_alone():
     correct_bright(of_dr4, np.full(3, 7.0))
     assert not is_bright(of_dr4, np.full(3, 7.0)).any()
     np.testing.assert_array_equal(of_dr4["bp"].value, value[:, :51])
+
+
+def test_the_flux_of_hst_gets_the_response_that_gives_the_sampled_spectrum(stars):
+    """A known response comes back where sampled spectra show it, and nothing beyond."""
+    model = all_coefficients(stars)[3]
+    bump = {band: 0.05 * np.exp(-0.5 * ((KNOTS - 27) / 4) ** 2) for band in BANDS}
+    measured = make_bright(model[None], bump)[0]
+    sampling = flux_matrix()
+    found = _follow(measured @ sampling, model, sampling)
+    level = np.median(measured @ sampling / (model @ sampling))
+    for band, part in zip(BANDS, (slice(None, 55), slice(55, None)), strict=True):
+        basis = load_band(band).internal_basis(np.arange(16.0, 40.0))
+        np.testing.assert_allclose(found[part] @ basis, measured[part] @ basis, rtol=0.01)
+        blind = load_band(band).internal_basis(np.array([9.0, 10.0]))
+        np.testing.assert_allclose(found[part] @ blind, level * model[part] @ blind, rtol=0.1)
+
+
+def test_a_star_is_found_by_its_sampled_spectrum(stars):
+    published, sampling = all_coefficients(stars), flux_matrix()
+    np.testing.assert_allclose(
+        _find(3 * published[7] @ sampling, published, sampling), 3 * published[7]
+    )
+    assert _find(published[7] @ sampling, np.delete(published, 7, axis=0), sampling) is None
