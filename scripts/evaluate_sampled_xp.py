@@ -2,7 +2,8 @@
 
     python scripts/evaluate_sampled_xp.py FIELD.fits [--stars 300] [--model mini]
 
-The stars are those of the table that have all orders, and bright mock giants.
+The stars are those of the table that have all orders, mock stars as faint as these, and bright mock
+giants.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from multistar.mock.survey import SurveyConfig, survey
 from multistar.model.checkpoint import load_model
 from multistar.stars import read_stars
 
+MOCK = {"mock stars of high latitude": "high-latitude", "mock giants": "apogee-like"}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -28,9 +31,10 @@ def main() -> None:
     model = load_model(args.model)
     field = read_stars(args.field, all_orders=True)
     whole = np.all([np.isfinite(x.value).all(1) for x in field.xp.values()], axis=0)
-    giants = pa.concat_tables(survey(args.stars, SurveyConfig(seed=5)))
-    mock = read_stars(giants, all_orders=True)
-    samples = {"field": field.select(whole).select(slice(0, args.stars)), "mock giants": mock}
+    samples = {"field": field.select(whole).select(slice(0, args.stars))}
+    for name, selection in MOCK.items():
+        table = survey(args.stars, SurveyConfig(seed=5, selection=selection))
+        samples[name] = read_stars(pa.concat_tables(table), all_orders=True)
     figures = {name: compare_sampled(model, stars) for name, stars in samples.items()}
     for name, rows in figures.items():
         print_rows(f"sampled over coefficients, {name}", rows)

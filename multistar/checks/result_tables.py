@@ -18,6 +18,7 @@ from multistar.checks.markdown import (
 )
 from multistar.checks.xp_tables import (
     make_inpainting,
+    make_sampled,
     make_twins,
     make_xp_pairs,
     make_xp_response,
@@ -392,6 +393,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "members": ("sky", make_members),
     "xp-response": ("xp_response", make_xp_response),
     "xp-pairs": ("xp_response", make_xp_pairs),
+    "sampled": ("sampled_xp", make_sampled),
     "inpainting": ("real_xp", make_inpainting),
     "twins": ("domain_shift", make_twins),
     "speed": ("speed", make_speed),

@@ -11,6 +11,7 @@ TWINS = {
     "members": "members of clusters, Gaia magnitudes, parallax",
     "field": "field stars, XP",
 }
+NAMES = {"field": "field stars"}
 DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "mass": 2, "age": 1}
 
 
@@ -35,6 +36,19 @@ def make_xp_pairs(figures: Mapping[str, Any]) -> str:
     return format_rows(
         ["", "stars", "band", "GaiaXPy's instrument model", "with the response"], rows
     )
+
+
+def make_sampled(figures: Mapping[str, Any]) -> str:
+    """How far labels move from coefficients to sampled spectra, and what that costs mock stars."""
+    rows = []
+    for stars, labels in figures.items():
+        cells = [f"{row['moved']:.2f}" for row in labels]
+        rows.append([f"{labels[0]['stars']} {NAMES.get(stars, stars)}, shift [errors]", *cells])
+        if "scatter" in labels[0]:
+            cells = [f"{100 * (row['scatter'] - 1):+.0f} %" for row in labels]
+            rows.append(["scatter to the truth", *cells])
+    labels = next(iter(figures.values()))
+    return format_rows(["", *(row["label"] for row in labels)], rows)
 
 
 def make_inpainting(figures: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Labels of the same stars from coefficients and from sampled spectra, of XP and G alone."""
 
 import numpy as np
+from astropy.stats import mad_std
 
 from multistar.inference.predict import predict
 from multistar.mock.sampled import sample_spectra
@@ -17,7 +18,8 @@ def compare_sampled(model: Model, stars: Stars) -> list[dict]:
     -------
     list of dict
         By label: `moved`, below which 68 % of the shifts lie, in units of the label's error, and
-        `width`, the median ratio of the intervals.
+        `width`, the median ratio of the intervals; of mock stars `scatter`, the ratio of the
+        MAD-std of predicted - true.
     """
     alone = stars.with_blocks(scalars={"g": stars.scalars["g"]})
     bands = stars.xp["bp"], stars.xp["rp"]
@@ -29,5 +31,9 @@ def compare_sampled(model: Model, stars: Stars) -> list[dict]:
         widths = [table[f"{label}_upper"] - table[f"{label}_lower"] for table in (one, other)]
         moved = np.abs(other[label] - one[label]) / (widths[0] / 2)
         row = {"label": label, "stars": len(stars), "moved": float(np.percentile(moved, 68))}
-        rows.append(row | {"width": float(np.median(widths[1] / widths[0]))})
+        row["width"] = float(np.median(widths[1] / widths[0]))
+        if (truth := stars.extra.get(f"true_{label}")) is not None:
+            errors = [mad_std(table[label] - truth, ignore_nan=True) for table in (one, other)]
+            row["scatter"] = float(errors[1] / errors[0])
+        rows.append(row)
     return rows
