@@ -160,8 +160,8 @@ class Sampling:
     design: np.ndarray  # (c, r): the map onto these
 
     @property
-    def lost(self) -> int:
-        """Number of samples over that of directions."""
+    def spare(self) -> int:
+        """How many more samples there are than directions."""
         return self.matrix.shape[1] - len(self.directions)
 
 
@@ -226,7 +226,7 @@ def _add_to_diagonal(matrices: np.ndarray, values: np.ndarray) -> None:
 def _exactness(flux: np.ndarray, sampling: Sampling) -> np.ndarray:
     """(n,) standard error of a sample, by the part of the flux that no coefficients can make."""
     strange = flux - flux @ sampling.directions.T @ sampling.directions
-    rest = np.sqrt((strange**2).sum(1) / max(sampling.lost, 1))
+    rest = np.sqrt((strange**2).sum(1) / max(sampling.spare, 1))
     return np.hypot(rest, EXACTNESS * np.abs(flux).max(1))
 
 
