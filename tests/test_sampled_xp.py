@@ -126,12 +126,12 @@ def test_labels_of_bright_mock_stars_are_those_of_the_coefficients(stars):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("label", ["teff", "m_h", "ebv"])
-def test_labels_of_real_stars_are_those_of_the_coefficients(real_data, label):
+@pytest.mark.parametrize(("label", "most"), [("teff", 0.65), ("m_h", 0.45), ("ebv", 0.55)])
+def test_labels_of_real_stars_are_those_of_the_coefficients(real_data, label, most):
     file = real_data / "xp" / "gaia_dr3_xp_continuous_field.fits"
     moved, wider = shifts(read_stars(file, all_orders=True).select(slice(0, 150)), label)
-    # Sampling loses what high orders say: labels move by 0.3 errors for that alone.
-    assert moved < 0.7
+    # Sampling loses the ends of both bands, and with them their noise, which moves labels.
+    assert moved < most
     assert 0.95 < wider < 1.15
 
 
