@@ -4,7 +4,8 @@ Mean spectra of real stars over those of the instrument model are a smooth funct
 pseudo-wavelength, nearly the same for all stars: a few percent at 400-1000 nm, more at the ends,
 where it depends on the spectrum. The function here is given at some temperatures and linear in
 5040 K / Teff between them: from 4900 K on by stars whose flux is known from HST, below by field
-dwarfs. What these show is what the spectra of cool dwarfs lack, rather than the instrument: giants
+dwarfs; at the red end of BP and the blue end of RP, which spectra of the former hardly show, by field
+stars of all kinds. What field dwarfs show is what the spectra of cool dwarfs lack, rather than the instrument: giants
 keep the response of 4900 K, with which RP of real ones agrees to 0.5 % at 640-850 nm. It leaves the
 magnitudes that are synthesised from the spectra as they are. It is that of faint stars; bright ones
 are brought to it (modalities/gaia_xp/bright.py). Made by scripts/fit_xp_response.py.
