@@ -33,8 +33,11 @@ COEFFICIENTS_FILE = Path("xp", "gaia_dr3_xp_continuous_calspec10.csv")
 ALIKE = 5e-4  # relative rms difference of two sampled spectra that are of one star
 FINE_NM = np.arange(330.0, 1030.01, 0.5)
 MIDST = 24.0, 36.0  # pixels, where the scale of a pair is taken; it is a level alone
-# Of a sampled spectrum, as a share of it and of its highest value; and of the response at a knot.
-FLUX_ERROR, FLUX_FLOOR, RESPONSE_SIZE = 0.002, 0.0003, 0.1
+# Of a sampled spectrum, as a share of it and of its highest value.
+FLUX_ERROR, FLUX_FLOOR = 0.002, 0.0001
+# Of the response, at a knot between these pixels and at one beyond, where there is little light.
+WELL_LIT = {"bp": (12.0, 40.0), "rp": (10.0, 49.0)}
+RESPONSE_SIZE, END_SIZE = 0.1, 1.0
 TO_MAGNITUDE = 5.0  # mag: fluxes of the file are in units of 1e-2 W m-2 nm-1
 # Teff of main-sequence stars and white dwarfs by BP-RP (Pecaut & Mamajek 2013, rounded).
 COLOURS = (-0.5, -0.35, -0.2, 0.0, 0.1, 0.25, 0.4, 0.6, 0.82, 1.0, 1.4, 2.0, 2.8, 4.0)
@@ -135,16 +138,19 @@ def _find(flux: np.ndarray, published: np.ndarray, sampling: np.ndarray) -> np.n
 def _follow(flux: np.ndarray, model: np.ndarray, sampling: np.ndarray) -> np.ndarray:
     """(110,) coefficients of the model, times the response with which they give the flux (w,).
 
-    Of all such responses it is the one of least size at KNOTS (ridge regression).
+    Of all such responses it is the one of least size at KNOTS (ridge regression), where it is held
+    to be small.
     """
     model = model * np.median(flux / (model @ sampling))
     split = DR3_ORDERS["bp"]
     changes = np.zeros((2, len(KNOTS), len(model)))
-    changes[0, :, :split] = model[:split] @ change_by_knot("bp")
-    changes[1, :, split:] = model[split:] @ change_by_knot("rp")
+    for i, (band, columns) in enumerate({"bp": slice(split), "rp": slice(split, None)}.items()):
+        low, high = WELL_LIT[band]
+        size = np.where((low < KNOTS) & (high > KNOTS), RESPONSE_SIZE, END_SIZE)
+        changes[i, :, columns] = size[:, None] * (model[columns] @ change_by_knot(band))
     changes = changes.reshape(-1, len(model))
     error = np.hypot(FLUX_ERROR * flux, FLUX_FLOOR * flux.max())
-    design = RESPONSE_SIZE * changes @ sampling / error
+    design = changes @ sampling / error
     off = (flux - model @ sampling) / error
     response = np.linalg.solve(design @ design.T + np.eye(len(changes)), design @ off)
-    return model + RESPONSE_SIZE * response @ changes
+    return model + response @ changes

@@ -49,11 +49,11 @@ COOL, COOL_ERROR = 4000.0, 0.15  # K
 BRIGHT_KNOWN = {"bp": 38.0, "rp": 60.0}
 HST_ERROR, HST_FLOOR = 0.006, 0.0007
 FIELD_BELOW = 5000.0  # K: warmer field stars are judged alone, but for the ends
-# Pixels from which sampled spectra tell the mean spectrum to a third of its errors: BP to 660 nm and
-# RP from 627 nm on. Field stars of all kinds are used to a little beyond, where few faint stars of HST
-# would have to part the response of all from that of bright stars.
-SAMPLED_FROM = {"bp": 13.5, "rp": 11.25}
-FIELD_TO = {"bp": 14.75, "rp": 12.75}
+# Pixels between which sampled spectra tell the mean spectrum to a third of its errors: BP of 339-660 nm,
+# RP of 627-1010 nm. Field stars of all kinds are used beyond FIELD, a little farther in at the inner
+# ends: few faint stars of HST would have to part the response of all from that of bright stars.
+SAMPLED = {"bp": (13.5, 51.0), "rp": (11.25, 51.0)}
+FIELD = {"bp": (14.75, 50.0), "rp": (12.75, 50.0)}
 UNKNOWN = 1e3  # error, over the highest value, of what says nothing
 MAGNITUDE_ERROR = 0.0005  # mag; what the response may change in G, BP and RP of the mean star
 ROUNDS = 4
@@ -90,7 +90,7 @@ def fit_response(pairs: PAIRS, hst: HSTPairs) -> tuple[dict, dict]:
 
 def _is_known_of_bright(band: str) -> np.ndarray:
     """(n_knot,) bool."""
-    return (SAMPLED_FROM[band] <= KNOTS) & (BRIGHT_KNOWN[band] >= KNOTS)
+    return (SAMPLED[band][0] <= KNOTS) & (min(SAMPLED[band][1], BRIGHT_KNOWN[band]) >= KNOTS)
 
 
 def _fit_band(pairs: PAIRS, hst: HSTPairs, band: str) -> np.ndarray:
@@ -127,7 +127,7 @@ def _of_field(pairs: PAIRS, band: str) -> _Sample:
     is_cool = (truth["true_teff"] < FIELD_BELOW) & (truth["true_logg"] > DWARF_LOGG[1])
     real, mock = _compare(pairs, band, FINE)
     error = _pair_error(pairs, band, mock)
-    of_hst = ~is_cool[:, None] & (FIELD_TO[band] <= FINE)
+    of_hst = ~is_cool[:, None] & (FIELD[band][0] <= FINE) & (FIELD[band][1] >= FINE)
     factors = np.pad(_describe_partners(pairs), ((0, 0), (0, 1)))
     return _Sample(real, mock, _without(error, of_hst, mock), factors)
 
@@ -137,7 +137,7 @@ def _of_hst(hst: HSTPairs, band: str) -> _Sample:
     highest = model.max(axis=1, keepdims=True)
     error = np.hypot(HST_ERROR * model, HST_FLOOR * highest)
     factors = np.c_[hst.describe(), hst.bright]
-    unknown = ~hst.whole[:, None] & (SAMPLED_FROM[band] > FINE)
+    unknown = ~hst.whole[:, None] & ((SAMPLED[band][0] > FINE) | (SAMPLED[band][1] < FINE))
     return _Sample(real, model, _without(error, unknown, model), factors)
 
 
