@@ -13,16 +13,16 @@
 #   mock, with its dust and zero points (seeds 301-311, 411-419).
 # Then the encoder of spectra was added (spectra.toml, mini_spectra.toml) while all else stood still,
 # 6,000 and 4,000 steps of 128; all learnt together (mini_everything.toml, mini_final.toml), three
-# quarters of an hour; and seven times on tables of later mocks (mini_sky.toml, mini_sky_again.toml,
-# mini_sky_last.toml, mini_sky_long.toml, mini_sky_hst.toml, mini_sky_giants.toml, mini_sky_ends.toml). Of
-# the first of these
-# runs all tables, of the second those of light curves, had spectra on a scale of temperature that was
-# hotter by 30 K; the third drew half of the mismatch of XP; of the first four, XP and the zero points of
-# Pan-STARRS and WISE were those of before stars of HST told them; of the tables of sky7, XP of cool giants
-# had the response of dwarfs; of those of sky7 and sky9, XP's ends (BP beyond 640 nm, RP below) had another
-# response. Tables of sky12 with XP coefficients were those of sky9, their XP multiplied by the ratio of
-# the responses: half of the coefficients differ by less than 0.1 errors from what is made here, a hundredth of
-# BP's by more than 4.
+# quarters of an hour; and eight times on tables of later mocks (mini_sky*.toml, in the order of below).
+# The tables of those runs were of the mock of their day:
+# - sky3's light curves, and all tables of the run before, had spectra on a scale of temperature that
+#   was hotter by 30 K; sky5 drew half of the mismatch of XP;
+# - up to sky5, XP and the zero points of Pan-STARRS and WISE were those of before stars of HST told them;
+# - in sky7, XP of cool giants had the response of dwarfs; in sky7 and sky9, XP's ends (BP beyond 640 nm,
+#   RP below) had another response;
+# - sky12 was sky9, its XP multiplied by the ratio of the responses: half of the coefficients differ by
+#   less than 0.1 errors from what is made here, a hundredth of BP's by more than 4. Giants of it were
+#   8 K too warm for their spectra. In all before sky14, XP below 340 nm was too faint by 12-30 %.
 # A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."
@@ -90,11 +90,11 @@ mock core2/young 60000 604 young
 mock core2/nearby 40000 605 nearby
 mock core2/halo 60000 606 halo
 mock core2/kepler 30000 607 kepler-like
-mkdir -p mini/sky3/lc mini/sky3/spectra
 sampled() {
     test -e "mini/$1.parquet" ||
         "$multistar" mock --stars "$2" --seed "$3" --selection "$4" --sampled --out "mini/$1.parquet"
 }
+mkdir -p mini/sky3/lc mini/sky3/spectra
 mock sky3/kepler 40000 707 kepler-like
 mock sky3/everything 90000 702 everything
 mock sky3/high-latitude 70000 703 high-latitude
@@ -107,57 +107,31 @@ sampled sky3/sampled 20000 709 everything
 sampled sky3/sampled-giants 10000 710 apogee-like
 all_spectra sky3/spectra 530
 all_curves sky3/lc 700
-mkdir -p mini/sky5 mini/sky7/lc mini/sky7/spectra
-mock sky5/everything 120000 1702 everything
-mock sky5/high-latitude 90000 1703 high-latitude
-mock sky5/kepler 50000 1707 kepler-like
-mock sky5/giants 90000 1701 apogee-like
-mock sky5/nearby 80000 1705 nearby
-mock sky5/halo 30000 1706 halo
-mock sky5/young 30000 1704 young
-mock sky5/clusters 30000 1708 clusters
-sampled sky5/sampled 20000 1709 everything
-sampled sky5/sampled-giants 10000 1710 apogee-like
-mock sky7/everything 120000 1802 everything
-mock sky7/high-latitude 90000 1803 high-latitude
-mock sky7/kepler 50000 1807 kepler-like
-mock sky7/giants 90000 1801 apogee-like
-mock sky7/nearby 80000 1805 nearby
-mock sky7/halo 30000 1806 halo
-mock sky7/young 30000 1804 young
-mock sky7/clusters 30000 1808 clusters
-sampled sky7/sampled 20000 1809 everything
-sampled sky7/sampled-giants 10000 1810 apogee-like
-all_spectra sky7/spectra 1830
-all_curves sky7/lc 1800
-mkdir -p mini/sky9/lc mini/sky9/spectra
-mock sky9/everything 120000 1902 everything
-mock sky9/high-latitude 90000 1903 high-latitude
-mock sky9/giants 90000 1901 apogee-like
-mock sky9/kepler 50000 1907 kepler-like
-mock sky9/nearby 80000 1905 nearby
-mock sky9/halo 30000 1906 halo
-sampled sky9/sampled 20000 1909 everything
-sampled sky9/sampled-giants 10000 1910 apogee-like
-spectra sky9/spectra/giants-sdss 14000 1932 apogee-like sdss-like
-spectra sky9/spectra/everything-lamost 14000 1931 everything lamost-like
-spectra sky9/spectra/kepler-lamost 8000 1940 kepler-like lamost-like
-spectra sky9/spectra/giants-normalised 8000 1937 apogee-like normalised
-curves sky9/lc/giants 12000 1925 kepler-like kepler
-curves sky9/lc/bright 8000 1926 bright kepler
-mkdir -p mini/sky12/lc mini/sky12/spectra
-mock sky12/everything 120000 1902 everything
-mock sky12/high-latitude 90000 1903 high-latitude
-mock sky12/giants 90000 1901 apogee-like
-mock sky12/kepler 50000 1907 kepler-like
-mock sky12/nearby 80000 1905 nearby
-mock sky12/halo 30000 1906 halo
-mock sky12/young 30000 1904 young
-mock sky12/clusters 30000 1908 clusters
-sampled sky12/sampled 20000 1909 everything
-sampled sky12/sampled-giants 10000 1910 apogee-like
-all_spectra sky12/spectra 1930
-all_curves sky12/lc 1900
+# All tables of a later run, in a folder; seeds follow a number.
+all_stars() {
+    mkdir -p "mini/$1"
+    mock "$1/giants" 90000 $(($2 + 1)) apogee-like
+    mock "$1/everything" 120000 $(($2 + 2)) everything
+    mock "$1/high-latitude" 90000 $(($2 + 3)) high-latitude
+    mock "$1/young" 30000 $(($2 + 4)) young
+    mock "$1/nearby" 80000 $(($2 + 5)) nearby
+    mock "$1/halo" 30000 $(($2 + 6)) halo
+    mock "$1/kepler" 50000 $(($2 + 7)) kepler-like
+    mock "$1/clusters" 30000 $(($2 + 8)) clusters
+    sampled "$1/sampled" 20000 $(($2 + 9)) everything
+    sampled "$1/sampled-giants" 10000 $(($2 + 10)) apogee-like
+}
+all_tables() {
+    mkdir -p "mini/$1/lc" "mini/$1/spectra"
+    all_stars "$1" "$2"
+    all_spectra "$1/spectra" $(($2 + 30))
+    all_curves "$1/lc" "$2"
+}
+all_stars sky5 1700
+all_tables sky7 1800
+all_tables sky9 1900 # its run reads a part of them
+all_tables sky12 1900
+all_tables sky14 2000
 sky=${MULTISTAR_REAL_DATA:+$MULTISTAR_REAL_DATA/xp/gaia_dr3_xp_continuous_field.fits}
 test -e mini/core || "$multistar" pretrain scripts/mini.toml ${sky:+--sky "$sky"}
 test -e mini/lc/model || "$multistar" pretrain scripts/light_curves.toml
@@ -174,23 +148,24 @@ test -e mini/sky2 || "$multistar" pretrain scripts/mini_sky_last.toml ${sky:+--s
 test -e mini/sky6 || "$multistar" pretrain scripts/mini_sky_long.toml ${sky:+--sky "$sky"}
 test -e mini/sky8 || "$multistar" pretrain scripts/mini_sky_hst.toml ${sky:+--sky "$sky"}
 test -e mini/sky10 || "$multistar" pretrain scripts/mini_sky_giants.toml ${sky:+--sky "$sky"}
-if ! test -e mini/sky13; then
-    "$multistar" pretrain scripts/mini_sky_ends.toml ${sky:+--sky "$sky"}
-    "$python" scripts/fit_alignment.py mini/sky13 --run scripts/mini_sky_ends.toml
+test -e mini/sky13 || "$multistar" pretrain scripts/mini_sky_ends.toml ${sky:+--sky "$sky"}
+if ! test -e mini/sky15; then
+    "$multistar" pretrain scripts/mini_sky_blue.toml ${sky:+--sky "$sky"}
+    "$python" scripts/fit_alignment.py mini/sky15 --run scripts/mini_sky_blue.toml
 fi
-mock sky12/erase-giants 16000 1941 apogee-like
-mock sky12/erase-sky 24000 1942 everything
-test -e mini/sky13/erase_ebv.safetensors ||
-    "$multistar" erase mini/sky12/erase-giants.parquet mini/sky12/erase-sky.parquet \
-        --model mini/sky13 --quantity dust --out mini/sky13/erase_ebv.safetensors
-test -e mini/sky13/populations.safetensors ||
-    "$python" scripts/fit_populations.py mini/sky13 --run scripts/mini_sky_ends.toml
-"$python" scripts/benchmark_labels.py mini/sky13 --train mini/giants.parquet \
+mock sky14/erase-giants 16000 2041 apogee-like
+mock sky14/erase-sky 24000 2042 everything
+test -e mini/sky15/erase_ebv.safetensors ||
+    "$multistar" erase mini/sky14/erase-giants.parquet mini/sky14/erase-sky.parquet \
+        --model mini/sky15 --quantity dust --out mini/sky15/erase_ebv.safetensors
+test -e mini/sky15/populations.safetensors ||
+    "$python" scripts/fit_populations.py mini/sky15 --run scripts/mini_sky_blue.toml
+"$python" scripts/benchmark_labels.py mini/sky15 --train mini/giants.parquet \
     --held-out 0.03 --cache mini/benchmark --no-parallax
 "$python" scripts/benchmark_modalities.py --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --light-curves mini/lc/model --core mini/core \
-    --fused mini/sky13
-"$python" scripts/evaluate_alignment.py mini/sky13 --train mini/lc/giants.parquet \
+    --fused mini/sky15
+"$python" scripts/evaluate_alignment.py mini/sky15 --train mini/lc/giants.parquet \
     --test mini/lc/giants-test.parquet --train-pairs 12000
-"$multistar" check populations mini/lc/populations.parquet --model mini/sky13 \
+"$multistar" check populations mini/lc/populations.parquet --model mini/sky15 \
     --out mini/populations --overwrite
