@@ -23,11 +23,7 @@ def test_mock_stars_are_consistent_and_mixed_up_ones_are_not(mini, table):
     """BP of one star with RP of another."""
     score = mean_squared_score(mini.model, read_stars(table), quiet=True)
     assert np.median(score) == pytest.approx(1.0, abs=0.4)
-    # Read as stars of the sky, with the errors that real XP has; the mock's own errors are so small for
-    # bright stars that it shows what XP of the training tables lacked at its ends (docs/limits.md).
-    as_sky = mean_squared_score(mini.model, read_stars(table, origin="sky"), quiet=True)
-    assert np.mean(as_sky > EDGE) < 0.02
-    assert np.mean(score > EDGE) < 0.06
+    assert np.mean(score > EDGE) < 0.03
     mixed = table
     for name in ("rp_coefficients", "rp_coefficient_errors"):
         place = mixed.column_names.index(name)
