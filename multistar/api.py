@@ -335,13 +335,19 @@ class MultiStar:
         bands: Collection[str] = (),
         light_curves: Any = None,
         origin: Origin | None = None,
+        given: Collection[str] | Mapping[str, float | None] = (),
+        dust: Any = None,
     ) -> pa.Table:
         """Predict XP coefficients that are not observed from everything else.
 
-        All of the `bands` ("bp", "rp") are predicted, as if they were not observed.
+        All of the `bands` ("bp", "rp") are predicted, as if they were not observed. Labels that
+        are `given` and the E(B-V) of a `dust` map are taken for measurements, as by `predict`.
         """
-        stars = self._stars(table, columns, light_curves, origin=origin)
-        return inpaint(self.model, stars, bands, quiet)
+        known = as_given(given)
+        stars = self._stars(table, columns, light_curves, set(known), origin)
+        if dust is not None:
+            stars, known = with_dust(self.model, stars, dust, known)
+        return inpaint(self.model, stars, bands, quiet, known)
 
     # --- new labels
 

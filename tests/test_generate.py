@@ -5,8 +5,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from multistar.api import MultiStar
 from multistar.cli.app import main
 from multistar.inference.generate import to_coefficients
+from multistar.mock.survey import SurveyConfig, survey_block
 from multistar.modalities.gaia_xp.synthesis import WAVELENGTH
 from multistar.quantities import LABELS
 from multistar.stars import read_stars
@@ -123,6 +125,24 @@ def test_a_band_from_the_other_does_not_use_the_band(star_model, mock_table):
     assert (
         np.corrcoef(matrix(whole, "bp_coefficients")[:, 0], truth)[0, 1] > 0.9
     )  # the flux scale is right
+
+
+def test_given_labels_tell_of_a_spectrum_what_magnitudes_do_not():
+    """Dust and temperature known: BP of faint giants from G, BP and RP alone."""
+    model = MultiStar.from_pretrained("mini")
+    stars = survey_block(SurveyConfig(seed=61), block=0)[:200].to_pandas()
+    known = stars[["source_id", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"]].copy()
+    for label, error in (("teff", 20.0), ("logg", 0.05), ("m_h", 0.03), ("ebv", 0.005)):
+        known[label], known[f"{label}_error"] = stars[f"true_{label}"], error
+    truth = np.stack(stars["bp_coefficients"])
+
+    def miss(**options):
+        told = matrix(model.inpaint(known, origin="mock", **options), "bp_coefficients")
+        return np.median(np.abs(told - truth)[:, :8] / np.abs(truth[:, :1]))
+
+    assert miss(given=["teff", "logg", "m_h", "ebv"]) < 0.7 * miss()
+    with pytest.raises(ValueError, match="has no column"):
+        model.inpaint(known, given=["mass"])
 
 
 def test_both_commands_write_files_that_gaiaxpy_reads(mock_file, labels, model_folder, tmp_path):

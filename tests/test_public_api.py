@@ -26,7 +26,7 @@ MULTISTAR = {
     "eraser": "ignore",
     "nuisance_projection": "ignore",
     "generate": "table columns quiet samples seed sampled origin",
-    "inpaint": "table columns quiet bands light_curves origin",
+    "inpaint": "table columns quiet bands light_curves origin given dust",
     "finetune": "table labels mode inputs columns out overwrite quiet light_curves retain settings",
     "save_adapter": "folder overwrite",
     "search": "index table k columns quiet numbers ignore origin",

@@ -59,7 +59,7 @@ INFERENCE = {
     ),
     "embed": ("ignore", "space", "origin"),
     "generate": ("samples", "seed", "sampled", "origin"),
-    "inpaint": ("bands", "origin"),
+    "inpaint": ("bands", "origin", "given", "dust"),
 }
 
 
@@ -236,6 +236,8 @@ def _add_inference(command) -> None:
         sub.add_argument("--samples", type=int, default=samples, help="joint draws per star")
         sub.add_argument("--seed", type=int, default=0, help="of the draws")
 
+    for sub in (predict, inpaint):
+        _add_known_options(sub)
     _add_predict_options(predict)
     embed.add_argument(
         "--ignore", metavar="QUANTITY", help="dust, ...: vectors that do not tell it"
@@ -292,8 +294,27 @@ def _add_model_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_known_options(sub: argparse.ArgumentParser) -> None:
+    """What is known of the stars beside their measurements."""
+    sub.add_argument(
+        "--given",
+        type=given_labels,
+        default={},
+        metavar="LABEL[=ERROR],...",
+        help="columns of the table that are known beforehand, such as teff,logg=0.1; ERROR for "
+        "values without one",
+    )
+    sub.add_argument(
+        "--dust",
+        metavar="MAP",
+        help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, MODULE:CLASS of dustmaps, "
+        "a HEALPix file of the whole sky (.fits), or disc: what is typical of a place, without a "
+        "file",
+    )
+
+
 def _add_predict_options(predict: argparse.ArgumentParser) -> None:
-    """What is known, what comes out, and whose labels."""
+    """What comes out, whose labels, and of which stars."""
     predict.add_argument(
         "--consistency", action="store_true", help="also check that measurements fit together"
     )
@@ -303,21 +324,6 @@ def _add_predict_options(predict: argparse.ArgumentParser) -> None:
         default=[],
         metavar="LABEL,LABEL",
         help="only these come out, in this order",
-    )
-    predict.add_argument(
-        "--given",
-        type=given_labels,
-        default={},
-        metavar="LABEL[=ERROR],...",
-        help="columns of the table that are known beforehand, such as teff,logg=0.1; ERROR for "
-        "values without one",
-    )
-    predict.add_argument(
-        "--dust",
-        metavar="MAP",
-        help="a dust map that tells E(B-V): sfd, planck, bayestar, bh, MODULE:CLASS of dustmaps, "
-        "a HEALPix file of the whole sky (.fits), or disc: what is typical of a place, without a "
-        "file",
     )
     predict.add_argument(
         "--prior",

@@ -8,6 +8,7 @@ import torch
 
 from multistar import status
 from multistar.inference.generate import to_coefficients
+from multistar.inference.given import Given, as_given, complete_errors
 from multistar.inference.stream import encode_stars
 from multistar.io.write import to_arrow
 from multistar.modalities.gaia_xp.read import VECTORS, XP_BANDS, XPCoefficients, archive_columns
@@ -18,20 +19,39 @@ LEVELS = (0.5, 0.16, 0.84)
 
 
 def inpaint(
-    model: Model, stars: Stars, bands: Collection[str] = (), quiet: bool = False
+    model: Model,
+    stars: Stars,
+    bands: Collection[str] = (),
+    quiet: bool = False,
+    given: Collection[str] | Given = (),
 ) -> pa.Table:
-    """Predicts the XP coefficients that are not observed, from everything else that is known of the
-    star.
+    """Predict the XP coefficients that are not observed from all that is known of the star.
 
-    bands  ("bp",), ("rp",) or both: these are predicted whole, as if never observed
+    Parameters
+    ----------
+    model : Model
+    stars : Stars
+    bands : collection of {"bp", "rp"}
+        These are predicted whole, as if never observed.
+    quiet : bool
+        Show no progress.
+    given : collection of str, or mapping of str to float or None
+        Labels of the table that are taken for measurements, as for `predict`.
 
-    Columns: source_id, status, phot_g_mean_mag, for each band those of `archive_columns` [e-/s],
-    and bp_predicted, rp_predicted (lists of 0 and 1). Observed coefficients and errors stay as
-    they are; predicted ones are the median of the noise-free coefficient and half the distance of
-    its 16th and 84th percentiles. Correlations are zero: none are predicted. Without G there is
-    no flux scale: such rows hold NaN.
+    Returns
+    -------
+    pyarrow.Table
+        source_id, status, phot_g_mean_mag, for each band the columns of `archive_columns` [e-/s],
+        and bp_predicted, rp_predicted (lists of 0 and 1). Observed coefficients and errors stay as
+        they are; predicted ones are the median of the noise-free coefficient and half the distance
+        of its 16th and 84th percentiles. Correlations are zero: none are predicted. Without G
+        there is no flux scale: such rows hold NaN.
 
-    Raises ValueError for an unknown band, or one that the model was not trained on.
+    Raises
+    ------
+    ValueError
+        For an unknown band, one that the model was not trained on, and given labels that the table
+        does not have or of which no error is known.
     """
     if unknown := sorted(set(bands) - set(XP_BANDS)):
         raise ValueError(f"unknown bands {unknown}; known are {list(XP_BANDS)}")
@@ -40,14 +60,17 @@ def inpaint(
         raise ValueError(
             f"the model was trained without {empty} coefficients, so it cannot predict them"
         )
+    known = as_given(given)
+    if known:
+        stars = complete_errors(model, stars, known)
     n = len(stars)
-    given = {band: x for band, x in stars.xp.items() if band not in bands}
-    context = stars.with_blocks(xp=given)
+    shown = {band: x for band, x in stars.xp.items() if band not in bands}
+    context = stars.with_blocks(xp=shown)
     query = torch.tensor(list(model.vocabulary.slots("xp")))
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     quantiles = np.empty((n, len(query), len(LEVELS)))
     flags = context.flags.copy()
-    for batch in encode_stars(model, context, "inpaint", quiet):
+    for batch in encode_stars(model, context, "inpaint", quiet, tuple(known)):
         rows, memory, flags[batch.rows] = batch.rows, batch.memory, batch.flags
         with torch.inference_mode():
             mixture = model.network.decode(memory, query.to(memory.features.device))
