@@ -13,6 +13,7 @@ from multistar.stars import Stars
 # Columns of archives that say nothing that a model could read, nor are mistaken for what it reads.
 SILENT = ("solution_id", "random_index", "designation", "ref_epoch", "index")
 MOST_NAMED = 12  # columns that were not used; of more, only the number is said
+PLACES = (("ra", "dec"), ("l", "b"))
 CLOSE = 0.75  # similarity of names from which on one is suggested for the other
 
 
@@ -73,6 +74,8 @@ class Reading:
         Sentences on measurements of real stars that were corrected.
     doubts : tuple of str
         Sentences on quantities that are not what everything else says, over all stars.
+    place : tuple of str
+        Columns that say where a star stands on the sky.
     """
 
     origin: str
@@ -84,6 +87,7 @@ class Reading:
     unused: dict[str, str]
     corrected: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    place: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         kind = "mock stars" if self.stars_are == "mock" else "stars"
@@ -96,6 +100,9 @@ class Reading:
             lines.append(f"  this model cannot read: {', '.join(self.unread)}")
         if self.labels:
             lines.append(f"  labels of the table, not evidence: {', '.join(self.labels)}")
+        if self.place:
+            place = ", ".join(self.place)
+            lines.append(f"  for a dust map alone (--dust; disc needs no file): {place}")
         if self.unused:
             shown = [f"{name} (did you mean {like}?)" for name, like in self.unused.items() if like]
             others = [name for name, like in self.unused.items() if not like]
@@ -169,6 +176,7 @@ def describe_reading(
         tuple(labels),
         {column: like for column, like in unused.items() if column not in of_labels},
         tuple(corrected),
+        place=next((pair for pair in PLACES if set(pair) <= set(stars.extra)), ()),
     )
 
 

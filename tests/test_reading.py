@@ -54,6 +54,9 @@ def test_what_is_not_read_is_named_with_what_may_be_meant(star_model, table):
     assert reading.labels == ("teff", "teff_error")
     assert reading.unused == {"ks_mag": "Ksmag", "remark": ""}
     assert "not used: ks_mag (did you mean Ksmag?), remark" in str(reading)
+    assert "for a dust map alone (--dust; disc needs no file): ra, dec" in str(reading)
+    without = table[[name for name in table.colnames if name != "ra"]]
+    assert "dust map" not in str(star_model.describe(without))
 
 
 def test_given_labels_and_renamed_columns_are_read(star_model, table):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from multistar.checks.given_tables import make_dust_maps, make_given
 from multistar.checks.markdown import (
     LABEL_NAMES,
     format_rows,
@@ -17,8 +18,10 @@ from multistar.checks.markdown import (
     write_percent,
 )
 from multistar.checks.xp_tables import (
+    make_flagged,
     make_inpainting,
     make_sampled,
+    make_sun_like,
     make_twins,
     make_xp_pairs,
     make_xp_response,
@@ -395,6 +398,10 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "xp-pairs": ("xp_response", make_xp_pairs),
     "sampled": ("sampled_xp", make_sampled),
     "inpainting": ("real_xp", make_inpainting),
+    "sun-like": ("real_xp", make_sun_like),
+    "flagged": ("real_xp", make_flagged),
+    "given": ("given", make_given),
+    "dust-maps": ("given", make_dust_maps),
     "twins": ("domain_shift", make_twins),
     "speed": ("speed", make_speed),
     "library-spectra": ("spectra", make_library_spectra),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from multistar.checks.markdown import format_rows
+from multistar.checks.markdown import format_rows, name_label, write_percent
 
 TWINS = {
     "giants": "Kepler giants, photometry, parallax",
@@ -12,6 +12,10 @@ TWINS = {
     "field": "field stars, XP",
 }
 NAMES = {"field": "field stars"}
+FLAGGED = {
+    "field": "ordinary field stars",
+    "odd": "hot subdwarfs, planetary nebulae, symbiotic stars",
+}
 DIGITS = {"teff": 0, "logg": 2, "m_h": 2, "mass": 2, "age": 1}
 
 
@@ -60,6 +64,27 @@ def make_inpainting(figures: Mapping[str, Any]) -> str:
         rows.append([row["band"].upper(), g, str(row["stars"]), *errors])
     header = ["band", "G", "stars", "the model misses by [errors]", "a Gaussian"]
     return format_rows(header, rows)
+
+
+def make_sun_like(figures: Mapping[str, Any]) -> str:
+    """Stars of known labels, told by XP alone: median (68 % interval), and the literature's value."""
+    rows: dict[str, list[str]] = {}
+    for row in figures["known_stars"]:
+        if row["label"] in DIGITS:
+            digits = DIGITS[row["label"]]
+            found, lower, upper = (
+                f"{row[name]:,.{digits}f}" for name in ("median", "lower", "upper")
+            )
+            cell = f"{found} ({lower} to {upper}); {row['literature']:,.{digits}f}"
+            rows.setdefault(row["star"], []).append(cell)
+    header = ["told; literature", *map(name_label, DIGITS)]
+    return format_rows(header, [[star, *cells] for star, cells in rows.items()])
+
+
+def make_flagged(figures: Mapping[str, Any]) -> str:
+    """Shares of real stars that are called unlike the training stars by their XP."""
+    rows = [[FLAGGED[row["stars"]], write_percent(row["share"])] for row in figures["flagged"]]
+    return format_rows(["", "`outside_training`"], rows)
 
 
 def make_twins(figures: Mapping[str, Any]) -> str:
