@@ -1,4 +1,4 @@
-"""Tables of documents on real giants of which labels or dust are known beforehand."""
+"""Tables of documents on known labels, dust maps and E(B-V) of real stars."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +18,8 @@ MAPS = {
     "Planck": "Planck 2013, at 0.9 degrees",
 }
 BY = {"zero shot": "mini"}
+SAMPLES = {"giants": "Kepler giants", "lamost": "LAMOST stars", "field": "field stars"}
+AGAINST = {"reddening_r": "LAMOST's", "BH": "Burstein & Heiles"}
 
 
 def make_given(figures: Mapping[str, Any]) -> str:
@@ -39,6 +41,24 @@ def make_dust_maps(figures: Mapping[str, Any]) -> str:
     labels = dict.fromkeys(row["label"] for row in figures["dust"])
     header = [f"{stars:,} Kepler giants", *map(name_label, labels)]
     return format_rows(header, [[MAPS[name], *cells] for name, cells in rows.items()])
+
+
+def make_reddening(figures: Mapping[str, Any]) -> str:
+    """E(B-V) of real stars beside what others say of them: a row per source and learner."""
+    rows = []
+    for stars, of in figures.items():
+        for row in of["rows"]:
+            cells = [
+                f"{row['stars']:,} {SAMPLES[stars]}",
+                row["by"],
+                AGAINST.get(row["against"], row["against"]),
+            ]
+            cells.append(f"{row['mad_std']:.3f} ({row['bias']:+.3f})")
+            correlation = row.get("rank_correlation")
+            cells.append("" if correlation is None else f"{correlation:.2f}")
+            rows.append(cells)
+    header = ["", "E(B-V) by", "against", "MAD-std (bias) [mag]", "rank correlation"]
+    return format_rows(header, rows)
 
 
 def _write(row: Mapping[str, Any]) -> str:

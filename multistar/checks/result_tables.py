@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multistar.checks.given_tables import make_dust_maps, make_given
+from multistar.checks.given_tables import make_dust_maps, make_given, make_reddening
 from multistar.checks.markdown import (
     LABEL_NAMES,
     format_rows,
@@ -402,6 +402,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "flagged": ("real_xp", make_flagged),
     "given": ("given", make_given),
     "dust-maps": ("given", make_dust_maps),
+    "reddening": ("reddening", make_reddening),
     "twins": ("domain_shift", make_twins),
     "speed": ("speed", make_speed),
     "library-spectra": ("spectra", make_library_spectra),
