@@ -134,6 +134,7 @@ def test_a_run_can_start_from_given_weights(sky_run, model_folder, tmp_path):
     assert torch.equal(data.model.standardiser.center, given.standardiser.center)
     model = pretrain(run, quiet=True)
     assert model.provenance["continues"] == given.hash
+    assert model.provenance["run"]["model"] == dataclasses.asdict(model.config)
     assert load_model(run.out).config.mismatch
     assert not stars_folder(run).exists()
 

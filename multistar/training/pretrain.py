@@ -227,11 +227,15 @@ class Trainer:
         return both.rows(mixed)
 
     def _describe_run(self) -> dict:
-        """All settings with their defaults, without the paths of this machine."""
+        """All settings with their defaults, without the paths of this machine.
+
+        A run that goes on from a model has that model's sizes, not those of its file.
+        """
         hiding = {name: dataclasses.asdict(own) for name, own in self.hiding.items()}
         without_paths = {"out": "", "start": "", "add_encoder": ""}
         data = {"held_out": self.config.data.held_out}
-        return dataclasses.asdict(self.config) | without_paths | {"data": data, "hiding": hiding}
+        of_model = {"model": dataclasses.asdict(self.model.config), "data": data, "hiding": hiding}
+        return dataclasses.asdict(self.config) | without_paths | of_model
 
     def _range(self) -> tuple[Tensor, Tensor]:
         """(n_slots,) lowest and highest numbers that training met."""
