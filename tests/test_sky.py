@@ -12,6 +12,7 @@ from multistar.checks import sky
 from multistar.checks.fitting.sky_anchors import is_fitted
 from multistar.cli.app import main
 from multistar.mock.noise import PARALLAX_ZERO_POINT
+from multistar.model.checkpoint import load_model
 
 
 def test_the_sun_is_placed_at_its_distances():
@@ -102,3 +103,13 @@ def test_samples_of_real_stars_leave_out_what_may_be_fitted(real_data):
     assert "teff" not in dwarfs.table and "mh" not in dwarfs.table
     value, error = samples["Kepler giants"].labels["mass"]
     assert 0.5 < np.nanmedian(value) < 2 and (error >= 0).all()
+
+
+@pytest.mark.realdata
+def test_places_of_real_giants_tell_of_their_dust(real_data):
+    samples = {sample.name: sample for sample in sky.read_samples(real_data)}
+    scatter = {}
+    for name in ("Kepler giants", "Kepler giants, place known"):
+        rows = {row["label"]: row for row in sky.check_sample(load_model("mini"), samples[name])}
+        scatter[name] = rows["teff"]["mad_std"]
+    assert scatter["Kepler giants, place known"] < 0.9 * scatter["Kepler giants"]

@@ -24,7 +24,8 @@ from multistar.checks.sky_clusters import (
     check_members,
     read_clusters,
 )
-from multistar.inference.dust_evidence import LEAST_ERROR, MAP_ERROR
+from multistar.inference.dust_evidence import LEAST_ERROR, MAP_ERROR, with_dust
+from multistar.inference.given import as_given
 from multistar.inference.predict import predict
 from multistar.io.files import atomic_write
 from multistar.mock.noise import PARALLAX_ZERO_POINT
@@ -63,6 +64,8 @@ class Sample:
         Labels that the model is told, (n,) each.
     prior : str, optional
         Population that they are said to be of; see model/populations.py.
+    dust : str, optional
+        Dust map that the model is told their E(B-V) of, by their places.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Sample:
     labels: Mapping[str, tuple[np.ndarray, np.ndarray]]
     given: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     prior: str | None = None
+    dust: str | None = None
 
 
 def make_suns(bands: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -146,6 +150,7 @@ def _kepler_samples(folder: Path) -> list[Sample]:
     poor = _sample("old metal-poor giants", frame[old], of_old, {})
     return [
         giants,
+        replace(giants, name="Kepler giants, place known", dust="disc"),
         replace(giants, name=name, labels=of_rest, given=spectra),
         poor,
         replace(poor, name=f"{poor.name}, prior halo", prior="halo"),
@@ -162,7 +167,7 @@ def _sample(name: str, frame: Any, columns: Mapping, renamed: Mapping) -> Sample
     errors = [
         quantity.error_columns[0] for quantity in QUANTITIES.values() if quantity.error_columns
     ]
-    names = {"source_id", *measured, *errors, "parallax_err"}
+    names = {"source_id", "ra", "dec", *measured, *errors, "parallax_err"}
     bands = ["G", "BP", "RP", "J", "H", "Ks", "W1", "W2", *(f"{band}P1" for band in "grizy")]
     names |= {*bands, *(f"{band}_err" for band in bands)}
     unwanted = {"teff", "logg", "mh", "m_h", "mass", "age", *renamed.values()}
@@ -180,8 +185,10 @@ def check_sample(model: Model, sample: Sample) -> list[dict]:
     measured = sample.table
     for name, (known, error) in sample.given.items():
         measured = measured.assign(**{name: known, f"{name}_error": error})
-    stars = read_stars(measured)
-    table = predict(model, stars, quiet=True, given=list(sample.given), prior=sample.prior)
+    stars, given = read_stars(measured), as_given(sample.given.keys())
+    if sample.dust is not None:
+        stars, given = with_dust(model, stars, sample.dust, given)
+    table = predict(model, stars, quiet=True, given=given, prior=sample.prior)
     words = table["status"].to_pylist()
     flagged = float(np.mean(["outside_training" in word for word in words]))
     rows = []
