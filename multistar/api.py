@@ -22,7 +22,7 @@ from multistar.inference.embed import embed
 from multistar.inference.erase import fit_nuisance_projection
 from multistar.inference.generate import generate
 from multistar.inference.given import as_given
-from multistar.inference.inpaint import inpaint
+from multistar.inference.inpaint import inpaint, without_bands
 from multistar.inference.predict import predict
 from multistar.io.tables import read_columns
 from multistar.modalities.light_curve.read import read_light_curves
@@ -346,7 +346,9 @@ class MultiStar:
         known = as_given(given)
         stars = self._stars(table, columns, light_curves, set(known), origin)
         if dust is not None:
-            stars, known = with_dust(self.model, stars, dust, known)
+            # a map is asked at the star's distance, of which the bands must not tell
+            told, known = with_dust(self.model, without_bands(stars, bands), dust, known)
+            stars = stars.with_blocks(scalars=told.scalars)
         return inpaint(self.model, stars, bands, quiet, known)
 
     # --- new labels

@@ -120,6 +120,14 @@ def test_a_band_from_the_other_does_not_use_the_band(star_model, mock_table):
     np.testing.assert_allclose(
         matrix(whole, "bp_coefficients"), matrix(without, "bp_coefficients"), rtol=1e-6
     )
+    table["l"], table["b"] = np.linspace(0, 350, 20), np.linspace(-80, 80, 20)
+    placed = star_model.inpaint(table, bands=["bp"], dust="disc")
+    without_bp = table.drop(columns=[c for c in table if c.startswith("bp_")])
+    np.testing.assert_allclose(
+        matrix(placed, "bp_coefficients"),
+        matrix(star_model.inpaint(without_bp, dust="disc"), "bp_coefficients"),
+        rtol=1e-6,
+    )
     assert matrix(whole, "bp_predicted").all()
     truth = np.stack(table["bp_coefficients"])[:, 0]
     assert (

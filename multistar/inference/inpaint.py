@@ -64,8 +64,7 @@ def inpaint(
     if known:
         stars = complete_errors(model, stars, known)
     n = len(stars)
-    shown = {band: x for band, x in stars.xp.items() if band not in bands}
-    context = stars.with_blocks(xp=shown)
+    context = without_bands(stars, bands)
     query = torch.tensor(list(model.vocabulary.slots("xp")))
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     quantiles = np.empty((n, len(query), len(LEVELS)))
@@ -96,6 +95,11 @@ def inpaint(
     }
     metadata = {"model_sha256": model.hash, "precision": model.precision, "coefficients": "e-/s"}
     return to_arrow(columns | archive_columns(xp) | predicted, metadata, ragged=VECTORS)
+
+
+def without_bands(stars: Stars, bands: Collection[str]) -> Stars:
+    """The same stars as if these bands of XP had not been observed."""
+    return stars.with_blocks(xp={band: x for band, x in stars.xp.items() if band not in bands})
 
 
 def _filled(
