@@ -21,8 +21,8 @@
 # - in sky7, XP of cool giants had the response of dwarfs; in sky7 and sky9, XP's ends (BP beyond 640 nm,
 #   RP below) had another response;
 # - sky12 was sky9, its XP multiplied by the ratio of the responses: half of the coefficients differ by
-#   less than 0.1 errors from what is made here, a hundredth of BP's by more than 4. Giants of it were
-#   8 K too warm for their spectra. In all before sky14, XP below 340 nm was too faint by 12-30 %.
+#   less than 0.1 errors from what is made here, a hundredth of BP's by more than 4. Its XP below 340 nm
+#   was too faint by 12-30 %.
 # A new run is not the same to the bit.
 set -eu
 cd "$(dirname "$0")/.."
@@ -107,7 +107,7 @@ sampled sky3/sampled 20000 709 everything
 sampled sky3/sampled-giants 10000 710 apogee-like
 all_spectra sky3/spectra 530
 all_curves sky3/lc 700
-# All tables of a later run, in a folder; seeds follow a number.
+# Of a later run, in a folder, the tables with XP and photometry; seeds follow a number.
 all_stars() {
     mkdir -p "mini/$1"
     mock "$1/giants" 90000 $(($2 + 1)) apogee-like
@@ -121,6 +121,7 @@ all_stars() {
     sampled "$1/sampled" 20000 $(($2 + 9)) everything
     sampled "$1/sampled-giants" 10000 $(($2 + 10)) apogee-like
 }
+# And those with optical spectra and with light curves.
 all_tables() {
     mkdir -p "mini/$1/lc" "mini/$1/spectra"
     all_stars "$1" "$2"
@@ -130,7 +131,7 @@ all_tables() {
 all_stars sky5 1700
 all_tables sky7 1800
 all_tables sky9 1900 # its run reads a part of them
-all_tables sky12 1900
+test -e mini/sky12 || ln -s sky9 mini/sky12 # the same stars
 all_tables sky14 2000
 sky=${MULTISTAR_REAL_DATA:+$MULTISTAR_REAL_DATA/xp/gaia_dr3_xp_continuous_field.fits}
 test -e mini/core || "$multistar" pretrain scripts/mini.toml ${sky:+--sky "$sky"}
