@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from multistar.checks.markdown import format_rows, name_label, write_percent
+from multistar.checks.markdown import format_rows, name_label, write_percent, write_scatter
 
 DIGITS = {"teff": 0, "ebv": 3, "mass": 3, "age": 2}
 INPUTS = {
@@ -53,7 +53,7 @@ def make_reddening(figures: Mapping[str, Any]) -> str:
                 row["by"],
                 AGAINST.get(row["against"], row["against"]),
             ]
-            cells.append(f"{row['mad_std']:.3f} ({row['bias']:+.3f})")
+            cells.append(write_scatter(row, DIGITS["ebv"]))
             correlation = row.get("rank_correlation")
             cells.append("" if correlation is None else f"{correlation:.2f}")
             rows.append(cells)
@@ -63,6 +63,5 @@ def make_reddening(figures: Mapping[str, Any]) -> str:
 
 def _write(row: Mapping[str, Any]) -> str:
     """MAD-std (bias), and the share in the 68 % interval where there is one."""
-    digits = DIGITS[row["label"]]
-    text = f"{row['mad_std']:.{digits}f} ({row['bias']:+.{digits}f})"
+    text = write_scatter(row, DIGITS[row["label"]])
     return f"{text}, {write_percent(row['held'])}" if "held" in row else text

@@ -1,6 +1,7 @@
 """How tables of results are written in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from multistar.quantities import QUANTITIES
 
@@ -34,3 +35,8 @@ def write_error(label: str, value: float) -> str:
 
 def write_percent(share: float) -> str:
     return f"{100 * share:.0f} %"
+
+
+def write_scatter(score: Mapping[str, Any], digits: int) -> str:
+    """Write MAD-std (bias)."""
+    return f"{score['mad_std']:.{digits}f} ({score['bias']:+.{digits}f})"

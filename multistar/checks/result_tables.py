@@ -16,6 +16,7 @@ from multistar.checks.markdown import (
     name_label,
     write_error,
     write_percent,
+    write_scatter,
 )
 from multistar.checks.xp_tables import (
     make_flagged,
@@ -141,8 +142,7 @@ def make_known(figures: Mapping[str, Any]) -> str:
         cells: dict[str, list[str]] = {}
         for score in of["scores"]:
             digits = {"teff": 0, "ebv": 3}.get(score["label"], 2)
-            text = f"{score['mad_std']:.{digits}f} ({score['bias']:+.{digits}f})"
-            text += f", {write_percent(score['coverage'])}"
+            text = f"{write_scatter(score, digits)}, {write_percent(score['coverage'])}"
             cells.setdefault(score["known"], []).append(text)
         rows += [[f"{of['stars']:,} {sample}", known, *row] for known, row in cells.items()]
     labels = dict.fromkeys(score["label"] for of in figures.values() for score in of["scores"])
@@ -163,8 +163,7 @@ def make_sky(figures: Mapping[str, Any], labels: Sequence[str], intervals: bool)
 
 
 def _scatter(row: Mapping[str, Any], intervals: bool) -> str:
-    digits = DIGITS[row["label"]]
-    text = f"{row['mad_std']:.{digits}f} ({row['bias']:+.{digits}f})"
+    text = write_scatter(row, DIGITS[row["label"]])
     if intervals:
         text += f" {100 * row['held']:.0f}, {100 * row['held_after_offset']:.0f} %"
     return text

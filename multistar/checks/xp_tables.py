@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from multistar.checks.markdown import format_rows, name_label, write_percent
+from multistar.checks.markdown import format_rows, name_label, write_percent, write_scatter
 
 TWINS = {
     "giants": "Kepler giants, photometry, parallax",
@@ -105,5 +105,4 @@ def _write(accuracy: Mapping[str, Any], label: str, who: str) -> str:
     """MAD-std (bias) of a label; nothing where it is not known."""
     if label not in accuracy:
         return ""
-    size, digits = accuracy[label][who], DIGITS[label]
-    return f"{size['mad_std']:.{digits}f} ({size['bias']:+.{digits}f})"
+    return write_scatter(accuracy[label][who], DIGITS[label])
